@@ -1,0 +1,211 @@
+/**
+ * What a run leaves behind. A time cannot exist without a passed verification: the types have no such member.
+ * Statistics are never stored, they are computed on reading (`statistics.ts`).
+ *
+ * @module
+ */
+
+/** The element of a check that used most of its error bound, with its place in the batch. */
+export interface WorstElement {
+  /** Sequence of the batch. */
+  readonly sequence: number;
+  /** Query head; absent for cache elements. */
+  readonly head?: number;
+  /** Query token of the sequence (attend), or token of the sequence in the cache (append). */
+  readonly token: number;
+  /** Element of the row; absent for the LSE. */
+  readonly dim?: number;
+  /** Physical page of the last token the row attends to, or of the cache element; −1 for an empty sequence. */
+  readonly page: number;
+  /** What the kernel wrote; a string for NaN and ±Infinity, which JSON lacks. */
+  readonly actual: number | string;
+  /** What the reference says. */
+  readonly expected: number | string;
+  /** `|actual − expected|`, absent where either is not finite. */
+  readonly absError?: number;
+  /** The bound on it. */
+  readonly bound: number;
+}
+
+/** One comparison of a verification. */
+export interface Check {
+  /** `out`, `lse`, `cache`, `recorded_out`, `recorded_cosine`, `inputs_unchanged`, … */
+  readonly name: string;
+  /** Whether every condition of the check held. */
+  readonly passed: boolean;
+  /** In one line, why not. */
+  readonly message?: string;
+  /** Elements compared. */
+  readonly elements: number;
+  /** Elements out of bound, or whose NaN/∞ mask differs. */
+  readonly mismatches: number;
+  /** Largest absolute error over finite elements. */
+  readonly maxAbsError?: number;
+  /** Largest relative error over finite elements with a non-zero reference. */
+  readonly maxRelError?: number;
+  /** Normalized mean square error, `Σ(a−b)²/Σb²`. */
+  readonly nmse?: number;
+  /** `1 − 2Σab/Σ(a²+b²)`. */
+  readonly cosineDifference?: number;
+  /** Largest share of the bound used by an element, 0…1 when passed. */
+  readonly budgetUsed?: number;
+  /** The element that used it. */
+  readonly worst?: WorstElement;
+}
+
+/** Outcome of verifying one case. */
+export interface Verification {
+  /** Whether every check passed. */
+  readonly passed: boolean;
+  /** The checks, in order. */
+  readonly checks: readonly Check[];
+  /** Share of output rows compared with the reference, 0…1. */
+  readonly coverage: number;
+}
+
+/** How a sample was timed; figures of different timers are never compared. */
+export type Timer = "timestamp-query" | "host-slope";
+
+/** Reading of the fixed dependent-FMA probe: how fast the clock was, relative to the best seen in the session. */
+export interface ClockProbe {
+  /** Probe duration right before the samples, ns. */
+  readonly beforeNs: number;
+  /** Probe duration right after them, ns. */
+  readonly afterNs: number;
+  /** Best probe duration of the session so far, ns. */
+  readonly bestNs: number;
+}
+
+/** Raw samples of one mode. */
+export interface Samples {
+  /** `cold`: inputs rotate over more bytes than the cache holds; `hot`: the same inputs again and again. */
+  readonly mode: "cold" | "hot";
+  /** Time of one launch per sample in ns, in the order taken: the span of a pass over its launches. */
+  readonly samplesNs: readonly number[];
+  /** Launches per pass. */
+  readonly launchesPerPass: number;
+  /** Copies of the rotated inputs; 1 when hot. */
+  readonly rotation: number;
+  /** Spans that came back negative or zero and were dropped. */
+  readonly droppedSpans: number;
+  /** Clock probe around the samples, where timestamps exist. */
+  readonly clock?: ClockProbe;
+}
+
+/** What was measured of a verified case. */
+export interface Measurement {
+  /** Timer. */
+  readonly timer: Timer;
+  /** Samples by mode; the first is the headline. */
+  readonly runs: readonly Samples[];
+  /** Bytes the operation must move: every input read once, every output written once. */
+  readonly minBytes: number;
+  /** `2·q·H·kv·(2R+Dr)` over attended pairs; 0 for append. */
+  readonly flops: number;
+}
+
+/** Where a case failed. */
+export type Stage = "inputs" | "reference" | "launch" | "compile" | "run" | "measure" | "crashed" | "timeout";
+
+interface ResultBase {
+  /** Case id. */
+  readonly id: string;
+  /** Values of every axis of the case. */
+  readonly axes: Readonly<Record<string, string | number>>;
+  /** Wall time of the case on the host, ms. */
+  readonly hostMs: number;
+  /** Wall time to create its pipelines, ms; absent when all were cached or none was made. */
+  readonly compileMs?: number;
+  /** What the kernel chose (`splits`, …). */
+  readonly chosen?: Readonly<Record<string, number>>;
+}
+
+/** Verified and timed. */
+export interface Measured extends ResultBase {
+  readonly status: "measured";
+  readonly verification: Verification;
+  readonly measurement: Measurement;
+  /** `unstable`: the interval did not close; `invalid`: the timer cannot be believed, no throughput is shown. */
+  readonly verdict: "ok" | "unstable" | "invalid";
+  /** Why the verdict is not `ok`. */
+  readonly reasons: readonly string[];
+}
+/** Verified without timing (`verify`). */
+export interface Verified extends ResultBase {
+  readonly status: "verified";
+  readonly verification: Verification;
+}
+/** The kernel ran and is wrong. */
+export interface Incorrect extends ResultBase {
+  readonly status: "incorrect";
+  readonly verification: Verification;
+}
+/** Not run, for a reason that is not a fault. */
+export interface Skipped extends ResultBase {
+  readonly status: "skipped";
+  readonly reason: string;
+}
+/** Could not be run to the end. */
+export interface Failed extends ResultBase {
+  readonly status: "failed";
+  readonly stage: Stage;
+  readonly message: string;
+}
+/** Outcome of one case. */
+export type Result = Measured | Verified | Incorrect | Skipped | Failed;
+/** Tag of {@linkcode Result}. */
+export type Status = Result["status"];
+
+/** Where and with what a run was made. */
+export interface Environment {
+  /** Version of this project. */
+  readonly version: string;
+  /** Commit of the checkout and whether it had changes, where git knows. */
+  readonly git?: { readonly commit: string; readonly dirty: boolean };
+  /** Deno, V8 and TypeScript versions. */
+  readonly runtime: { readonly deno: string; readonly v8: string; readonly typescript: string };
+  /** Host machine. */
+  readonly host: {
+    readonly os: string;
+    readonly osRelease: string;
+    readonly arch: string;
+    readonly cpu: string;
+    readonly cores: number;
+    readonly loadAverage: readonly number[];
+  };
+  /** The GPU. */
+  readonly adapter: {
+    /** `wgpu` or `software`. */
+    readonly provider: string;
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+    /** Whether it is a CPU implementation, whose times say nothing about GPUs. */
+    readonly software: boolean;
+    readonly features: readonly string[];
+    readonly limits: Readonly<Record<string, number>>;
+    readonly subgroupMinSize: number;
+    readonly subgroupMaxSize: number;
+  };
+  /** Arguments of the command, after the task. */
+  readonly argv: readonly string[];
+  /** `bench` or `verify`. */
+  readonly command: string;
+  /** Suites that were run. */
+  readonly suites: readonly string[];
+  /** Seed that `--seed` gave, or the default. */
+  readonly seed: number;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  /** Wall time of the sweep so far, s. */
+  readonly wallS: number;
+}
+
+/** A whole run: the content of `report.json`. */
+export interface Report {
+  /** Version of the schema in `reports/report.schema.json`. */
+  readonly schemaVersion: 1;
+  readonly environment: Environment;
+  readonly results: readonly Result[];
+}
