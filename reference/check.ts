@@ -1,0 +1,63 @@
+/**
+ * The form in which every comparison with the reference is reported.
+ *
+ * @module
+ */
+
+/** The element of a check that used most of its error bound, with its place in the batch. */
+export interface WorstElement {
+  /** Sequence of the batch. */
+  readonly sequence: number;
+  /** Query head; absent for cache elements. */
+  readonly head?: number;
+  /** Query token of the sequence (attend), or token of the sequence in the cache (append). */
+  readonly token: number;
+  /** Element of the row; absent for the LSE. */
+  readonly dim?: number;
+  /** Physical page of the last token the row attends to, or of the cache element; −1 for an empty sequence. */
+  readonly page: number;
+  /** What the kernel wrote; a string for NaN and ±Infinity, which JSON lacks. */
+  readonly actual: number | string;
+  /** What the reference says. */
+  readonly expected: number | string;
+  /** `|actual − expected|`, absent where either is not finite. */
+  readonly absError?: number;
+  /** The bound on it. */
+  readonly bound: number;
+}
+
+/** One comparison of a verification. */
+export interface Check {
+  /** `out`, `lse`, `cache`, `recorded_out`, `recorded_cosine`, `inputs_unchanged`, … */
+  readonly name: string;
+  /** Whether every condition of the check held. */
+  readonly passed: boolean;
+  /** In one line, why not. */
+  readonly message?: string;
+  /** Elements compared. */
+  readonly elements: number;
+  /** Elements out of bound, or whose NaN/∞ mask differs. */
+  readonly mismatches: number;
+  /** Largest absolute error over finite elements. */
+  readonly maxAbsError?: number;
+  /** Largest relative error over finite elements with a non-zero reference. */
+  readonly maxRelError?: number;
+  /** Normalized mean square error, `Σ(a−b)²/Σb²`. */
+  readonly nmse?: number;
+  /** `1 − 2Σab/Σ(a²+b²)`. */
+  readonly cosineDifference?: number;
+  /** Largest share of the bound used by an element, 0…1 when passed. */
+  readonly budgetUsed?: number;
+  /** The element that used it. */
+  readonly worst?: WorstElement;
+}
+
+/** Outcome of verifying one case. */
+export interface Verification {
+  /** Whether every check passed. */
+  readonly passed: boolean;
+  /** The checks, in order. */
+  readonly checks: readonly Check[];
+  /** Share of output rows compared with the reference, 0…1. */
+  readonly coverage: number;
+}
