@@ -53,7 +53,8 @@ export interface Measurement {
 /** Where a case failed. */
 export type Stage = "inputs" | "reference" | "launch" | "compile" | "run" | "measure" | "crashed" | "timeout";
 
-interface ResultBase {
+/** What every result has. */
+export interface ResultBase {
   /** Case id. */
   readonly id: string;
   /** Values of every axis of the case. */
@@ -68,8 +69,11 @@ interface ResultBase {
 
 /** Verified and timed. */
 export interface Measured extends ResultBase {
+  /** Tag. */
   readonly status: "measured";
+  /** Its passed verification. */
   readonly verification: Verification;
+  /** Raw samples. */
   readonly measurement: Measurement;
   /** `unstable`: the interval did not close; `invalid`: the timer cannot be believed, no throughput is shown. */
   readonly verdict: "ok" | "unstable" | "invalid";
@@ -78,23 +82,32 @@ export interface Measured extends ResultBase {
 }
 /** Verified without timing (`verify`). */
 export interface Verified extends ResultBase {
+  /** Tag. */
   readonly status: "verified";
+  /** Its passed verification. */
   readonly verification: Verification;
 }
 /** The kernel ran and is wrong. */
 export interface Incorrect extends ResultBase {
+  /** Tag. */
   readonly status: "incorrect";
+  /** The checks, at least one of which failed. */
   readonly verification: Verification;
 }
 /** Not run, for a reason that is not a fault. */
 export interface Skipped extends ResultBase {
+  /** Tag. */
   readonly status: "skipped";
+  /** The reason, in one line. */
   readonly reason: string;
 }
 /** Could not be run to the end. */
 export interface Failed extends ResultBase {
+  /** Tag. */
   readonly status: "failed";
+  /** Where. */
   readonly stage: Stage;
+  /** What the compiler, the device or the supervisor said; may have several lines. */
   readonly message: string;
 }
 /** Outcome of one case. */
@@ -152,6 +165,8 @@ export interface Environment {
 export interface Report {
   /** Version of the schema in `reports/report.schema.json`. */
   readonly schemaVersion: 1;
+  /** Where and with what. */
   readonly environment: Environment;
+  /** One per case. */
   readonly results: readonly Result[];
 }
