@@ -17,18 +17,6 @@ import type {
   Verified,
 } from "../bench/result.ts";
 
-export type {
-  Environment,
-  Failed,
-  Incorrect,
-  Measured,
-  Report,
-  Result,
-  Skipped,
-  Verification,
-  Verified,
-} from "../bench/result.ts";
-
 /** What {@linkcode makeReport} varies. */
 export interface ReportFixtureOptions {
   /** Whether the adapter is a CPU implementation. @default {false} */
