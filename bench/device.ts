@@ -1,0 +1,118 @@
+/**
+ * Opens the GPU and tells what it can do. Provider `wgpu` is Deno's own WebGPU; `software` is the same interface over a
+ * CPU driver.
+ *
+ * @module
+ */
+import type { DeviceTraits, Limits } from "../kernels/kernel.ts";
+import type { Environment } from "./result.ts";
+
+/** Features that are asked for where the adapter can give them; kernels name what they need in `requires`. */
+export const WANTED_FEATURES: readonly string[] = ["subgroups", "shader-f16", "timestamp-query"];
+
+const LIMIT_NAMES = [
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupsPerDimension",
+  "maxStorageBuffersPerShaderStage",
+] as const satisfies readonly (keyof Limits)[];
+
+/** An open device with what is known of it. */
+export interface Gpu {
+  /** The WebGPU device. */
+  readonly device: GPUDevice;
+  /** What kernels may know. */
+  readonly traits: DeviceTraits;
+  /** What the report says. */
+  readonly adapter: Environment["adapter"];
+  /** Set once the device is lost; it must then be opened anew. */
+  lost?: string;
+  /** Pipelines by shader text, so that cases which differ only in data share one. */
+  readonly pipelines: Map<string, GPUComputePipeline>;
+  /** Closes the device. */
+  close(): void;
+}
+
+/** Thrown by {@linkcode openGpu} where no adapter is found. */
+export class NoAdapterError extends Error {
+  override name = "NoAdapterError";
+}
+
+/** CPU implementations by the name their driver gives: their times say nothing about GPUs. */
+const SOFTWARE_PATTERN = /llvmpipe|lavapipe|swiftshader|softpipe|warp|basic render/i;
+
+/**
+ * Opens the best adapter with every wanted feature and the adapter's own limits.
+ *
+ * `subgroups` is masked from `adapter.features` in Deno although a device can be created with it, so it is probed by
+ * asking for it.
+ *
+ * @throws {NoAdapterError} Where WebGPU finds no adapter.
+ */
+export async function openGpu(): Promise<Gpu> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw new NoAdapterError("Cannot open a GPU: WebGPU found no adapter");
+  const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, adapter.limits[name]])) as unknown as Limits;
+  const device = await requestWithMost(adapter, limits);
+  const { info } = adapter;
+  const granted = new Set<string>(device.features as unknown as Iterable<string>);
+  const software = (info as { isFallbackAdapter?: boolean }).isFallbackAdapter === true ||
+    SOFTWARE_PATTERN.test(info.description);
+  const features = WANTED_FEATURES.filter((name) => granted.has(name));
+  const subgroupMinSize = granted.has("subgroups") ? info.subgroupMinSize ?? 0 : 0;
+  const subgroupMaxSize = granted.has("subgroups") ? info.subgroupMaxSize ?? 0 : 0;
+  const gpu: Gpu = {
+    device,
+    traits: { features: new Set(features), limits, subgroupMinSize, subgroupMaxSize },
+    adapter: {
+      provider: software ? "software" : "wgpu",
+      vendor: info.vendor,
+      architecture: info.architecture,
+      device: info.device,
+      description: info.description,
+      software,
+      features,
+      limits: { ...limits },
+      subgroupMinSize,
+      subgroupMaxSize,
+    },
+    pipelines: new Map(),
+    close() {
+      gpu.lost ??= "closed";
+      device.destroy();
+    },
+  };
+  device.lost.then((info) => gpu.lost ??= `${info.reason || "unknown"}: ${info.message}`);
+  // Validation errors are caught by error scopes around each step; what arrives here has no scope and must not end the
+  // process: the scope-less error shows up as a wrong result of the case in flight.
+  device.addEventListener("uncapturederror", (event) => event.preventDefault());
+  return gpu;
+}
+
+/** Asks for all wanted features first, then drops them one at a time from the end that adapters refuse most often. */
+async function requestWithMost(adapter: GPUAdapter, limits: Limits): Promise<GPUDevice> {
+  let refusal: unknown;
+  for (const names of subsetsBySize(WANTED_FEATURES)) {
+    try {
+      return await adapter.requestDevice({
+        requiredFeatures: [...names] as GPUFeatureName[],
+        requiredLimits: { ...limits } as unknown as Record<string, number>,
+      });
+    } catch (error) {
+      refusal = error;
+    }
+  }
+  throw new Error(`Cannot open a GPU: "${adapter.info.description}" refused a device`, { cause: refusal });
+}
+
+/** All subsets of `items`, largest first. */
+function subsetsBySize(items: readonly string[]): string[][] {
+  const subsets = Array.from(
+    { length: 1 << items.length },
+    (_, mask) => items.filter((_, i) => mask & (1 << i)),
+  );
+  return subsets.sort((a, b) => b.length - a.length);
+}
