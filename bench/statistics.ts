@@ -1,0 +1,248 @@
+/**
+ * Statistics of raw samples. They are computed on reading and never stored, so a report cannot contradict its samples.
+ *
+ * @module
+ */
+import type { ClockProbe, Measured, Measurement } from "./result.ts";
+
+/** What is said about the samples of one mode; times in ns. */
+export interface Summary {
+  /** Samples. */
+  readonly n: number;
+  /** Median: the headline figure. */
+  readonly medianNs: number;
+  /** Lower end of the 95 % interval of the median; absent for fewer than 6 samples, where no such interval exists. */
+  readonly ciLowNs?: number;
+  /** Upper end of that interval. */
+  readonly ciHighNs?: number;
+  /** Half the interval's width over the median. */
+  readonly relativeHalfWidth?: number;
+  /** Smallest sample. */
+  readonly minNs: number;
+  /** Lower quartile. */
+  readonly q1Ns: number;
+  /** Upper quartile. */
+  readonly q3Ns: number;
+  /** 95th percentile. */
+  readonly p95Ns: number;
+  /** Largest sample. */
+  readonly maxNs: number;
+  /** Median absolute deviation from the median, not scaled to a normal deviation. */
+  readonly madNs: number;
+  /** Samples beyond 1.5 and within 3 interquartile ranges from the quartiles: flagged, never dropped. */
+  readonly outliersMild: number;
+  /** Samples beyond 3 interquartile ranges from the quartiles. */
+  readonly outliersSevere: number;
+}
+
+/** Confidence interval of a median, in the unit of the samples. */
+export interface Interval {
+  /** Lower end, one of the samples. */
+  readonly low: number;
+  /** Upper end, one of the samples. */
+  readonly high: number;
+}
+
+/** Speeds that a device has been seen to reach; what seems faster was not measured right. */
+export interface Peaks {
+  /** Measured by a copy. */
+  readonly bytesPerS: number;
+  /** Measured by independent FMAs. */
+  readonly flopsPerS: number;
+}
+
+/** Whether times can be believed, and why not. */
+export interface Judgement {
+  /** As in {@linkcode Measured}. */
+  readonly verdict: Measured["verdict"];
+  /** One line per reason, none when `ok`. */
+  readonly reasons: readonly string[];
+}
+
+/**
+ * A median whose 95 % interval is wider than ±5 % is `unstable`: the gate's default margin is 5 % too, and a figure that
+ * cannot tell apart what the gate must tell apart is no basis for it. Sampling aims at ±1 % and ends early or by budget.
+ */
+export const maxRelativeHalfWidth = 0.05;
+
+/** Spans that came back negative or zero, of all, beyond which the timer is called unreliable. */
+export const maxDroppedShare = 0.01;
+
+/** Probe time over the session's best beyond which the clock is called throttled: nvbench's 75 % of the default clock. */
+export const maxClockRatio = 4 / 3;
+
+/** Factor by which a figure may pass a measured peak before it is impossible: peaks are measured, not known. */
+export const peakAllowance = 1.2;
+
+/**
+ * The `p`-quantile of `samples`: with `h = (n − 1)·p`, linear between order statistics `⌊h⌋` and `⌈h⌉`.
+ *
+ * - **Unit** that of `samples`; order does not matter; the input is not modified.
+ * - **Source** Hyndman & Fan, The American Statistician 50(4), 1996, definition 7 (NumPy's and R's default).
+ *
+ * @example Lower quartile of four
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(quantile([4, 1, 3, 2], 0.25), 1.75);
+ * ```
+ * @param samples Finite values, at least one.
+ * @param p In `[0, 1]`; 0.5 is the median.
+ * @throws {RangeError} If `samples` is empty or not finite, or `p` is outside `[0, 1]`.
+ */
+export function quantile(samples: readonly number[], p: number): number {
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`Cannot take the quantile ${p}: it must lie in [0, 1]`);
+  return quantileOfSorted(sorted(samples), p);
+}
+
+/**
+ * Nonparametric confidence interval of the median: the order statistics `k` and `n + 1 − k` (from 1) with the largest
+ * `k` for which `P(k ≤ Binomial(n, ½) ≤ n − k) ≥ confidence`. Exact for any continuous distribution of independent samples.
+ *
+ * @param samples Finite values, at least one.
+ * @param confidence In `(0, 1)`. @default {0.95}
+ * @returns Undefined where even the full range of so few samples covers less (fewer than 6 for 95 %).
+ * @throws {RangeError} If `samples` is empty or not finite, or `confidence` is outside `(0, 1)`.
+ */
+export function medianInterval(samples: readonly number[], confidence = 0.95): Interval | undefined {
+  return intervalOfSorted(sorted(samples), confidence);
+}
+
+/**
+ * Describes the samples of one mode.
+ *
+ * @param samplesNs Finite times in ns, at least one, in any order.
+ * @throws {RangeError} If there is none or one is not finite.
+ */
+export function summarize(samplesNs: readonly number[]): Summary {
+  const x = sorted(samplesNs);
+  const medianNs = quantileOfSorted(x, 0.5);
+  const q1Ns = quantileOfSorted(x, 0.25);
+  const q3Ns = quantileOfSorted(x, 0.75);
+  const interval = intervalOfSorted(x, 0.95);
+  const beyond = (factor: number) => {
+    const reach = factor * (q3Ns - q1Ns);
+    return x.filter((value) => value < q1Ns - reach || value > q3Ns + reach).length;
+  };
+  const outliersSevere = beyond(3);
+  return {
+    n: x.length,
+    medianNs,
+    ...interval && {
+      ciLowNs: interval.low,
+      ciHighNs: interval.high,
+      relativeHalfWidth: (interval.high - interval.low) / 2 / medianNs,
+    },
+    minNs: x[0],
+    q1Ns,
+    q3Ns,
+    p95Ns: quantileOfSorted(x, 0.95),
+    maxNs: x[x.length - 1],
+    madNs: quantileOfSorted(x.map((value) => Math.abs(value - medianNs)).sort(), 0.5),
+    outliersMild: beyond(1.5) - outliersSevere,
+    outliersSevere,
+  };
+}
+
+/** Whether the interval of the median did not close to ±{@linkcode maxRelativeHalfWidth}, or does not exist. */
+export function isUnstable(summary: Summary): boolean {
+  return !(summary.relativeHalfWidth !== undefined && summary.relativeHalfWidth <= maxRelativeHalfWidth);
+}
+
+/** Probe time around the samples over the best of the session: 1 at full clock, 2 at half of it. */
+export function clockRatio(clock: ClockProbe): number {
+  return (clock.beforeNs + clock.afterNs) / 2 / clock.bestNs;
+}
+
+/**
+ * Judges the times of a case.
+ *
+ * `invalid`: nothing was sampled; more than {@linkcode maxDroppedShare} of the spans were negative or zero; or a figure
+ * is beyond {@linkcode peakAllowance} times a peak. Bytes are held against the bandwidth of memory only when cold, since
+ * hot inputs may come from a cache. `unstable`: see {@linkcode isUnstable}; or the clock was throttled.
+ *
+ * @param measurement Samples with the work of one launch.
+ * @param peaks What the device has been seen to reach; absent: not judged.
+ */
+export function judge(measurement: Measurement, peaks?: Peaks): Judgement {
+  const invalid: string[] = [];
+  const unstable: string[] = [];
+  if (measurement.runs.length === 0) invalid.push("no samples were taken");
+  for (const run of measurement.runs) {
+    const { mode, samplesNs, droppedSpans } = run;
+    const spans = samplesNs.length + droppedSpans;
+    if (!(droppedSpans <= maxDroppedShare * spans)) {
+      invalid.push(`${mode}: timer unreliable, ${droppedSpans} of ${spans} spans were negative or zero`);
+    }
+    if (samplesNs.length === 0) {
+      invalid.push(`${mode}: no samples were taken`);
+      continue;
+    }
+    const summary = summarize(samplesNs);
+    if (!(summary.minNs > 0)) invalid.push(`${mode}: timer unreliable, a sample is ${summary.minNs} ns`);
+    if (peaks !== undefined) {
+      const seconds = summary.medianNs * 1e-9;
+      if (mode === "cold" && !(measurement.minBytes / seconds <= peakAllowance * peaks.bytesPerS)) {
+        invalid.push(impossible(mode, measurement.minBytes / seconds / 1e9, peaks.bytesPerS / 1e9, "GB/s"));
+      }
+      if (!(measurement.flops / seconds <= peakAllowance * peaks.flopsPerS)) {
+        invalid.push(impossible(mode, measurement.flops / seconds / 1e12, peaks.flopsPerS / 1e12, "TFLOP/s"));
+      }
+    }
+    if (isUnstable(summary)) {
+      const width = summary.relativeHalfWidth;
+      unstable.push(
+        width === undefined
+          ? `${mode}: ${summary.n} samples are too few for an interval of the median`
+          : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${summary.n} samples, ` +
+            `wider than ±${100 * maxRelativeHalfWidth} %`,
+      );
+    }
+    if (run.clock !== undefined && !(clockRatio(run.clock) <= maxClockRatio)) {
+      const percent = (100 / clockRatio(run.clock)).toFixed(0);
+      unstable.push(`${mode}: the clock ran at ${percent} % of the best of the session`);
+    }
+  }
+  return {
+    verdict: invalid.length > 0 ? "invalid" : unstable.length > 0 ? "unstable" : "ok",
+    reasons: [...invalid, ...unstable],
+  };
+}
+
+function impossible(mode: string, value: number, peak: number, unit: string): string {
+  return `${mode}: impossible, ${value.toPrecision(3)} ${unit} where the device was seen to reach ${
+    peak.toPrecision(3)
+  }`;
+}
+
+/** Ascending copy; typed arrays sort by value. */
+function sorted(samples: readonly number[]): Float64Array {
+  if (samples.length === 0) throw new RangeError("Cannot describe samples: there are none");
+  const wrong = samples.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) throw new RangeError(`Cannot describe samples: sample ${wrong} is ${samples[wrong]}`);
+  return Float64Array.from(samples).sort();
+}
+
+function quantileOfSorted(x: Float64Array, p: number): number {
+  const h = (x.length - 1) * p;
+  const below = Math.floor(h);
+  return x[below] + (h - below) * (x[Math.ceil(h)] - x[below]);
+}
+
+function intervalOfSorted(x: Float64Array, confidence: number): Interval | undefined {
+  if (!(confidence > 0 && confidence < 1)) {
+    throw new RangeError(`Cannot take an interval of confidence ${confidence}: it must lie between 0 and 1`);
+  }
+  // tail = P(Binomial(n, ½) ≤ k − 1), the chance that the k-th smallest sample lies above the median. Terms are kept as
+  // logarithms because 2⁻ⁿ underflows at n = 1075.
+  const n = x.length;
+  let logTerm = -n * Math.LN2;
+  let tail = 0;
+  let k = 0;
+  for (;;) {
+    tail += Math.exp(logTerm);
+    if (!(2 * tail <= 1 - confidence)) break;
+    k++;
+    logTerm += Math.log((n - k + 1) / k);
+  }
+  return k === 0 ? undefined : { low: x[k - 1], high: x[n - k] };
+}

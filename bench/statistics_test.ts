@@ -1,0 +1,162 @@
+import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import type { Measurement, Samples } from "./result.ts";
+import { clockRatio, isUnstable, judge, medianInterval, quantile, summarize } from "./statistics.ts";
+
+function measurement(runs: Partial<Samples>[]): Measurement {
+  const defaults: Samples = { mode: "cold", samplesNs: [], launchesPerPass: 1, rotation: 1, droppedSpans: 0 };
+  // 1 MB and 1 MFLOP per launch: at 1000 ns that is 1000 GB/s and 1 TFLOP/s.
+  return {
+    timer: "timestamp-query",
+    runs: runs.map((run) => ({ ...defaults, ...run })),
+    minBytes: 1e6,
+    flops: 1e6,
+  };
+}
+const steady = Array.from({ length: 30 }, (_, i) => 1000 + i);
+
+Deno.test("quantile() is linear between order statistics", () => {
+  // Definition 7 on (1, 2, 3, 4): h = 3p, so p = 0.25 → 0.75 of the way from 1 to 2, p = 0.5 → 2.5, p = 0.95 → 3.85.
+  assertEquals(quantile([4, 1, 3, 2], 0.25), 1.75);
+  assertEquals(quantile([4, 1, 3, 2], 0.5), 2.5);
+  assertAlmostEquals(quantile([4, 1, 3, 2], 0.95), 3.85, 1e-12);
+  assertEquals(quantile([4, 1, 3, 2], 0), 1);
+  assertEquals(quantile([4, 1, 3, 2], 1), 4);
+  assertEquals(quantile([7], 0.3), 7);
+});
+
+Deno.test("quantile() sorts by value, not by text, and leaves its input alone", () => {
+  const samples = [10, 9, 100];
+  assertEquals(quantile(samples, 0.5), 10);
+  assertEquals(samples, [10, 9, 100]);
+});
+
+Deno.test("quantile() refuses no samples, non-finite samples and a p outside [0, 1]", () => {
+  assertThrows(() => quantile([], 0.5), RangeError, "there are none");
+  assertThrows(() => quantile([1, NaN], 0.5), RangeError, "sample 1 is NaN");
+  assertThrows(() => quantile([1, Infinity], 0.5), RangeError, "sample 1 is Infinity");
+  for (const p of [-0.1, 1.1, NaN]) assertThrows(() => quantile([1], p), RangeError, "[0, 1]");
+});
+
+/** The rank from its definition in whole numbers: the largest k with 2·ΣC(n, i), i < k, at most 5 % of 2ⁿ. */
+function rankByWholeNumbers(n: number, percentOutside: bigint): number {
+  let term = 1n;
+  let sum = 0n;
+  let k = 0;
+  for (;;) {
+    sum += term;
+    if (2n * sum * 100n > percentOutside << BigInt(n)) return k;
+    k++;
+    term = term * BigInt(n - k + 1) / BigInt(k);
+  }
+}
+
+Deno.test("medianInterval() takes the exact binomial ranks", () => {
+  // n = 9: 2·(1 + 9)/512 = 3.9 % lies outside ranks 2…8, 2·(1 + 9 + 36)/512 = 18 % outside 3…7.
+  assertEquals(medianInterval([1, 2, 3, 4, 5, 6, 7, 8, 9]), { low: 2, high: 8 });
+  // Published table for 95 %: n = 20 → 6 and 15, n = 30 → 10 and 21, n = 100 → 40 and 61.
+  for (const [n, low] of [[20, 6], [30, 10], [100, 40]]) {
+    assertEquals(medianInterval(Array.from({ length: n }, (_, i) => i + 1)), { low, high: n + 1 - low });
+  }
+  for (const n of [6, 7, 8, 15, 31, 64, 333, 2048, 3001]) {
+    const low = rankByWholeNumbers(n, 5n);
+    assertEquals(medianInterval(Array.from({ length: n }, (_, i) => i + 1)), { low, high: n + 1 - low }, `n = ${n}`);
+    const wide = rankByWholeNumbers(n, 1n);
+    const expected = wide === 0 ? undefined : { low: wide, high: n + 1 - wide };
+    assertEquals(medianInterval(Array.from({ length: n }, (_, i) => i + 1), 0.99), expected, `n = ${n} at 99 %`);
+  }
+});
+
+Deno.test("medianInterval() does not exist for fewer than 6 samples at 95 %", () => {
+  // The range of 5 samples misses the median with probability 2·2⁻⁵ = 6.25 %, that of 6 with 3.1 %.
+  assertEquals(medianInterval([1, 2, 3, 4, 5]), undefined);
+  assertEquals(medianInterval([1, 2, 3, 4, 5, 6]), { low: 1, high: 6 });
+});
+
+Deno.test("summarize() describes a sample worked by hand", () => {
+  // Sorted 1 2 3 4 5 6 7 8 9 100: median 5.5; h = 2.25 → q1 = 3.25; h = 6.75 → q3 = 7.75; h = 8.55 → 9 + 0.55·91.
+  // |x − 5.5| sorted: 0.5 0.5 1.5 1.5 2.5 2.5 3.5 3.5 4.5 94.5 → 2.5. Interval ranks 2 and 9: 2…9, half of 7 over 5.5.
+  // Fences at 3.25 − 6.75, 7.75 + 6.75 and 7.75 + 13.5: only 100 is out, beyond the outer one.
+  const summary = summarize([100, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+  assertEquals(summary, {
+    n: 10,
+    medianNs: 5.5,
+    ciLowNs: 2,
+    ciHighNs: 9,
+    relativeHalfWidth: 3.5 / 5.5,
+    minNs: 1,
+    q1Ns: 3.25,
+    q3Ns: 7.75,
+    p95Ns: summary.p95Ns,
+    maxNs: 100,
+    madNs: 2.5,
+    outliersMild: 0,
+    outliersSevere: 1,
+  });
+  assertAlmostEquals(summary.p95Ns, 59.05, 1e-9);
+});
+
+Deno.test("summarize() tells mild outliers from severe ones on both sides", () => {
+  // 0…8 has quartiles 2 and 6; the ends 8 + … below are chosen so that quartiles of the 13 values are 2 and 8.
+  const summary = summarize([-30, -8, 0, 1, 2, 3, 4, 5, 7, 8, 8.5, 18, 27]);
+  // Sorted, n = 13: q1 = x[3] = 1, q3 = x[9] = 8, reach 1.5·7 = 10.5 and 21: mild outside [−9.5, 18.5], severe [−20, 29].
+  assertEquals([summary.q1Ns, summary.q3Ns], [1, 8]);
+  assertEquals([summary.outliersMild, summary.outliersSevere], [1, 1]);
+});
+
+Deno.test("summarize() says by absence that five samples have no interval", () => {
+  const summary = summarize([1, 2, 3, 4, 5]);
+  assertEquals("ciLowNs" in summary || "ciHighNs" in summary || "relativeHalfWidth" in summary, false);
+  assert(isUnstable(summary));
+});
+
+Deno.test("isUnstable() draws the line at ±5 %", () => {
+  // Interval of 6 samples is their range: 95…105 around 100 is ±5 %, 94…105 is more.
+  assertEquals(isUnstable(summarize([95, 99, 100, 100, 101, 105])), false);
+  assertEquals(isUnstable(summarize([94, 99, 100, 100, 101, 105])), true);
+});
+
+Deno.test("judge() finds nothing wrong with steady samples at a steady clock", () => {
+  const clock = { beforeNs: 100, afterNs: 110, bestNs: 100 };
+  const run = { samplesNs: steady, clock };
+  assertEquals(judge(measurement([run]), { bytesPerS: 1e12, flopsPerS: 1e12 }), { verdict: "ok", reasons: [] });
+  assertEquals(clockRatio(clock), 1.05);
+});
+
+Deno.test("judge() calls a measurement without samples invalid", () => {
+  assertEquals(judge(measurement([])).verdict, "invalid");
+  assertEquals(judge(measurement([{ samplesNs: [] }])).verdict, "invalid");
+});
+
+Deno.test("judge() calls a timer unreliable that drops more than 1 % of spans or returns no positive time", () => {
+  const many = Array.from({ length: 99 }, (_, i) => 1000 + i);
+  assertEquals(judge(measurement([{ samplesNs: many, droppedSpans: 1 }])).verdict, "ok");
+  const dropped = judge(measurement([{ samplesNs: many, droppedSpans: 2 }]));
+  assertEquals(dropped.verdict, "invalid");
+  assertMatch(dropped.reasons[0], /cold: timer unreliable, 2 of 101 spans/);
+  assertEquals(judge(measurement([{ samplesNs: [0, ...steady] }])).verdict, "invalid");
+});
+
+Deno.test("judge() calls a figure beyond the peaks impossible, hot bytes excepted", () => {
+  const peaks = { bytesPerS: 0.7e12, flopsPerS: 1e12 };
+  // 1 MB in 1014.5 ns is 986 GB/s, more than 1.2 · 700.
+  const cold = judge(measurement([{ samplesNs: steady }]), peaks);
+  assertEquals(cold.verdict, "invalid");
+  assertMatch(cold.reasons[0], /^cold: impossible, 986 GB\/s .* 700$/);
+  assertEquals(judge(measurement([{ mode: "hot", samplesNs: steady }]), peaks).verdict, "ok");
+  const hot = judge(measurement([{ mode: "hot", samplesNs: steady }]), { bytesPerS: 1e12, flopsPerS: 0.5e12 });
+  assertMatch(hot.reasons[0], /^hot: impossible, 0.986 TFLOP\/s .* 0.500$/);
+});
+
+Deno.test("judge() calls wide, scarce and throttled samples unstable", () => {
+  const wide = judge(measurement([{ samplesNs: [90, 100, 100, 100, 100, 110] }]));
+  assertEquals([wide.verdict, wide.reasons.length], ["unstable", 1]);
+  assertMatch(wide.reasons[0], /±10\.0 % after 6 samples, wider than ±5 %/);
+  assertMatch(judge(measurement([{ samplesNs: [1, 1, 1] }])).reasons[0], /3 samples are too few/);
+  const clock = { beforeNs: 200, afterNs: 200, bestNs: 100 };
+  const throttled = judge(measurement([{ samplesNs: steady, clock }]));
+  assertEquals([throttled.verdict, throttled.reasons], ["unstable", [
+    "cold: the clock ran at 50 % of the best of the session",
+  ]]);
+  const unknown = judge(measurement([{ samplesNs: steady, clock: { beforeNs: NaN, afterNs: 1, bestNs: 1 } }]));
+  assertEquals(unknown.verdict, "unstable");
+});
