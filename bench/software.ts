@@ -130,7 +130,7 @@ async function isIntact(directory: string, release: SoftwareRelease): Promise<bo
     }
     return true;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
     throw error;
   }
 }
@@ -221,7 +221,7 @@ async function removeAbandoned(cache: string): Promise<void> {
     const path = `${cache}/${name}`;
     const { mtime } = await Deno.stat(path).catch(() => ({ mtime: null }));
     if (mtime && Date.now() - mtime.getTime() > ABANDONED_AFTER_MS) {
-      await Deno.remove(path, { recursive: true }).catch(() => {/* another process was faster */});
+      await Deno.remove(path, { recursive: true }).catch(() => {/* another process is at it */});
     }
   }
 }
