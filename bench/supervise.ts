@@ -1,0 +1,246 @@
+/**
+ * Runs a plan in child processes: when one crashes or a case passes its time limit, that case is `failed`, a new child
+ * goes on after it, and the run is not lost.
+ *
+ * @module
+ */
+import type { Case } from "../suites/case.ts";
+import { type ChildEvent, lines, type Plan } from "./protocol.ts";
+import type { Environment, Failed, Result } from "./result.ts";
+
+/** Options of {@linkcode startChild} and {@linkcode supervise}. */
+export interface ChildOptions {
+  /** Variables to set for the child beside its parent's (`LD_LIBRARY_PATH` of the software provider, …). */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Paths that the child may read beside its own modules. */
+  readonly readPaths?: readonly string[];
+  /** Time a child may take to open its device, ms. @default {60000} */
+  readonly openLimitMs?: number;
+}
+
+/** A child with an open device. */
+export interface GpuChild {
+  /** The device it opened; undefined where it found none. */
+  readonly adapter?: Environment["adapter"];
+  /** Hands it the plan. */
+  send(plan: Plan): Promise<void>;
+  /** The next event; undefined when the child has ended. */
+  next(limitMs: number): Promise<ChildEvent | "timeout" | undefined>;
+  /** Ends it and tells how it ended. */
+  end(): Promise<ChildEnding>;
+}
+
+/** How a child ended. */
+export interface ChildEnding {
+  /** Signal that ended it. */
+  readonly signal: string | null;
+  /** Exit code. */
+  readonly code: number;
+  /** Last lines of its standard error. */
+  readonly stderr: string;
+}
+
+/** Lines of a dead child's standard error worth quoting. */
+const STDERR_LINES = 4;
+
+/**
+ * Starts a child and waits until it has opened its device. The child gets no permission but to read `readPaths`, and
+ * on Linux sees Vulkan only: Deno otherwise falls through to OpenGL where Vulkan is missing, a different shader path.
+ *
+ * @throws {Error} If the child ends or hangs before it says which device it has.
+ */
+export async function startChild(options: ChildOptions = {}): Promise<GpuChild> {
+  const read = options.readPaths?.length ? [`--allow-read=${options.readPaths.join(",")}`] : [];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--no-prompt", ...read, new URL("./child.ts", import.meta.url).href],
+    env: { ...defaultEnv(), ...options.env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const events = lines(child.stdout).getReader();
+  const input = child.stdin.getWriter();
+  const tail: string[] = [];
+  const stderr = collectTail(lines(child.stderr), tail);
+  let pending: Promise<ReadableStreamReadResult<string>> | undefined;
+
+  async function next(limitMs: number): Promise<ChildEvent | "timeout" | undefined> {
+    const deadline = performance.now() + limitMs;
+    while (true) {
+      pending ??= events.read();
+      const read = await withLimit(pending, deadline - performance.now());
+      if (read === "timeout") return "timeout";
+      pending = undefined;
+      if (read.done) return undefined;
+      const event = parseEvent(read.value);
+      if (event) return event;
+    }
+  }
+  async function end() {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has already ended.
+    }
+    await input.close().catch(() => {});
+    const { signal, code } = await child.status;
+    await stderr;
+    await events.cancel().catch(() => {});
+    return { signal, code, stderr: tail.join("\n") };
+  }
+  const first = await next(options.openLimitMs ?? 60_000);
+  if (first === undefined || first === "timeout" || (first.event !== "device" && first.event !== "no-adapter")) {
+    const ending = await end();
+    const said = first !== undefined && first !== "timeout" && first.event === "error" ? first.message : undefined;
+    const how = first === "timeout" ? "it did not answer" : said ?? describeEnd(ending);
+    throw new Error(`Cannot open a GPU: the process that opens it failed: ${how}`);
+  }
+  return {
+    adapter: first.event === "device" ? first.adapter : undefined,
+    send: (plan) => input.write(new TextEncoder().encode(JSON.stringify(plan) + "\n")),
+    next,
+    end,
+  };
+}
+
+function defaultEnv(): Record<string, string> {
+  const env: Record<string, string> = { NO_COLOR: "1" };
+  if (Deno.build.os === "linux" && !Deno.env.get("DENO_WEBGPU_BACKEND")) env.DENO_WEBGPU_BACKEND = "vulkan";
+  // Without it the driver complains on standard error when the device is opened; nothing is written there.
+  if (Deno.build.os === "linux" && !Deno.env.get("XDG_RUNTIME_DIR")) env.XDG_RUNTIME_DIR = "/tmp";
+  return env;
+}
+
+/** Drivers print to standard output, too: what is not an event is not ours. */
+function parseEvent(line: string): ChildEvent | undefined {
+  if (!line.startsWith('{"event":')) return undefined;
+  try {
+    return JSON.parse(line) as ChildEvent;
+  } catch {
+    return undefined;
+  }
+}
+
+async function collectTail(stream: ReadableStream<string>, tail: string[]): Promise<void> {
+  for await (const line of stream) {
+    if (line.trim() === "") continue;
+    tail.push(line.trim());
+    if (tail.length > STDERR_LINES) tail.shift();
+  }
+}
+
+async function withLimit<T>(promise: Promise<T>, limitMs: number): Promise<T | "timeout"> {
+  let timer: number | undefined;
+  const limit = new Promise<"timeout">((resolve) => {
+    timer = setTimeout(() => resolve("timeout"), Math.max(0, limitMs));
+  });
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function describeEnd({ signal, code, stderr }: ChildEnding): string {
+  const how = signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
+  return stderr === "" ? how : `${how}; its last words: ${stderr.replaceAll("\n", " | ")}`;
+}
+
+/** Options of {@linkcode supervise}. */
+export interface SuperviseOptions extends ChildOptions {
+  /** A child to begin with, as {@linkcode startChild} gave it. */
+  readonly child: GpuChild;
+  /** Time limit of one case, ms. */
+  readonly caseLimitMs: number;
+  /** Called when a case begins. */
+  readonly onBegin?: (id: string) => void;
+  /** Called with each result, in order. */
+  readonly onResult: (result: Result) => void | Promise<void>;
+  /** Ends the run: the child is killed and no further result comes. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs `cases` by `plan` and reports the result of each.
+ *
+ * @throws {Error} If no child can be started any more, or one refuses the plan.
+ */
+export async function supervise(
+  cases: readonly Case[],
+  plan: Omit<Plan, "cases">,
+  options: SuperviseOptions,
+): Promise<void> {
+  const { signal } = options;
+  let child = options.child;
+  const kill = () => void child.end();
+  signal?.addEventListener("abort", kill);
+  try {
+    let done = 0;
+    while (done < cases.length) {
+      const doneBefore = done;
+      await child.send({ ...plan, cases: cases.slice(done).map(({ id }) => id) }).catch(() => {});
+      const { id, stage, message, hostMs } = await follow(child, options, () => done++);
+      const ending = await child.end();
+      if (signal?.aborted || done === cases.length) return;
+      const how = stage === "timeout"
+        ? `no result within ${options.caseLimitMs / 1000} s; the process was ended`
+        : message ?? describeEnd(ending).replace(/^it /, "the process ");
+      // A child that ends between two cases is replaced, but one that gets nowhere would end like that for ever.
+      if (id === undefined && done === doneBefore) throw new Error(`Cannot run the plan: ${how}`);
+      if (id !== undefined) await options.onResult(failure(cases[done++], stage, how, hostMs));
+      if (done === cases.length) return;
+      child = await startChild(options);
+      if (!child.adapter) throw new Error("Cannot go on: the GPU was not found again after a crash");
+    }
+  } finally {
+    signal?.removeEventListener("abort", kill);
+    await child.end();
+  }
+}
+
+interface Interruption {
+  /** The case in flight. */
+  readonly id?: string;
+  readonly stage: "crashed" | "timeout";
+  readonly message?: string;
+  readonly hostMs: number;
+}
+
+/** Passes on what `child` says until it ends or is silent for too long. */
+async function follow(
+  child: GpuChild,
+  options: SuperviseOptions,
+  onDone: () => void,
+): Promise<Interruption> {
+  let id: string | undefined;
+  let since = performance.now();
+  while (true) {
+    const event = await child.next(options.caseLimitMs);
+    const hostMs = performance.now() - since;
+    if (event === "timeout") return { id, stage: "timeout", hostMs };
+    if (event === undefined) return { id, stage: "crashed", hostMs };
+    switch (event.event) {
+      case "begin":
+        id = event.id;
+        since = performance.now();
+        options.onBegin?.(id);
+        break;
+      case "result":
+        await options.onResult(event.result);
+        id = undefined;
+        onDone();
+        break;
+      case "error":
+        return { id, stage: "crashed", message: event.message, hostMs };
+      case "device":
+      case "no-adapter":
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+}
+
+function failure(c: Case, stage: Interruption["stage"], message: string, hostMs: number): Failed {
+  return { id: c.id, axes: c.axes, hostMs, status: "failed", stage, message };
+}
