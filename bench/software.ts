@@ -97,6 +97,7 @@ export async function ensureSoftwareVulkan(options: SoftwareVulkanOptions = {}):
     onFetch?.(`Fetching the software adapter SwiftShader from npm (${specifierOf(release)}, 71 MB, once)`);
     await install(directory, cache, release);
   }
+  await removeAbandoned(cache);
   const inherited = Deno.env.get("LD_LIBRARY_PATH");
   return {
     // The loader stands beside the driver, so it is this one that reads VK_DRIVER_FILES, whatever the system has.
@@ -138,7 +139,6 @@ async function isIntact(directory: string, release: SoftwareRelease): Promise<bo
 async function install(directory: string, cache: string, release: SoftwareRelease): Promise<void> {
   const scratch = await writing(cache, async () => {
     await Deno.mkdir(cache, { recursive: true });
-    await removeAbandoned(cache);
     return await Deno.makeTempDir({ dir: cache, prefix: SCRATCH_PREFIX });
   });
   try {
@@ -221,7 +221,7 @@ async function removeAbandoned(cache: string): Promise<void> {
     const path = `${cache}/${name}`;
     const { mtime } = await Deno.stat(path).catch(() => ({ mtime: null }));
     if (mtime && Date.now() - mtime.getTime() > ABANDONED_AFTER_MS) {
-      await Deno.remove(path, { recursive: true }).catch(() => {/* another process is at it */});
+      await Deno.remove(path, { recursive: true }).catch(() => {/* another process is at it, or it is not ours */});
     }
   }
 }
