@@ -1,0 +1,160 @@
+/**
+ * Seeded inputs of both operations. The same shape, kind and seed give the same bytes on every machine and for every
+ * kernel.
+ *
+ * Memory that no kernel may read is poisoned from the start: unused slots of last pages, pages that nobody owns and, for
+ * `append`, slots not yet written hold NaN bits of the dtype; unused page-table entries are hostile (`paging.ts`).
+ *
+ * @module
+ */
+import { type AppendShape, type AttendShape, type CacheShape, type InputKind, total } from "./shapes.ts";
+import { decode, type Dtype, DTYPE_BYTES, encodeInto } from "./dtypes.ts";
+import { fillKeys, makeQueries, STREAM } from "./input_kinds.ts";
+import { allocatePages, type PageAllocation, pageTableOf, poisonedCache } from "./paging.ts";
+import { fillNormal, streamKey } from "./random.ts";
+
+/** Inputs of one `attend`. */
+export interface AttendInputs {
+  /** Problem size. */
+  readonly shape: AttendShape;
+  /** Absorbed queries `[Σq, H, R]`. */
+  readonly qLatent: Float32Array<ArrayBuffer>;
+  /** Rope part of the queries `[Σq, H, Dr]`. */
+  readonly qPe: Float32Array<ArrayBuffer>;
+  /** Latent cache `[pages, page, R+Dr]`, elements of `shape.cache`. */
+  readonly cache: Uint8Array<ArrayBuffer>;
+  /** Physical pages of the cache. */
+  readonly pages: number;
+  /** Physical pages of each sequence `[B, tableWidth]`. */
+  readonly pageTable: Int32Array<ArrayBuffer>;
+  /** Entries per row of the page table. */
+  readonly tableWidth: number;
+  /** Tokens in the cache of each sequence `[B]`. */
+  readonly kvLen: Int32Array<ArrayBuffer>;
+}
+
+/** Inputs of one `append`. */
+export interface AppendInputs {
+  /** Problem size. */
+  readonly shape: AppendShape;
+  /** New latents `[Σq, R]`. */
+  readonly compressedKv: Float32Array<ArrayBuffer>;
+  /** New rope keys `[Σq, Dr]`. */
+  readonly kpe: Float32Array<ArrayBuffer>;
+  /** First new token of each sequence, and the end `[B+1]`. */
+  readonly cuSeqlen: Int32Array<ArrayBuffer>;
+  /** First entry in `cacheLoc` of each sequence, and the end `[B+1]`. */
+  readonly cuNumPages: Int32Array<ArrayBuffer>;
+  /** Physical pages, sequence-major `[Σpages]`. */
+  readonly cacheLoc: Int32Array<ArrayBuffer>;
+  /** Tokens already in the cache of each sequence, `kv − q` `[B]`. */
+  readonly inputPos: Int32Array<ArrayBuffer>;
+  /** Latent cache before the call `[pages, page, R+Dr]`, elements of `shape.cache`. */
+  readonly cache: Uint8Array<ArrayBuffer>;
+  /** Physical pages of the cache. */
+  readonly pages: number;
+}
+
+/** Makes seeded inputs of `attend`; `input_kinds.ts` says what each kind exposes. */
+export function makeAttendInputs(shape: AttendShape, kind: InputKind, seed: number): AttendInputs {
+  const { R, Dr, page } = shape;
+  const W = R + Dr;
+  const allocation = allocatePages(shape.kv, page, streamKey(seed, STREAM.pages));
+  const cache = poisonedCache(shape, allocation.pages);
+  fillPages(shape, allocation, shape.kv, cache, (keys, token, batchToken) => {
+    fillKeys(shape, kind, seed, { keys, token, batchToken });
+  });
+  const bytesPerToken = W * DTYPE_BYTES[shape.cache];
+  const keyOf = (b: number, token: number): Float32Array => {
+    const physical = allocation.owned[allocation.starts[b] + Math.floor(token / page)];
+    const at = (physical * page + token % page) * bytesPerToken;
+    return decode(cache.subarray(at, at + bytesPerToken), shape.cache);
+  };
+  const { qLatent, qPe } = makeQueries(shape, kind, seed, keyOf);
+  const { pageTable, tableWidth } = pageTableOf(allocation);
+  return {
+    shape,
+    qLatent,
+    qPe,
+    cache,
+    pages: allocation.pages,
+    pageTable,
+    tableWidth,
+    kvLen: Int32Array.from(shape.kv),
+  };
+}
+
+/** Fills the first `counts[b]` tokens of each sequence, page by page: the tokens of one page lie side by side. */
+function fillPages(
+  shape: CacheShape,
+  { starts, owned }: PageAllocation,
+  counts: readonly number[],
+  cache: Uint8Array<ArrayBuffer>,
+  fill: (keys: Float32Array, token: number, batchToken: number) => void,
+): void {
+  const { page } = shape;
+  const W = shape.R + shape.Dr;
+  const size = DTYPE_BYTES[shape.cache];
+  const scratch = new Float32Array(page * W);
+  let batchToken = 0;
+  counts.forEach((count, b) => {
+    for (let token = 0; token < count; token += page) {
+      const n = Math.min(page, count - token);
+      const keys = scratch.subarray(0, n * W);
+      fill(keys, token, batchToken + token);
+      const at = owned[starts[b] + token / page] * page * W * size;
+      encodeInto(keys, cache.subarray(at, at + n * W * size), shape.cache);
+    }
+    batchToken += count;
+  });
+}
+
+/**
+ * Makes seeded inputs of `append`: values N(0, 1), of which every 61st is moved to the exact middle between two values of
+ * the cache's dtype, where rounding to nearest must take the even one.
+ */
+export function makeAppendInputs(shape: AppendShape, seed: number): AppendInputs {
+  const { B, R, Dr } = shape;
+  const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
+  const cache = poisonedCache(shape, allocation.pages);
+  const inputPos = Int32Array.from({ length: B }, (_, b) => shape.kv[b] - shape.q[b]);
+  fillPages(shape, allocation, [...inputPos], cache, (keys, _token, batchToken) => {
+    fillNormal(keys, streamKey(seed, STREAM.keys), { start: batchToken * (R + Dr) });
+  });
+  const tokens = total(shape.q);
+  const compressedKv = new Float32Array(tokens * R);
+  const kpe = new Float32Array(tokens * Dr);
+  fillNormal(compressedKv, streamKey(seed, STREAM.compressedKv));
+  fillNormal(kpe, streamKey(seed, STREAM.kpe));
+  moveToTies(compressedKv, shape.cache);
+  moveToTies(kpe, shape.cache);
+  const cuSeqlen = new Int32Array(B + 1);
+  for (let b = 0; b < B; b++) cuSeqlen[b + 1] = cuSeqlen[b] + shape.q[b];
+  return {
+    shape,
+    compressedKv,
+    kpe,
+    cuSeqlen,
+    cuNumPages: allocation.starts,
+    cacheLoc: allocation.owned,
+    inputPos,
+    cache,
+    pages: allocation.pages,
+  };
+}
+
+/** Bits of an f32 that the dtype drops, and the smallest magnitude from which it drops just those. */
+const DROPPED: Readonly<Record<Dtype, { readonly bits: number; readonly from: number }>> = {
+  f32: { bits: 0, from: 0 },
+  f16: { bits: 13, from: 2 ** -14 },
+  bf16: { bits: 16, from: 2 ** -126 },
+};
+
+function moveToTies(values: Float32Array<ArrayBuffer>, dtype: Dtype): void {
+  const { bits, from } = DROPPED[dtype];
+  if (bits === 0) return;
+  const words = new Uint32Array(values.buffer);
+  for (let i = 0; i < values.length; i += 61) {
+    if (Math.abs(values[i]) >= from) words[i] = (words[i] & -(2 ** bits)) | 2 ** (bits - 1);
+  }
+}

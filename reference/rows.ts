@@ -1,0 +1,116 @@
+/**
+ * The rows of an `attend`: row `(query token of the batch)·H + head`, how many tokens each sees, what the work is, and
+ * which rows to verify where all are too many.
+ *
+ * @module
+ */
+import { type AttendShape, total } from "./shapes.ts";
+import { permutation, streamKey } from "./random.ts";
+
+const SAMPLE_STREAM = 7;
+
+/** Tokens that query `i` of sequence `b` attends to: all, or by the causal rule those up to its own (0 … kv). */
+export function tokensSeen(shape: AttendShape, b: number, i: number): number {
+  const kv = shape.kv[b];
+  return shape.causal ? Math.max(0, kv - shape.q[b] + i + 1) : kv;
+}
+
+/** Where a row stands in the batch. */
+export interface RowPlace {
+  /** Sequence. */
+  readonly sequence: number;
+  /** Query token of that sequence. */
+  readonly token: number;
+  /** Head. */
+  readonly head: number;
+  /** Tokens it attends to. */
+  readonly seen: number;
+}
+
+/** First query token of each sequence, and the end: `[B+1]`. */
+export function queryStarts(shape: AttendShape): Int32Array<ArrayBuffer> {
+  const starts = new Int32Array(shape.B + 1);
+  for (let b = 0; b < shape.B; b++) starts[b + 1] = starts[b] + shape.q[b];
+  return starts;
+}
+
+/**
+ * Place of `row`.
+ *
+ * @param starts {@linkcode queryStarts} of the shape.
+ * @throws {RangeError} If the batch has no such row.
+ */
+export function placeOf(shape: AttendShape, starts: Int32Array, row: number): RowPlace {
+  const queryToken = Math.floor(row / shape.H);
+  if (!(row >= 0 && queryToken < starts[shape.B])) {
+    throw new RangeError(`Cannot place row ${row}: the batch has rows 0…${starts[shape.B] * shape.H - 1}`);
+  }
+  let low = 0;
+  let high = shape.B - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle] <= queryToken) low = middle;
+    else high = middle - 1;
+  }
+  const token = queryToken - starts[low];
+  return { sequence: low, token, head: row % shape.H, seen: tokensSeen(shape, low, token) };
+}
+
+/** Every row of the batch. */
+export function allRows(shape: AttendShape): Int32Array<ArrayBuffer> {
+  return Int32Array.from({ length: total(shape.q) * shape.H }, (_, row) => row);
+}
+
+/** Floating-point operations of the attended (row, token) pairs, `2·(2R+Dr)` each; of `rows` only, where given. */
+export function attendFlops(shape: AttendShape, rows?: Int32Array): number {
+  let pairs = 0;
+  if (rows === undefined) {
+    for (let b = 0; b < shape.B; b++) {
+      for (let i = 0; i < shape.q[b]; i++) pairs += shape.H * tokensSeen(shape, b, i);
+    }
+  } else {
+    const starts = queryStarts(shape);
+    for (const row of rows) pairs += placeOf(shape, starts, row).seen;
+  }
+  return 2 * (2 * shape.R + shape.Dr) * pairs;
+}
+
+/**
+ * Rows to verify within `budgetFlops`: all of them if they fit. Otherwise always the first and last head of the first and
+ * last query of the first, last, shortest and longest sequence and of the first whose length ends a page, passes its end
+ * by one, and misses it by one; then rows drawn at random until the budget is used.
+ *
+ * @returns Ascending row indices.
+ */
+export function sampleRows(shape: AttendShape, budgetFlops: number, seed: number): Int32Array<ArrayBuffer> {
+  const everyRow = allRows(shape);
+  if (attendFlops(shape) <= budgetFlops || everyRow.length === 0) return everyRow;
+  const { B, H, page, kv } = shape;
+  const starts = queryStarts(shape);
+  const queried = Array.from({ length: B }, (_, b) => b).filter((b) => shape.q[b] > 0);
+  const byLength = queried.toSorted((a, b) => kv[a] - kv[b]);
+  const sequences = [
+    queried[0],
+    queried.at(-1)!,
+    byLength[0],
+    byLength.at(-1)!,
+    ...[0, 1, page - 1].map((past) => queried.find((b) => kv[b] > 0 && kv[b] % page === past % page) ?? queried[0]),
+  ];
+  const chosen = new Set<number>();
+  for (const b of sequences) {
+    for (const queryToken of [starts[b], starts[b + 1] - 1]) {
+      for (const head of [0, H - 1]) chosen.add(queryToken * H + head);
+    }
+  }
+  const flopsPerToken = 2 * (2 * shape.R + shape.Dr);
+  let flops = attendFlops(shape, Int32Array.from(chosen));
+  for (const row of permutation(everyRow.length, streamKey(seed, SAMPLE_STREAM))) {
+    if (flops >= budgetFlops) break;
+    if (chosen.has(row)) continue;
+    const rowFlops = flopsPerToken * placeOf(shape, starts, row).seen;
+    if (flops + rowFlops > budgetFlops) continue;
+    chosen.add(row);
+    flops += rowFlops;
+  }
+  return Int32Array.from(chosen).sort();
+}
