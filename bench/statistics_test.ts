@@ -96,7 +96,6 @@ Deno.test("summarize() describes a sample worked by hand", () => {
 });
 
 Deno.test("summarize() tells mild outliers from severe ones on both sides", () => {
-  // 0…8 has quartiles 2 and 6; the ends 8 + … below are chosen so that quartiles of the 13 values are 2 and 8.
   const summary = summarize([-30, -8, 0, 1, 2, 3, 4, 5, 7, 8, 8.5, 18, 27]);
   // Sorted, n = 13: q1 = x[3] = 1, q3 = x[9] = 8, reach 1.5·7 = 10.5 and 21: mild outside [−9.5, 18.5], severe [−20, 29].
   assertEquals([summary.q1Ns, summary.q3Ns], [1, 8]);

@@ -1,0 +1,167 @@
+import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { hashCaseIds, type JournalHeader, openJournal, planDifference, readJournal, resumeJournal } from "./journal.ts";
+import type { Environment, Result } from "./result.ts";
+
+const environment: Environment = {
+  version: "0.1.0",
+  runtime: { deno: "2.9.6", v8: "14", typescript: "5.9" },
+  host: { os: "linux", osRelease: "6", arch: "x86_64", cpu: "CPU", cores: 2, loadAverage: [0, 0, 0] },
+  adapter: {
+    provider: "wgpu",
+    vendor: "4318",
+    architecture: "",
+    device: "9013",
+    description: "NVIDIA H200",
+    software: false,
+    features: [],
+    limits: {},
+    subgroupMinSize: 32,
+    subgroupMaxSize: 32,
+  },
+  argv: [],
+  command: "bench",
+  suites: ["smoke"],
+  seed: 1,
+  startedAt: "2026-08-01T12:00:00.000Z",
+  wallS: 0,
+};
+const header: JournalHeader = { journal: 1, environment, cases: { count: 3, sha256: "abc" } };
+const skipped = (id: string, reason = "größer als 16 KiB"): Result => ({
+  status: "skipped",
+  id,
+  axes: { B: 1 },
+  hostMs: 0,
+  reason,
+});
+const results = [skipped("a"), skipped("b"), skipped("c")];
+
+function withFile(action: (path: string) => void): void {
+  const path = Deno.makeTempFileSync({ suffix: ".ndjson" });
+  try {
+    action(path);
+  } finally {
+    Deno.removeSync(path);
+  }
+}
+
+function write(path: string, some: readonly Result[] = results): void {
+  using journal = openJournal(path, header);
+  for (const result of some) journal.append(result);
+}
+
+Deno.test("readJournal() returns what was appended, in order", () =>
+  withFile((path) => {
+    Deno.writeTextFileSync(path, "an older journal");
+    write(path);
+    assertEquals(readJournal(path), { header, results, torn: false });
+  }));
+
+Deno.test("append() has the line in the file before it returns", () =>
+  withFile((path) => {
+    using journal = openJournal(path, header);
+    for (let n = 1; n <= results.length; n++) {
+      journal.append(results[n - 1]);
+      assertEquals(readJournal(path).results.length, n);
+    }
+  }));
+
+Deno.test("readJournal() survives a cut at any byte after the header and loses the cut line only", () =>
+  withFile((path) => {
+    write(path);
+    const whole = Deno.readFileSync(path);
+    const ends = [...whole.keys()].filter((index) => whole[index] === 10).map((index) => index + 1);
+    assertEquals(ends.length, 4);
+    for (let length = 0; length <= whole.length; length++) {
+      Deno.writeFileSync(path, whole.subarray(0, length));
+      if (length < ends[0]) {
+        assertThrows(() => readJournal(path), SyntaxError, "no complete first line");
+      } else {
+        const complete = ends.filter((end) => end <= length).length - 1;
+        const content = readJournal(path);
+        assertEquals(content.results, results.slice(0, complete));
+        assertEquals(content.torn, !ends.includes(length));
+      }
+    }
+  }));
+
+Deno.test("readJournal() says which other line is malformed", () =>
+  withFile((path) => {
+    const first = JSON.stringify(header);
+    const cases: [string, string][] = [
+      ["", "no complete first line"],
+      ["\n", "line 1 is not JSON"],
+      ["{}\n", "line 1 is not the header"],
+      [`{"journal":2}\n`, "line 1 is not the header of a journal of version 1"],
+      [`null\n`, "line 1 is not the header"],
+      [`${first}\n{"id":"a"\n${JSON.stringify(results[1])}\n`, "line 2 is not JSON"],
+      [`${first}\n${JSON.stringify(results[0])}\n{"id":"a"}\n`, "line 3 is not a result"],
+      [`${first}\n${JSON.stringify({ ...results[0], status: "toString" })}\n`, "line 2 is not a result"],
+      [`${first}\n\n`, "line 2 is not JSON"],
+    ];
+    for (const [text, message] of cases) {
+      Deno.writeTextFileSync(path, text);
+      const error = assertThrows(() => readJournal(path), SyntaxError, message);
+      assertStringIncludes(error.message, `Cannot read journal ${path}: `);
+      assertEquals(error.message.includes("\n"), false);
+    }
+  }));
+
+Deno.test("readJournal() keeps the last result of an id in the place of its first", () =>
+  withFile((path) => {
+    write(path, [...results, skipped("a", "again")]);
+    assertEquals(readJournal(path).results, [skipped("a", "again"), results[1], results[2]]);
+  }));
+
+Deno.test("resumeJournal() cuts off a torn line and goes on after it", () =>
+  withFile((path) => {
+    write(path, results.slice(0, 2));
+    const whole = Deno.readFileSync(path);
+    Deno.writeFileSync(path, whole.subarray(0, whole.length - 7));
+    {
+      const resumed = resumeJournal(path, header);
+      using journal = resumed.journal;
+      assertEquals([resumed.results, resumed.torn], [results.slice(0, 1), true]);
+      for (const result of results.slice(1)) journal.append(result);
+    }
+    assertEquals(readJournal(path), { header, results, torn: false });
+  }));
+
+Deno.test("resumeJournal() refuses another plan and leaves the file as it was", () =>
+  withFile((path) => {
+    write(path);
+    const before = Deno.readTextFileSync(path);
+    const others: [JournalHeader, RegExp][] = [
+      [{ ...header, environment: { ...environment, seed: 2 } }, /the seed was 1 and is now 2$/],
+      [
+        { ...header, environment: { ...environment, command: "verify" } },
+        /the command was "bench" and is now "verify"$/,
+      ],
+      [
+        { ...header, environment: { ...environment, suites: [] } },
+        /the list of suites was \["smoke"\] and is now \[\]$/,
+      ],
+      [{ ...header, cases: { count: 4, sha256: "abc" } }, /the number of cases was 3 and is now 4$/],
+      [{ ...header, cases: { count: 3, sha256: "abd" } }, /the hash of the case ids was "abc" and is now "abd"$/],
+      [{ ...header, environment: { ...environment, version: "0.2.0" } }, /the version was "0.1.0" and is now "0.2.0"$/],
+      [
+        { ...header, environment: { ...environment, adapter: { ...environment.adapter, description: "llvmpipe" } } },
+        /adapter.description is "NVIDIA H200" and "llvmpipe"$/,
+      ],
+    ];
+    for (const [other, message] of others) {
+      assertMatch(assertThrows(() => resumeJournal(path, other), RangeError, "Cannot resume").message, message);
+    }
+    assertEquals(Deno.readTextFileSync(path), before);
+  }));
+
+Deno.test("planDifference() lets start time, arguments and load differ", () => {
+  const later = { ...environment, startedAt: "2026-08-02T00:00:00.000Z", argv: ["--resume", "out"], wallS: 3 };
+  assertEquals(planDifference(header, { ...header, environment: later }), undefined);
+});
+
+Deno.test("hashCaseIds() depends on every id and on their order", async () => {
+  // `printf 'a\nb' | sha256sum`
+  assertEquals(await hashCaseIds(["a", "b"]), "7e18f737311b2dc3b2f269dd78396b0351f14fb66efa879f768cb23181883c78");
+  assertNotEquals(await hashCaseIds(["a", "b"]), await hashCaseIds(["b", "a"]));
+  assert(/^[0-9a-f]{64}$/.test(await hashCaseIds([])));
+});
