@@ -6,7 +6,8 @@
 import type { Operation, Tuning } from "../kernels/kernel.ts";
 import type { AppendShape, AttendShape, InputKind } from "../reference/shapes.ts";
 
-interface CaseBase<O extends Operation, S> {
+/** What every case has. */
+export interface CaseBase<O extends Operation, S> {
   /** `attend/fused:B=4;H=16;R=256;…`: name, filter, link and key at once. */
   readonly id: string;
   /** Operation of the kernel. */

@@ -1,0 +1,362 @@
+/**
+ * The axes of a sweep: names, defaults, allowed values, and the grammar in which values are written.
+ *
+ * A value list on the command line (`--axis NAME=VALUES`) is separated by commas; each item is one of
+ *
+ * | item | means | on |
+ * |---|---|---|
+ * | `64`, `bf16`, `auto` | one value | every axis |
+ * | `0..256:+16` | 0, 16, …, 256: steps of 16, both ends included when the steps reach them (`a..b` steps by 1) | numbers, lengths |
+ * | `1..64:x2` | 1, 2, 4, …, 64: each twice the last | numbers, lengths |
+ * | `1+63+64` | one ragged batch of three sequences, written `1,63,64` in a case id | `q`, `kv` |
+ * | `rand(1..1024)` | one batch of random lengths made from the seed, the last one 1024 | `q`, `kv` |
+ * | `ramp(1..140)` | one batch of lengths 1, 2, …, 140 | `q`, `kv` |
+ * | `boundary` | every length next to an edge of the case's pages, tiles and splits | `kv` |
+ *
+ * In a case id a comma always separates the sequences of one batch, on the command line always two values: that is
+ * why a ragged batch is written with `+` there (and `+` needs no quotes in a shell).
+ *
+ * @module
+ */
+import type { Operation } from "../kernels/kernel.ts";
+import { INPUT_KINDS } from "../reference/shapes.ts";
+import { joinWords, quote } from "./words.ts";
+import { parseLengths } from "./lengths.ts";
+
+/** Name of an axis: the key of a case id and the name `--axis` takes. */
+export type AxisName =
+  | "B"
+  | "H"
+  | "R"
+  | "Dr"
+  | "Dn"
+  | "Dv"
+  | "q"
+  | "kv"
+  | "page"
+  | "cache"
+  | "layout"
+  | "input"
+  | "seed"
+  | "causal"
+  | "splits";
+
+/** Value of an axis: a number, a word (`bf16`, `auto`), or lengths as a case id writes them (`1,63,64`). */
+export type AxisValue = number | string;
+
+/** Values of some axes. */
+export type AxisValues = { readonly [K in AxisName]?: AxisValue };
+
+/** What every axis has. */
+export interface AxisBase {
+  /** Name. */
+  readonly name: AxisName;
+  /** Value of a case that does not say. */
+  readonly default: AxisValue;
+  /** What it means, in one line. */
+  readonly summary: string;
+  /** Operations that have it. */
+  readonly operations: readonly Operation[];
+  /** Whether a case id writes it even when it is the default. */
+  readonly always: boolean;
+}
+
+/** An axis of integers. */
+export interface IntegerAxis extends AxisBase {
+  /** Tag. */
+  readonly kind: "integer";
+  /** Smallest value. */
+  readonly min: number;
+  /** Largest value. */
+  readonly max: number;
+  /** What every value is a multiple of. */
+  readonly multipleOf: number;
+  /** A word that is allowed beside the integers. */
+  readonly word?: string;
+}
+
+/** An axis with a few named values. */
+export interface ChoiceAxis extends AxisBase {
+  /** Tag. */
+  readonly kind: "choice";
+  /** The values. */
+  readonly choices: readonly AxisValue[];
+}
+
+/** An axis of sequence lengths: one for all sequences of the batch, a list, or a generator. */
+export interface LengthsAxis extends AxisBase {
+  /** Tag. */
+  readonly kind: "lengths";
+  /** Whether `boundary` is a value. */
+  readonly boundary: boolean;
+}
+
+/** Any axis; `kind` tells which. */
+export type Axis = IntegerAxis | ChoiceAxis | LengthsAxis;
+
+/** Largest value of an integer that a kernel holds in an i32. */
+export const MAX_INT32 = 2 ** 31 - 1;
+
+/** Most values one `--axis` may give: more is a typing error. */
+export const MAX_AXIS_POINTS = 100_000;
+
+/** Most sequences in a batch: more would only exhaust the host's memory. */
+export const MAX_BATCH = 65_536;
+
+const both: readonly Operation[] = ["attend", "append"];
+const attend: readonly Operation[] = ["attend"];
+
+const integer = { kind: "integer", min: 1, max: MAX_INT32, multipleOf: 1 } as const;
+const always = { always: true } as const;
+const optional = { always: false } as const;
+
+/** Every axis, in the order of the keys of a case id. */
+export const AXES: readonly Axis[] = [
+  { name: "B", default: 1, summary: "sequences in the batch", operations: both, ...always, ...integer, max: MAX_BATCH },
+  { name: "H", default: 16, summary: "query heads", operations: attend, ...always, ...integer },
+  {
+    name: "R",
+    default: 256,
+    summary: "kv_lora_rank",
+    operations: both,
+    ...always,
+    ...integer,
+    min: 16,
+    multipleOf: 16,
+  },
+  {
+    name: "Dr",
+    default: 64,
+    summary: "qk_rope_head_dim",
+    operations: both,
+    ...always,
+    kind: "choice",
+    choices: [0, 16, 32, 64],
+  },
+  {
+    name: "Dn",
+    default: 128,
+    summary: "qk_nope_head_dim",
+    operations: attend,
+    ...optional,
+    ...integer,
+    min: 8,
+    multipleOf: 8,
+  },
+  {
+    name: "Dv",
+    default: 128,
+    summary: "v_head_dim",
+    operations: attend,
+    ...optional,
+    ...integer,
+    min: 8,
+    multipleOf: 8,
+  },
+  {
+    name: "q",
+    default: 1,
+    summary: "new tokens of each sequence; decode is 1",
+    operations: both,
+    ...always,
+    kind: "lengths",
+    boundary: false,
+  },
+  {
+    name: "kv",
+    default: 65,
+    summary: "tokens in the cache of each sequence, new ones included",
+    operations: both,
+    ...always,
+    kind: "lengths",
+    boundary: true,
+  },
+  { name: "page", default: 64, summary: "tokens per page", operations: both, ...always, ...integer },
+  {
+    name: "cache",
+    default: "bf16",
+    summary: "element type of the cache",
+    operations: both,
+    ...always,
+    kind: "choice",
+    choices: ["f32", "f16", "bf16"],
+  },
+  {
+    name: "layout",
+    default: "combined",
+    summary: "latent and rope part in one cache",
+    operations: both,
+    ...optional,
+    kind: "choice",
+    choices: ["combined"],
+  },
+  {
+    name: "input",
+    default: "normal",
+    summary: "kind of the seeded inputs",
+    operations: both,
+    ...optional,
+    kind: "choice",
+    choices: INPUT_KINDS,
+  },
+  {
+    name: "seed",
+    default: 0,
+    summary: "seed of the inputs and of random lengths",
+    operations: both,
+    ...optional,
+    ...integer,
+    min: 0,
+    max: 2 ** 32 - 1,
+  },
+  {
+    name: "causal",
+    default: 1,
+    summary: "causal rule; decode is the same with and without",
+    operations: attend,
+    ...optional,
+    kind: "choice",
+    choices: [0, 1],
+  },
+  {
+    name: "splits",
+    default: "auto",
+    summary: "KV splits of a sequence; auto is the kernel's choice",
+    operations: attend,
+    ...optional,
+    ...integer,
+    word: "auto",
+  },
+];
+
+/** What `--axis` gave: one axis and the values it takes. */
+export interface ParsedAxis {
+  /** The axis. */
+  readonly name: AxisName;
+  /** Its values, without repetition, in the order given; at least one. */
+  readonly values: readonly AxisValue[];
+}
+
+/**
+ * The axis called `name`.
+ *
+ * @param where Start of the message, `Cannot read axis "pge=16"`.
+ * @throws {RangeError} If there is none.
+ */
+export function findAxis(name: string, where: string): Axis {
+  const axis = AXES.find((axis) => axis.name === name);
+  if (axis) return axis;
+  throw new RangeError(`${where}: axes are ${AXES.map((axis) => axis.name).join(", ")}`);
+}
+
+/** The values `axis` allows, in words that follow "is": `an integer from 1 to 65536`. */
+export function allowedValues(axis: Axis): string {
+  switch (axis.kind) {
+    case "choice":
+      return joinWords(axis.choices.map(String));
+    case "integer": {
+      const what = axis.multipleOf > 1 ? `a multiple of ${axis.multipleOf}` : "an integer";
+      const range = `${what} from ${axis.min} to ${axis.max - (axis.max % axis.multipleOf)}`;
+      return axis.word ? `${axis.word} or ${range}` : range;
+    }
+    case "lengths":
+      return `a length from 0 to ${MAX_INT32}, several in one batch, rand(a..b)` +
+        (axis.boundary ? ", ramp(a..b) or boundary" : " or ramp(a..b)");
+    default:
+      return axis satisfies never;
+  }
+}
+
+/**
+ * One value of `axis` as a case id writes it.
+ *
+ * @param text `64`, `bf16`, `1,63,64`, `rand(1..1024)`.
+ * @param where Start of the message of an error.
+ * @returns A number where the text is one integer, else the text.
+ * @throws {RangeError} If the axis does not allow it.
+ */
+export function parseAxisValue(axis: Axis, text: string, where: string): AxisValue {
+  const value = readValue(axis, text);
+  if (value === undefined) throw new RangeError(`${where}: ${axis.name} is ${allowedValues(axis)}`);
+  return value;
+}
+
+function readValue(axis: Axis, text: string): AxisValue | undefined {
+  switch (axis.kind) {
+    case "choice":
+      return axis.choices.find((choice) => String(choice) === text);
+    case "integer": {
+      if (text === axis.word) return text;
+      const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : NaN;
+      return value >= axis.min && value <= axis.max && value % axis.multipleOf === 0 ? value : undefined;
+    }
+    case "lengths":
+      return parseLengths(text);
+    default:
+      return axis satisfies never;
+  }
+}
+
+/**
+ * Reads the argument of `--axis`.
+ *
+ * @example Lists, ranges, ragged batches
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(parseAxis("page=16,64"), { name: "page", values: [16, 64] });
+ * assertEquals(parseAxis("B=1..8:x2").values, [1, 2, 4, 8]);
+ * assertEquals(parseAxis("kv=boundary,1+63+64").values, ["boundary", "1,63,64"]);
+ * ```
+ * @param text `NAME=VALUES` in the grammar of this module.
+ * @throws {SyntaxError} If it is not of that form.
+ * @throws {RangeError} If the axis is unknown, a range is empty or endless, or a value is not allowed.
+ */
+export function parseAxis(text: string): ParsedAxis {
+  const where = `Cannot read axis ${quote(text)}`;
+  const equals = text.indexOf("=");
+  if (equals < 1) throw new SyntaxError(`${where}: write NAME=VALUES, for instance page=16,64 or kv=0..256:+16`);
+  const axis = findAxis(text.slice(0, equals), where);
+  const values = new Set<AxisValue>();
+  for (const item of text.slice(equals + 1).split(",")) {
+    if (item === "") throw new SyntaxError(`${where}: a value is missing; ${axis.name} is ${allowedValues(axis)}`);
+    for (const value of parseItem(axis, item, where)) values.add(value);
+    if (values.size > MAX_AXIS_POINTS) throw new RangeError(tooMany(where));
+  }
+  return { name: axis.name, values: [...values] };
+}
+
+function parseItem(axis: Axis, item: string, where: string): Iterable<AxisValue> {
+  if (axis.kind === "lengths") {
+    if (axis.boundary && item === "boundary") return [item];
+    if (item.includes("(")) return [parseAxisValue(axis, item, where)];
+    if (item.includes("+") && !item.includes("..")) return [parseAxisValue(axis, item.replaceAll("+", ","), where)];
+  }
+  if (axis.kind === "choice" || !item.includes("..")) return [parseAxisValue(axis, item, where)];
+  return expandRange(item, where).map((value) => parseAxisValue(axis, String(value), where));
+}
+
+/** The points of `a..b`, `a..b:+step` or `a..b:xfactor`. */
+function expandRange(item: string, where: string): number[] {
+  const match = /^(\d+)\.\.(\d+)(?::([+x])(-?\d+))?$/.exec(item);
+  if (!match) {
+    throw new SyntaxError(`${where}: a range is a..b, a..b:+step or a..b:xfactor, for instance 0..256:+16 or 1..64:x2`);
+  }
+  const [start, end] = [Number(match[1]), Number(match[2])];
+  const step = match[4] === undefined ? 1 : Number(match[4]);
+  if (!(start <= end)) throw new RangeError(`${where}: the range ${item} is empty; write the smaller end first`);
+  if (match[3] === "x") {
+    if (!(step >= 2)) throw new RangeError(`${where}: the factor of a range is at least 2`);
+    if (start === 0) throw new RangeError(`${where}: a range with a factor starts at 1 or more, 0 stays 0`);
+    const points: number[] = [];
+    for (let value = start; value <= end; value *= step) points.push(value);
+    return points;
+  }
+  if (!(step >= 1)) throw new RangeError(`${where}: the step of a range is at least 1`);
+  const points = Math.floor((end - start) / step) + 1;
+  if (!(points <= MAX_AXIS_POINTS)) throw new RangeError(tooMany(where));
+  return Array.from({ length: points }, (_, i) => start + i * step);
+}
+
+function tooMany(where: string): string {
+  return `${where}: an axis takes at most ${MAX_AXIS_POINTS} values`;
+}

@@ -1,0 +1,77 @@
+/**
+ * Cases that replay recorded tensors.
+ *
+ * @module
+ */
+import type { Dtype } from "../reference/dtypes.ts";
+import type { Case } from "./case.ts";
+import { makeCase } from "./case_id.ts";
+
+/** Sizes that a file of recorded tensors holds. */
+export interface RecordedDims {
+  /** Tokens of the recorded prefill. */
+  readonly T: number;
+  /** Query heads. */
+  readonly H: number;
+  /** `kv_lora_rank`. */
+  readonly R: number;
+  /** `qk_rope_head_dim`. */
+  readonly Dr: number;
+  /** `qk_nope_head_dim`. */
+  readonly Dn: number;
+  /** `v_head_dim`. */
+  readonly Dv: number;
+  /** Softmax scale. */
+  readonly scale: number;
+}
+
+/** A file of recorded tensors and what it is replayed through. */
+export interface RecordedOptions {
+  /** Name of the file, without folder and extension. */
+  readonly name: string;
+  /** First eight hexadecimal digits of its hash. */
+  readonly hash8: string;
+  /** Its sizes. */
+  readonly dims: RecordedDims;
+  /** Variants of `attend`. */
+  readonly variants: readonly string[];
+  /** Variants of `append`, which write all recorded tokens into an empty cache; default none. */
+  readonly appendVariants?: readonly string[];
+  /** Page sizes. */
+  readonly pages: readonly number[];
+  /** Element types of the cache. */
+  readonly dtypes: readonly Dtype[];
+}
+
+/**
+ * Every kernel × page size × dtype on one file: all its decode steps as one batch of T sequences of lengths 1…T, which
+ * share their pages. The shape carries the scale of the file. Characters that an id cannot hold become `_` in `name`.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const dims = { T: 140, H: 8, R: 256, Dr: 64, Dn: 64, Dv: 128, scale: 128 ** -0.5 };
+ * const file = { name: "mistral4-h8-r256", hash8: "1a2b3c4d", dims };
+ * const [replay] = recordedCases({ ...file, variants: ["fused"], pages: [64], dtypes: ["f32"] });
+ * assertEquals(
+ *   replay.id,
+ *   "attend/fused:B=140;H=8;R=256;Dr=64;Dn=64;q=1;kv=ramp(1..140);page=64;cache=f32;tensors=mistral4-h8-r256@1a2b3c4d",
+ * );
+ * ```
+ * @throws {RangeError} If a size is outside the contract.
+ */
+export function recordedCases(options: RecordedOptions): Case[] {
+  const { dims: { T, H, R, Dr, Dn, Dv, scale }, variants, appendVariants = [], pages, dtypes } = options;
+  const tensors = `${options.name.replace(/[^\w.-]/g, "_")}@${options.hash8}`;
+  return pages.flatMap((page) =>
+    dtypes.flatMap((cache) => {
+      const common = { R, Dr, page, cache, tensors };
+      return [
+        ...appendVariants.map((variant) => makeCase({ ...common, operation: "append", variant, B: 1, q: T, kv: T })),
+        ...variants.map((variant) =>
+          makeCase({ ...common, operation: "attend", variant, B: T, H, Dn, Dv, q: 1, kv: `ramp(1..${T})` }, { scale })
+        ),
+      ];
+    })
+  );
+}

@@ -1,0 +1,45 @@
+/**
+ * What a suite is: data.
+ *
+ * @module
+ */
+import type { Operation } from "../kernels/kernel.ts";
+import type { AxisName, AxisValue, AxisValues } from "./axes.ts";
+import type { CaseFields } from "./case_id.ts";
+
+/** Values of axes that a group crosses; the first value of each is its control value. */
+export type GroupAxes = { readonly [K in AxisName]?: readonly AxisValue[] };
+
+/**
+ * Cases that vary together: every variant × the cross product of `axes` and `rows`. Axes that are not named are at
+ * their default. `kv: ["boundary"]` stands for every edge of the case's own pages and splits.
+ */
+export interface Group {
+  /** Operation of the kernels. */
+  readonly operation: Operation;
+  /** Every registered kernel of the operation, or these. */
+  readonly variants: "all" | readonly string[];
+  /** Values that are crossed. */
+  readonly axes: GroupAxes;
+  /** Values that belong together, one row at a time; the first is the control row. */
+  readonly rows?: readonly AxisValues[];
+  /** Keeps a combination; sees all fields that the group names, before `boundary` is expanded. */
+  readonly where?: (fields: CaseFields) => boolean;
+  /**
+   * What a software adapter runs of it without `--full`: a sample (the default; the rule is in `sample.ts`), all of
+   * it, or nothing.
+   */
+  readonly onSoftware?: "sample" | "all" | "nothing";
+}
+
+/** A named set of cases. */
+export interface Suite {
+  /** Name that `--suite` takes. */
+  readonly name: string;
+  /** What it is for, in one line. */
+  readonly summary: string;
+  /** Its cases. */
+  readonly groups: readonly Group[];
+  /** Names of suites whose cases it holds as well. */
+  readonly includes?: readonly string[];
+}

@@ -1,0 +1,27 @@
+/**
+ * Every suite.
+ *
+ * @module
+ */
+import { PRESETS } from "./presets.ts";
+import { SMOKE } from "./smoke.ts";
+import type { Suite } from "./suite.ts";
+import { BATCH, BOUNDARY, PAGE, RANK256 } from "./sweeps.ts";
+import { DEFAULT, fullSuite } from "./throughput.ts";
+
+/** Every suite, in the order in which `list` shows them. */
+export const SUITES: readonly Suite[] = [
+  SMOKE,
+  BOUNDARY,
+  PAGE,
+  BATCH,
+  RANK256,
+  DEFAULT,
+  ...PRESETS,
+  fullSuite(PRESETS.map((preset) => preset.name)),
+];
+
+/** Name of the suite that runs where none is named. */
+export function defaultSuite(options: { readonly software: boolean }): string {
+  return (options.software ? SMOKE : DEFAULT).name;
+}

@@ -1,0 +1,91 @@
+/**
+ * Suites that vary one thing widely: `boundary`, `page`, `batch`, and `rank256`, which crosses the three.
+ *
+ * @module
+ */
+import type { Suite } from "./suite.ts";
+
+const attend = { operation: "attend", variants: "all" } as const;
+const append = { operation: "append", variants: "all" } as const;
+
+/** Page sizes of serving stacks, and those their tests use to break page arithmetic (FlashMLA's 61, 69, 576). */
+const PAGES = [64, 1, 2, 3, 8, 16, 32, 61, 69, 128, 256, 576] as const;
+
+/** Batch sizes of FlashInfer's and FlashMLA's tests: primes, powers of two and their neighbours. */
+const BATCHES = [1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 32, 64, 74, 128, 157, 256] as const;
+
+/** Every length next to an edge. */
+export const BOUNDARY: Suite = {
+  name: "boundary",
+  summary: "every length next to an edge of pages, tiles and splits",
+  groups: [
+    { ...attend, axes: { R: [256, 512], page: [64, 16, 1], splits: ["auto", 3], kv: ["boundary"] } },
+    { ...attend, axes: { B: [3], H: [8], cache: ["f16", "f32"], page: [61, 128], kv: ["boundary"] } },
+    { ...append, axes: { R: [256, 512], page: [64, 16, 1], kv: ["boundary"] } },
+  ],
+};
+
+/** Every page size. */
+export const PAGE: Suite = {
+  name: "page",
+  summary: `page sizes ${PAGES.toSorted((a, b) => a - b).join(", ")}`,
+  groups: [
+    { ...attend, axes: { B: [2], page: PAGES, R: [256, 512], kv: [130, 577], cache: ["bf16", "f16", "f32"] } },
+    { ...attend, axes: { H: [8], page: PAGES, kv: ["boundary"] } },
+    { ...append, axes: { B: [2], page: PAGES, q: [1, 130], kv: [577] } },
+  ],
+};
+
+/** Every batch size. */
+export const BATCH: Suite = {
+  name: "batch",
+  summary: `batch sizes ${BATCHES.join(", ")}, equal and ragged`,
+  groups: [
+    { ...attend, axes: { B: BATCHES, R: [256, 512], kv: [65, "rand(0..200)", "rand(1..1024)"], page: [64, 16] } },
+    { ...attend, axes: { B: BATCHES, H: [8], kv: ["rand(0..200)"], cache: ["f16", "f32"], splits: [3] } },
+    { ...append, axes: { B: BATCHES, q: [1, 7], kv: [65, "rand(7..200)"] } },
+  ],
+};
+
+const mistral = { R: [256], Dn: [64] } as const;
+
+/** Rank 256 in full: the rank that kernels made for 512 get wrong. */
+export const RANK256: Suite = {
+  name: "rank256",
+  summary: "R=256 with the dimensions of Mistral Small 4: batch × page × boundary crossed, all dtypes",
+  groups: [
+    // Small enough that a software adapter runs the whole cross product.
+    {
+      ...attend,
+      axes: { ...mistral, H: [4], B: [1, 2, 7], page: [16, 61, 64], kv: ["boundary"] },
+      onSoftware: "all",
+    },
+    {
+      ...attend,
+      axes: { ...mistral, H: [4], cache: ["f16", "f32"], B: [1, 3], page: [16, 64], kv: ["boundary"] },
+      onSoftware: "all",
+    },
+    {
+      ...append,
+      axes: { cache: ["bf16", "f16", "f32"], B: [1, 3], page: [16, 64], kv: [1, 64, 65] },
+      onSoftware: "all",
+    },
+    {
+      ...attend,
+      axes: { ...mistral, H: [32, 8], B: [1, 3, 16, 17, 64], page: [1, 16, 64, 128], kv: ["boundary"] },
+      onSoftware: "nothing",
+    },
+    {
+      ...attend,
+      axes: {
+        ...mistral,
+        H: [32, 8, 4],
+        B: [1, 16, 64],
+        page: [16, 64],
+        kv: [1024, 4096, "rand(1..4096)"],
+        cache: ["bf16", "f16", "f32"],
+      },
+      onSoftware: "nothing",
+    },
+  ],
+};
