@@ -103,130 +103,49 @@ export const MAX_AXIS_POINTS = 100_000;
 /** Most sequences in a batch: more would only exhaust the host's memory. */
 export const MAX_BATCH = 65_536;
 
-const both: readonly Operation[] = ["attend", "append"];
-const attend: readonly Operation[] = ["attend"];
+type Common = Omit<AxisBase, "name" | "operations" | "always"> & Partial<Pick<AxisBase, "operations" | "always">>;
 
-const integer = { kind: "integer", min: 1, max: MAX_INT32, multipleOf: 1 } as const;
-const always = { always: true } as const;
-const optional = { always: false } as const;
+const attendOnly: Partial<AxisBase> = { operations: ["attend"] };
+const always = true;
+
+function common(name: AxisName, options: Common): AxisBase {
+  return { name, operations: ["attend", "append"], always: false, ...options };
+}
+
+function integers(name: AxisName, options: Common & Partial<IntegerAxis>): IntegerAxis {
+  return { kind: "integer", min: 1, max: MAX_INT32, multipleOf: 1, ...options, ...common(name, options) };
+}
+
+function choice(name: AxisName, options: Common & Pick<ChoiceAxis, "choices">): ChoiceAxis {
+  return { kind: "choice", ...options, ...common(name, options) };
+}
+
+function lengths(name: AxisName, options: Common & Pick<LengthsAxis, "boundary">): LengthsAxis {
+  return { kind: "lengths", ...options, ...common(name, options) };
+}
 
 /** Every axis, in the order of the keys of a case id. */
 export const AXES: readonly Axis[] = [
-  { name: "B", default: 1, summary: "sequences in the batch", operations: both, ...always, ...integer, max: MAX_BATCH },
-  { name: "H", default: 16, summary: "query heads", operations: attend, ...always, ...integer },
-  {
-    name: "R",
-    default: 256,
-    summary: "kv_lora_rank",
-    operations: both,
-    ...always,
-    ...integer,
-    min: 16,
-    multipleOf: 16,
-  },
-  {
-    name: "Dr",
-    default: 64,
-    summary: "qk_rope_head_dim",
-    operations: both,
-    ...always,
-    kind: "choice",
-    choices: [0, 16, 32, 64],
-  },
-  {
-    name: "Dn",
-    default: 128,
-    summary: "qk_nope_head_dim",
-    operations: attend,
-    ...optional,
-    ...integer,
-    min: 8,
-    multipleOf: 8,
-  },
-  {
-    name: "Dv",
-    default: 128,
-    summary: "v_head_dim",
-    operations: attend,
-    ...optional,
-    ...integer,
-    min: 8,
-    multipleOf: 8,
-  },
-  {
-    name: "q",
-    default: 1,
-    summary: "new tokens of each sequence; decode is 1",
-    operations: both,
-    ...always,
-    kind: "lengths",
-    boundary: false,
-  },
-  {
-    name: "kv",
-    default: 65,
-    summary: "tokens in the cache of each sequence, new ones included",
-    operations: both,
-    ...always,
-    kind: "lengths",
-    boundary: true,
-  },
-  { name: "page", default: 64, summary: "tokens per page", operations: both, ...always, ...integer },
-  {
-    name: "cache",
-    default: "bf16",
-    summary: "element type of the cache",
-    operations: both,
-    ...always,
-    kind: "choice",
-    choices: ["f32", "f16", "bf16"],
-  },
-  {
-    name: "layout",
-    default: "combined",
-    summary: "latent and rope part in one cache",
-    operations: both,
-    ...optional,
-    kind: "choice",
-    choices: ["combined"],
-  },
-  {
-    name: "input",
-    default: "normal",
-    summary: "kind of the seeded inputs",
-    operations: both,
-    ...optional,
-    kind: "choice",
-    choices: INPUT_KINDS,
-  },
-  {
-    name: "seed",
-    default: 0,
-    summary: "seed of the inputs and of random lengths",
-    operations: both,
-    ...optional,
-    ...integer,
-    min: 0,
-    max: 2 ** 32 - 1,
-  },
-  {
-    name: "causal",
-    default: 1,
-    summary: "causal rule; decode is the same with and without",
-    operations: attend,
-    ...optional,
-    kind: "choice",
-    choices: [0, 1],
-  },
-  {
-    name: "splits",
+  integers("B", { default: 1, summary: "sequences in the batch", max: MAX_BATCH, always }),
+  integers("H", { default: 16, summary: "query heads", always, ...attendOnly }),
+  integers("R", { default: 256, summary: "kv_lora_rank", min: 16, multipleOf: 16, always }),
+  choice("Dr", { default: 64, summary: "qk_rope_head_dim", choices: [0, 16, 32, 64], always }),
+  integers("Dn", { default: 128, summary: "qk_nope_head_dim", min: 8, multipleOf: 8, ...attendOnly }),
+  integers("Dv", { default: 128, summary: "v_head_dim", min: 8, multipleOf: 8, ...attendOnly }),
+  lengths("q", { default: 1, summary: "new tokens of each sequence; decode is 1", boundary: false, always }),
+  lengths("kv", { default: 65, summary: "cached tokens of each sequence, new ones included", boundary: true, always }),
+  integers("page", { default: 64, summary: "tokens per page", always }),
+  choice("cache", { default: "bf16", summary: "element type of the cache", choices: ["f32", "f16", "bf16"], always }),
+  choice("layout", { default: "combined", summary: "latent and rope part in one cache", choices: ["combined"] }),
+  choice("input", { default: "normal", summary: "kind of the seeded inputs", choices: INPUT_KINDS }),
+  integers("seed", { default: 0, summary: "seed of inputs and random lengths", min: 0, max: 2 ** 32 - 1 }),
+  choice("causal", { default: 1, summary: "causal rule; decode is the same without", choices: [0, 1], ...attendOnly }),
+  integers("splits", {
     default: "auto",
-    summary: "KV splits of a sequence; auto is the kernel's choice",
-    operations: attend,
-    ...optional,
-    ...integer,
+    summary: "KV splits; auto is the kernel's choice",
     word: "auto",
-  },
+    ...attendOnly,
+  }),
 ];
 
 /** What `--axis` gave: one axis and the values it takes. */

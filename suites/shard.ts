@@ -5,7 +5,7 @@
  */
 import type { Case } from "./case.ts";
 import { estimateCost } from "./cost.ts";
-import { shapeKey } from "./expand.ts";
+import { shapeKey } from "./select.ts";
 import { quote } from "./words.ts";
 
 /** Work that a case costs whatever its size (inputs, compilation, warm-up), in flops or bytes. */

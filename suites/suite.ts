@@ -5,7 +5,7 @@
  */
 import type { Operation } from "../kernels/kernel.ts";
 import type { AxisName, AxisValue, AxisValues } from "./axes.ts";
-import type { CaseFields } from "./case_id.ts";
+import type { ShapeFields } from "./overrides.ts";
 
 /** Values of axes that a group crosses; the first value of each is its control value. */
 export type GroupAxes = { readonly [K in AxisName]?: readonly AxisValue[] };
@@ -23,8 +23,8 @@ export interface Group {
   readonly axes: GroupAxes;
   /** Values that belong together, one row at a time; the first is the control row. */
   readonly rows?: readonly AxisValues[];
-  /** Keeps a combination; sees all fields that the group names, before `boundary` is expanded. */
-  readonly where?: (fields: CaseFields) => boolean;
+  /** Keeps a combination; sees the values that the group gives it, `boundary` not yet expanded. */
+  readonly where?: (fields: ShapeFields) => boolean;
   /**
    * What a software adapter runs of it without `--full`: a sample (the default; the rule is in `sample.ts`), all of
    * it, or nothing.
