@@ -102,7 +102,8 @@ export interface CacheLayout {
   readonly tableWidth: number;
 }
 
-interface KernelBase<O extends Operation, S> {
+/** What kernels of every operation `O` on shapes `S` have in common. */
+export interface KernelBase<O extends Operation, S> {
   /** What it computes. */
   readonly operation: O;
   /** What distinguishes it from other kernels of the operation: `fused`, `fused_subgroup`. */

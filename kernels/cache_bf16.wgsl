@@ -1,0 +1,8 @@
+// Cache of bf16: eight elements in 16 bytes. A bf16 is the upper half of an f32.
+alias Chunk = vec4<u32>;
+
+fn widen(xy: u32, zw: u32) -> vec4<f32> {
+  return bitcast<vec4<f32>>(vec4(xy << 16u, xy & 0xffff0000u, zw << 16u, zw & 0xffff0000u));
+}
+fn low(c: Chunk) -> vec4<f32> { return widen(c.x, c.y); }
+fn high(c: Chunk) -> vec4<f32> { return widen(c.z, c.w); }

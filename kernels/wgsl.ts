@@ -1,0 +1,58 @@
+/**
+ * Puts a kernel's WGSL together: the file first, unchanged, so that the line numbers of compiler messages are those of
+ * the file; then the functions that decode the cache; then one `const` per size.
+ *
+ * @module
+ */
+import type { Dtype } from "../reference/dtypes.ts";
+import bf16 from "./cache_bf16.wgsl" with { type: "text" };
+import f16 from "./cache_f16.wgsl" with { type: "text" };
+import f32 from "./cache_f32.wgsl" with { type: "text" };
+
+const CACHE_TEXT: Readonly<Record<Dtype, string>> = { f32, f16, bf16 };
+
+/** Elements of one `Chunk`, the unit in which kernels address the cache: 16 bytes of f16 or bf16, 32 bytes of f32. */
+export const CHUNK = 8;
+
+/** What is appended to a WGSL file. */
+export interface WgslParts {
+  /** Cache type whose `Chunk`, `low` and `high` are appended; absent for kernels that do not read the cache. */
+  readonly cache?: Dtype;
+  /** Appended as `const NAME = VALUEu;`. Module-scope WGSL is order-free, so the file may use them. */
+  readonly constants?: Readonly<Record<string, number>>;
+}
+
+/**
+ * The final text of a kernel.
+ *
+ * @example A size
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * assertEquals(composeWgsl("fn f() -> u32 { return R; }\n", { constants: { R: 512 } }),
+ *   "fn f() -> u32 { return R; }\nconst R = 512u;\n");
+ * ```
+ * @param file Text of a `.wgsl` file, ending in a newline.
+ * @throws {RangeError} If a constant is not an unsigned 32-bit integer.
+ */
+export function composeWgsl(file: string, { cache, constants = {} }: WgslParts): string {
+  const lines = Object.entries(constants).map(([name, value]) => {
+    if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
+      throw new RangeError(`Cannot append ${name} = ${value}: only unsigned 32-bit integers`);
+    }
+    return `const ${name} = ${value}u;\n`;
+  });
+  return file + (cache ? CACHE_TEXT[cache] : "") + lines.join("");
+}
+
+/**
+ * Workgroups of a dispatch of `items` workgroups, folded over x and y below `limit` per dimension. The kernel reads
+ * `x + y·width` and returns where that is past the last item.
+ *
+ * @throws {RangeError} If `items` exceeds `limit²`.
+ */
+export function foldWorkgroups(items: number, limit: number): [number, number, number] {
+  if (items <= limit) return [items, 1, 1];
+  const y = Math.ceil(items / limit);
+  if (!(y <= limit)) throw new RangeError(`Cannot dispatch ${items} workgroups: at most ${limit} in x and in y`);
+  return [Math.ceil(items / y), y, 1];
+}
