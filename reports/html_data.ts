@@ -1,0 +1,289 @@
+/**
+ * What the HTML report's scripts are given: every figure computed here, once, so that they only draw.
+ *
+ * @module
+ */
+import type { Check, Measured, Report, Result, Samples, Status, Timer } from "../bench/result.ts";
+import { summarize, type Summary } from "../bench/statistics.ts";
+import { compareValues, shellQuote } from "./view/format.js";
+
+/** An axis of the report's cases. */
+export interface ViewAxis {
+  /** `kernel`, `B`, `kv`, … */
+  readonly name: string;
+  /** Its distinct values in order; null where a case does not have the axis. */
+  readonly values: readonly (string | number | null)[];
+}
+
+/** One row of the table. Figures that a case does not have are absent. */
+export interface ViewCase {
+  /** Case id. */
+  readonly id: string;
+  /** `operation/variant`. */
+  readonly kernel: string;
+  /** Status of the result. */
+  readonly status: Status;
+  /** Verdict on the times, when measured. */
+  readonly verdict?: Measured["verdict"];
+  /** Value of each axis, in the order of {@linkcode ViewData.axes}. */
+  readonly axes: readonly (string | number | null)[];
+  /** Median of the headline run, ns; absent when the times are invalid. */
+  readonly medianNs?: number;
+  /** Half the 95 % interval of the median over the median. */
+  readonly halfWidth?: number;
+  /** Bandwidth by the bytes the operation must move. */
+  readonly gbps?: number;
+  /** Throughput. */
+  readonly tflops?: number;
+  /** Median of the operation's `unfused` kernel on the same case over this one's. */
+  readonly speedup?: number;
+  /** Largest share of its error bound that any check used. */
+  readonly budget?: number;
+  /** Share of output rows that were compared. */
+  readonly coverage?: number;
+  /** Pipeline compilation, ms. */
+  readonly compileMs?: number;
+  /** Why the case is not simply right and measured. */
+  readonly note?: string;
+}
+
+/** Everything the table and the matrix need. */
+export interface ViewData {
+  /** Axes, the kernel first. */
+  readonly axes: readonly ViewAxis[];
+  /** Cases in the order of the run. */
+  readonly cases: readonly ViewCase[];
+  /** What the matrix shows at first. */
+  readonly defaults: { readonly rows: string; readonly columns: string; readonly metric: string };
+}
+
+/** One check, as in the report. */
+export type ViewCheck = Check;
+
+/** Samples of one mode with what is said about them. */
+export interface ViewRun extends Samples {
+  /** Statistics; times in ns. */
+  readonly summary: Summary;
+  /** Distribution: bins of equal width from `lowNs`. */
+  readonly histogram: Histogram;
+  /** Bandwidth at the median; absent when the times are invalid. */
+  readonly gbps?: number;
+  /** Throughput at the median; absent when the times are invalid or there are no flops. */
+  readonly tflops?: number;
+}
+
+/** Counts in bins of equal width. */
+export interface Histogram {
+  /** Lower edge of the first bin. */
+  readonly lowNs: number;
+  /** Width of a bin. */
+  readonly widthNs: number;
+  /** Samples in each. */
+  readonly counts: readonly number[];
+}
+
+/** What the drawer shows of a case beyond its row. */
+export interface ViewDetail {
+  /** Commands that run the case again. */
+  readonly commands: readonly string[];
+  /** Checks, in order. */
+  readonly checks: readonly ViewCheck[];
+  /** Share of output rows compared, when verified. */
+  readonly coverage?: number;
+  /** Timed runs, the headline first. */
+  readonly runs: readonly ViewRun[];
+  /** Timer of the runs. */
+  readonly timer?: Timer;
+  /** Bytes the operation must move. */
+  readonly minBytes?: number;
+  /** Flops of the operation. */
+  readonly flops?: number;
+  /** What the kernel chose. */
+  readonly chosen?: Readonly<Record<string, number>>;
+  /** Wall time of the case, ms. */
+  readonly hostMs: number;
+}
+
+/** Rows and details of the same cases, in the same order: details are large and are read only when one is opened. */
+export interface View {
+  /** Rows. */
+  readonly data: ViewData;
+  /** Details. */
+  readonly details: readonly ViewDetail[];
+}
+
+/** Computes what the report shows of `report`. */
+export function makeView(report: Report): View {
+  const details = report.results.map((result) => detailOf(result, report.environment.argv));
+  const axes = axesOf(report.results);
+  const medians = new Map<string, number>();
+  report.results.forEach((result, i) => {
+    const headline = details[i].runs[0];
+    if (headline && believed(result)) medians.set(result.id, headline.summary.medianNs);
+  });
+  const cases = report.results.map((result, i) => caseOf(result, details[i], axes, medians));
+  const withAxis = axes.map((axis, a) => ({ name: axis.name, values: sortedValues(cases.map((row) => row.axes[a])) }));
+  return { data: { axes: withAxis, cases, defaults: defaultsOf(withAxis, cases) }, details };
+}
+
+/** `operation/variant` of a case id. */
+export function kernelOf(id: string): string {
+  const colon = id.indexOf(":");
+  return colon < 0 ? id : id.slice(0, colon);
+}
+
+/** The commands that run a case again: its verification, and its timing too where it has one. */
+export function reproduceCommands(result: Result, argv: readonly string[]): string[] {
+  const rest = [`--filter ${shellQuote(result.id)}`, ...carriedFlags(argv)].join(" ");
+  const tasks = result.status === "measured" ? ["bench", "verify"] : ["verify"];
+  return tasks.map((task) => `deno task ${task} ${rest}`);
+}
+
+/** Flags without which the same case would be another one, or run elsewhere. */
+const CARRIED = ["--tensors", "--provider", "--dawn-toggles"];
+
+function carriedFlags(argv: readonly string[]): string[] {
+  return argv.flatMap((word, i) => {
+    if (CARRIED.includes(word) && argv[i + 1] !== undefined) return [`${word} ${shellQuote(argv[i + 1])}`];
+    const flag = CARRIED.find((name) => word.startsWith(`${name}=`));
+    return flag === undefined ? [] : [`${flag} ${shellQuote(word.slice(flag.length + 1))}`];
+  });
+}
+
+/** Whether the times of a result may be shown as figures. */
+function believed(result: Result): boolean {
+  return result.status === "measured" && result.verdict !== "invalid";
+}
+
+/** Axes in the order in which the cases bring them, the kernel first. */
+function axesOf(results: readonly Result[]): { name: string; value: (result: Result) => string | number | null }[] {
+  const names = new Set(results.flatMap((result) => Object.keys(result.axes)));
+  names.delete("kernel");
+  return [
+    { name: "kernel", value: (result) => kernelOf(result.id) },
+    ...[...names].map((name) => ({ name, value: (result: Result) => result.axes[name] ?? null })),
+  ];
+}
+
+function sortedValues(values: readonly (string | number | null)[]): (string | number | null)[] {
+  return [...new Set(values)].sort(compareValues);
+}
+
+function caseOf(
+  result: Result,
+  detail: ViewDetail,
+  axes: readonly { value: (result: Result) => string | number | null }[],
+  medians: ReadonlyMap<string, number>,
+): ViewCase {
+  const kernel = kernelOf(result.id);
+  const headline = believed(result) ? detail.runs[0] : undefined;
+  const baseline = medians.get(result.id.replace(kernel, `${kernel.split("/")[0]}/unfused`));
+  const budgets = detail.checks.flatMap((check) => check.budgetUsed ?? []);
+  return dropUndefined({
+    id: result.id,
+    kernel,
+    status: result.status,
+    verdict: result.status === "measured" ? result.verdict : undefined,
+    axes: axes.map((axis) => axis.value(result)),
+    medianNs: headline?.summary.medianNs,
+    halfWidth: headline?.summary.relativeHalfWidth,
+    gbps: headline?.gbps,
+    tflops: headline?.tflops,
+    speedup: headline && baseline !== undefined && !kernel.endsWith("/unfused")
+      ? baseline / headline.summary.medianNs
+      : undefined,
+    budget: budgets.length > 0 ? Math.max(...budgets) : undefined,
+    coverage: detail.coverage,
+    compileMs: result.compileMs,
+    note: noteOf(result),
+  });
+}
+
+/** Why a result is not simply right and measured, one reason per line; undefined when it is. */
+export function noteOf(result: Result): string | undefined {
+  switch (result.status) {
+    case "measured":
+      return result.reasons.length > 0 ? printable(result.reasons.join("\n")) : undefined;
+    case "verified":
+      return undefined;
+    case "incorrect": {
+      const wrong = result.verification.checks.filter((check) => !check.passed);
+      return printable(wrong.map((check) => `${check.name}: ${check.message ?? "out of bound"}`).join("\n"));
+    }
+    case "skipped":
+      return printable(result.reason);
+    case "failed":
+      return printable(`${result.stage}: ${result.message}`);
+    default:
+      return result satisfies never;
+  }
+}
+
+/** Compilers colour their messages for terminals: without the escapes, and with other control characters visible. */
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/\x1b\[[0-9;]*[A-Za-z]/g, "").replace(/[\0-\x08\x0b-\x1f\x7f]/g, "\ufffd");
+}
+
+function detailOf(result: Result, argv: readonly string[]): ViewDetail {
+  const verification = "verification" in result ? result.verification : undefined;
+  const measurement = result.status === "measured" ? result.measurement : undefined;
+  const runs = measurement === undefined ? [] : measurement.runs.filter((run) => run.samplesNs.length > 0)
+    .map((run): ViewRun => {
+      const summary = summarize(run.samplesNs);
+      const perNs = (amount: number) => believed(result) && amount > 0 ? amount / summary.medianNs : undefined;
+      const teraPerS = perNs(measurement.flops);
+      return dropUndefined({
+        ...run,
+        // Six digits are what a plot can show; report.json keeps them all.
+        samplesNs: run.samplesNs.map((ns) => Number(ns.toPrecision(6))),
+        summary,
+        histogram: histogramOf(run.samplesNs, summary),
+        gbps: perNs(measurement.minBytes),
+        tflops: teraPerS === undefined ? undefined : teraPerS / 1000,
+      });
+    });
+  return dropUndefined({
+    commands: reproduceCommands(result, argv),
+    checks: verification?.checks ?? [],
+    coverage: verification?.coverage,
+    runs,
+    timer: measurement?.timer,
+    minBytes: measurement?.minBytes,
+    flops: measurement && measurement.flops > 0 ? measurement.flops : undefined,
+    chosen: result.chosen,
+    hostMs: result.hostMs,
+  });
+}
+
+/**
+ * Bins by Freedman and Diaconis's width `2·IQR/∛n` (Z. Wahrscheinlichkeitstheorie 57, 1981), 5 to 40 of them: it follows
+ * the bulk of the samples and is not widened by outliers.
+ */
+export function histogramOf(samplesNs: readonly number[], summary: Summary): Histogram {
+  const { minNs, maxNs, q1Ns, q3Ns, n } = summary;
+  const range = maxNs - minNs;
+  if (!(range > 0)) return { lowNs: minNs * 0.995, widthNs: Math.max(minNs * 0.01, Number.MIN_VALUE), counts: [n] };
+  const ideal = range / (2 * (q3Ns - q1Ns) / Math.cbrt(n));
+  const bins = Math.min(40, Math.max(5, Number.isFinite(ideal) ? Math.ceil(ideal) : 40));
+  const counts = new Array<number>(bins).fill(0);
+  for (const ns of samplesNs) counts[Math.min(bins - 1, Math.floor((ns - minNs) / range * bins))]++;
+  return { lowNs: minNs, widthNs: range / bins, counts };
+}
+
+/** Kernels down, and across the axis that a reader can take in: the one with most values up to 16, else the fewest. */
+function defaultsOf(axes: readonly ViewAxis[], cases: readonly ViewCase[]): ViewData["defaults"] {
+  const varying = axes.slice(1).filter((axis) => axis.values.length > 1);
+  const readable = varying.filter((axis) => axis.values.length <= 16);
+  const byCount = (a: ViewAxis, b: ViewAxis) => b.values.length - a.values.length;
+  const columns = readable.toSorted(byCount)[0] ?? varying.toSorted(byCount).at(-1) ?? axes[1] ?? axes[0];
+  const metric = (["tflops", "gbps", "medianNs", "budget"] as const).find((key) =>
+    cases.some((row) => row[key] !== undefined)
+  );
+  return { rows: "kernel", columns: columns?.name ?? "kernel", metric: metric ?? "correct" };
+}
+
+/** JSON would leave them out; in memory they would make `"gbps" in row` true. */
+function dropUndefined<T extends object>(record: T): T {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;
+}
