@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DispatchSpec, Launch, Limits } from "./kernel.ts";
+import type { DeviceTraits, DispatchSpec, Launch, Limits } from "./kernel.ts";
 
 /** Workgroup memory that every WebGPU device has. */
 export const DEFAULT_WORKGROUP_BYTES = 16384;
@@ -28,11 +28,11 @@ const NEEDS: readonly Need[] = [
 ];
 
 /**
- * Why `launch` does not fit a device with `limits`, naming the value and the limit; undefined when it fits.
+ * Why `launch` does not fit a device, naming the value and the limit; undefined when it fits.
  *
  * Buffers count in bytes as they are bound; a binding smaller than 4 bytes is a fault of the launch.
  */
-export function checkLimits(launch: Launch, limits: Limits): string | undefined {
+export function checkLimits(launch: Launch, { limits }: Pick<DeviceTraits, "limits">): string | undefined {
   for (const { name, bytes } of launch.buffers) {
     if (!(bytes >= 4 && bytes % 4 === 0)) {
       return `buffer "${name}" has ${bytes} bytes: a positive multiple of 4 is needed`;

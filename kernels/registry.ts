@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { appendCombined } from "./append_combined.ts";
 import { attendFused } from "./attend_fused.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { type Kernel, kernelName, type Operation } from "./kernel.ts";
@@ -11,6 +12,7 @@ import { type Kernel, kernelName, type Operation } from "./kernel.ts";
 export const KERNELS: readonly Kernel[] = [
   attendUnfused,
   attendFused,
+  appendCombined,
 ];
 
 /**

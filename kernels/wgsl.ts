@@ -1,6 +1,6 @@
 /**
  * Puts a kernel's WGSL together: the file first, unchanged, so that the line numbers of compiler messages are those of
- * the file; then the functions that decode the cache; then one `const` per size.
+ * the file; then the functions that decode or encode the cache; then one `const` per size.
  *
  * @module
  */
@@ -8,8 +8,12 @@ import type { Dtype } from "../reference/dtypes.ts";
 import bf16 from "./cache_bf16.wgsl" with { type: "text" };
 import f16 from "./cache_f16.wgsl" with { type: "text" };
 import f32 from "./cache_f32.wgsl" with { type: "text" };
+import narrowBf16 from "./narrow_bf16.wgsl" with { type: "text" };
+import narrowF16 from "./narrow_f16.wgsl" with { type: "text" };
+import narrowF32 from "./narrow_f32.wgsl" with { type: "text" };
 
 const CACHE_TEXT: Readonly<Record<Dtype, string>> = { f32, f16, bf16 };
+const NARROW_TEXT: Readonly<Record<Dtype, string>> = { f32: narrowF32, f16: narrowF16, bf16: narrowBf16 };
 
 /** Elements of one `Chunk`, the unit in which kernels address the cache: 16 bytes of f16 or bf16, 32 bytes of f32. */
 export const CHUNK = 8;
@@ -18,6 +22,8 @@ export const CHUNK = 8;
 export interface WgslParts {
   /** Cache type whose `Chunk`, `low` and `high` are appended; absent for kernels that do not read the cache. */
   readonly cache?: Dtype;
+  /** Cache type to which the appended `narrow` rounds; absent for kernels that do not write the cache. */
+  readonly narrow?: Dtype;
   /** Appended as `const NAME = VALUEu;`. Module-scope WGSL is order-free, so the file may use them. */
   readonly constants?: Readonly<Record<string, number>>;
 }
@@ -34,14 +40,14 @@ export interface WgslParts {
  * @param file Text of a `.wgsl` file, ending in a newline.
  * @throws {RangeError} If a constant is not an unsigned 32-bit integer.
  */
-export function composeWgsl(file: string, { cache, constants = {} }: WgslParts): string {
+export function composeWgsl(file: string, { cache, narrow, constants = {} }: WgslParts): string {
   const lines = Object.entries(constants).map(([name, value]) => {
     if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
       throw new RangeError(`Cannot append ${name} = ${value}: only unsigned 32-bit integers`);
     }
     return `const ${name} = ${value}u;\n`;
   });
-  return file + (cache ? CACHE_TEXT[cache] : "") + lines.join("");
+  return file + (cache ? CACHE_TEXT[cache] : "") + (narrow ? NARROW_TEXT[narrow] : "") + lines.join("");
 }
 
 /**

@@ -49,3 +49,18 @@ export function appendMinBytes({ B, R, Dr, q, kv, page, cache }: AppendShape): n
   const entries = q.map((n, b) => n === 0 ? 0 : Math.ceil(kv[b] / page) - Math.floor((kv[b] - n) / page));
   return tokens * (R + Dr) * (4 + DTYPE_BYTES[cache]) + 4 * (3 * B + 2) + 4 * total(entries);
 }
+
+/** An operation on a shape: what a case says about its work. */
+export type Work =
+  | { readonly operation: "attend"; readonly shape: AttendShape }
+  | { readonly operation: "append"; readonly shape: AppendShape };
+
+/** Bytes that the operation must move, equal for all its kernels. */
+export function minBytes(work: Work): number {
+  return work.operation === "attend" ? attendMinBytes(work.shape) : appendMinBytes(work.shape);
+}
+
+/** Floating-point operations of the operation; `append` has none. */
+export function workFlops(work: Work): number {
+  return work.operation === "attend" ? attendFlops(work.shape) : 0;
+}
