@@ -261,10 +261,10 @@ export function makeResults(): Result[] {
       verdict: "invalid",
       reasons: ["faster than the memory of this device allows: 5.4 TB/s of 4.8 TB/s"],
     }),
-    makeVerified(),
+    makeVerified(undefined, { page: 16 }),
     makeIncorrect(),
     makeSkipped(),
-    makeFailed(),
+    makeFailed(undefined, { kv: 65 }),
     { ...makeFailed("attend/fused", { kv: 0 }), stage: "timeout", message: "no result after 30 s" },
   ];
 }
