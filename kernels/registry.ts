@@ -5,6 +5,7 @@
  */
 import { appendCombined } from "./append_combined.ts";
 import { attendFused } from "./attend_fused.ts";
+import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { type Kernel, kernelName, type Operation } from "./kernel.ts";
 
@@ -12,6 +13,7 @@ import { type Kernel, kernelName, type Operation } from "./kernel.ts";
 export const KERNELS: readonly Kernel[] = [
   attendUnfused,
   attendFused,
+  attendFusedSubgroup,
   appendCombined,
 ];
 

@@ -1,0 +1,317 @@
+// out[b,h,:] = Σ_t p[t]·cache[b,t,:R], p = softmax over t of scale·(q_latent[b,h,:]·cache[b,t,:R] + q_pe[b,h,:]·cache[b,t,R:]).
+// Shapes: q_latent [B,H,R], q_pe [B,H,DR] f32; cache [pages,page,R+DR] through page_table [B,width]; out [B,splits,H,R], lse [B,splits,H] f32.
+// Mapping: as attend_fused, but a thread holds 4 heads × 4 tokens of scores, and four lanes sum and share them by shuffles.
+// Needs: `subgroups` of at least 4·LANE lanes that divide THREADS. Appended: R, DR, ROWS, T, THREADS, SLICES, LANE and the cache's Chunk.
+
+struct Params {
+  B: u32,
+  H: u32,
+  page: u32,
+  pages: u32,
+  width: u32,
+  splits: u32,
+  blocks: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> P: Params;
+@group(0) @binding(1) var<storage, read> q_latent: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> q_pe: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> cache: array<Chunk>;
+@group(0) @binding(4) var<storage, read> page_table: array<i32>;
+@group(0) @binding(5) var<storage, read> kv_len: array<i32>;
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> lse: array<f32>;
+
+const LATENT = R / 8u; // chunks of the latent; those of the rope key follow
+const CHUNKS = (R + DR) / 8u; // chunks of a token
+const QUADS = T / 4u; // groups of four tokens in a tile
+const GROUPS = ROWS / 8u; // groups of eight heads
+const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
+const NOWHERE = 0xffffffffu; // slot of a token that is not there
+
+const_assert T % 4u == 0u;
+const_assert THREADS == SLICES * (ROWS / 4u) * QUADS; // 4 heads × 4 tokens of scores for each thread
+const_assert SLICES % 4u == 0u; // four lanes sum what they hold; the sums of the groups of four meet in workgroup memory
+const_assert QUADS == 1u || QUADS == 2u || QUADS == 4u; // lanes that share a row in the softmax
+const_assert LANE == 1u || LANE == 2u; // distance of the lanes that sum: at 2, neighbours hold the same tokens
+const_assert THREADS >= GROUPS * LATENT; // 8 heads × 8 elements of the output for each thread
+
+var<workgroup> tile: array<Chunk, T * CHUNKS>; // [T][CHUNKS], as it lies in the cache
+var<workgroup> slots: array<u32, T>; // where in the cache the tile's tokens are
+var<workgroup> partial: array<vec4<f32>, SLICES / 4u * QUADS * ROWS>; // scores before the last sum over slices of d, vec4 over tokens
+var<workgroup> prob: array<vec4<f32>, QUADS * ROWS>; // exp(score − maximum), vec4 over tokens
+var<workgroup> factor: array<f32, ROWS>; // by which the tile changes what was summed before; at the end 1/sum
+
+// Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is touched.
+fn slot_of(b: u32, token: u32, end: u32) -> u32 {
+  if (token >= end) { return NOWHERE; }
+  let page_id = u32(page_table[b * P.width + token / P.page]);
+  if (page_id >= P.pages) { return NOWHERE; }
+  return page_id * P.page + token % P.page;
+}
+
+// Chunk `i` of the tile. Zero past the last token: its probability is zero, and the cache may hold NaN there.
+fn fetch(i: u32) -> Chunk {
+  if (i < T * CHUNKS) {
+    let slot = slots[i / CHUNKS];
+    if (slot != NOWHERE) { return cache[slot * CHUNKS + i % CHUNKS]; }
+  }
+  return Chunk();
+}
+
+fn store_tile(i: u32, c: Chunk) {
+  if (i < T * CHUNKS) { tile[i] = c; }
+}
+
+fn dot8(sum: f32, q0: vec4<f32>, q1: vec4<f32>, k: Chunk) -> f32 {
+  let a = low(k);
+  let b = high(k);
+  let s = fma(q0.w, a.w, fma(q0.z, a.z, fma(q0.y, a.y, fma(q0.x, a.x, sum))));
+  return fma(q1.w, b.w, fma(q1.z, b.z, fma(q1.y, b.y, fma(q1.x, b.x, s))));
+}
+
+// Dot products of one head with four tokens, eight elements of d.
+fn dots(sum: vec4<f32>, q0: vec4<f32>, q1: vec4<f32>, k0: Chunk, k1: Chunk, k2: Chunk, k3: Chunk) -> vec4<f32> {
+  return vec4(dot8(sum.x, q0, q1, k0), dot8(sum.y, q0, q1, k1), dot8(sum.z, q0, q1, k2), dot8(sum.w, q0, q1, k3));
+}
+
+// Maximum, and sum, over the QUADS lanes that share a row. Every lane of the workgroup must take part.
+fn row_maximum(x: f32) -> f32 {
+  var m = x;
+  if (QUADS > 1u) { m = max(m, subgroupShuffleXor(m, 1u)); }
+  if (QUADS > 2u) { m = max(m, subgroupShuffleXor(m, 2u)); }
+  return m;
+}
+
+fn row_sum(x: f32) -> f32 {
+  var s = x;
+  if (QUADS > 1u) { s += subgroupShuffleXor(s, 1u); }
+  if (QUADS > 2u) { s += subgroupShuffleXor(s, 2u); }
+  return s;
+}
+
+// Eight heads × eight elements of the output: o[2r] and o[2r+1] belong to head r. Indices are literals because a
+// dynamic index would move the array out of registers.
+alias Output = array<vec4<f32>, 16>;
+
+fn add_token(o: ptr<function, Output>, v: Chunk, p: vec4<f32>, q: vec4<f32>) {
+  let a = low(v);
+  let b = high(v);
+  (*o)[0] = fma(vec4(p.x), a, (*o)[0]);
+  (*o)[1] = fma(vec4(p.x), b, (*o)[1]);
+  (*o)[2] = fma(vec4(p.y), a, (*o)[2]);
+  (*o)[3] = fma(vec4(p.y), b, (*o)[3]);
+  (*o)[4] = fma(vec4(p.z), a, (*o)[4]);
+  (*o)[5] = fma(vec4(p.z), b, (*o)[5]);
+  (*o)[6] = fma(vec4(p.w), a, (*o)[6]);
+  (*o)[7] = fma(vec4(p.w), b, (*o)[7]);
+  (*o)[8] = fma(vec4(q.x), a, (*o)[8]);
+  (*o)[9] = fma(vec4(q.x), b, (*o)[9]);
+  (*o)[10] = fma(vec4(q.y), a, (*o)[10]);
+  (*o)[11] = fma(vec4(q.y), b, (*o)[11]);
+  (*o)[12] = fma(vec4(q.z), a, (*o)[12]);
+  (*o)[13] = fma(vec4(q.z), b, (*o)[13]);
+  (*o)[14] = fma(vec4(q.w), a, (*o)[14]);
+  (*o)[15] = fma(vec4(q.w), b, (*o)[15]);
+}
+
+fn rescale(o: ptr<function, Output>, p: vec4<f32>, q: vec4<f32>) {
+  (*o)[0] *= p.x;
+  (*o)[1] *= p.x;
+  (*o)[2] *= p.y;
+  (*o)[3] *= p.y;
+  (*o)[4] *= p.z;
+  (*o)[5] *= p.z;
+  (*o)[6] *= p.w;
+  (*o)[7] *= p.w;
+  (*o)[8] *= q.x;
+  (*o)[9] *= q.x;
+  (*o)[10] *= q.y;
+  (*o)[11] *= q.y;
+  (*o)[12] *= q.z;
+  (*o)[13] *= q.z;
+  (*o)[14] *= q.w;
+  (*o)[15] *= q.w;
+}
+
+fn store_row(row: u32, first_head: u32, chunk: u32, base: u32, a: vec4<f32>, b: vec4<f32>) {
+  let h = first_head + row;
+  if (h < P.H && chunk < LATENT) {
+    let at = (base + h) * (R / 4u) + 2u * chunk;
+    out[at] = a;
+    out[at + 1u] = b;
+  }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_size) lanes: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  // Threads are numbered by subgroup and lane, because WGSL does not say how local_invocation_index maps to lanes.
+  let t = subgroup * lanes + lane;
+
+  // Blocks of heads of the same split run next to each other, so that they share its tokens in the cache of the device.
+  let item = workgroup.x + workgroup.y * grid.x;
+  if (item >= P.blocks * P.splits * P.B) { return; }
+  let first_head = item % P.blocks * ROWS;
+  let split = item / P.blocks % P.splits;
+  let b = item / P.blocks / P.splits;
+
+  // A split covers the same number of tiles of its sequence; those past the end are empty.
+  let kv = min(u32(max(kv_len[b], 0)), P.width * P.page);
+  let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
+  let begin = min(kv, split * span);
+  let end = min(kv, begin + span);
+
+  // Scores: thread ↔ 4 heads × 4 tokens × every SLICES-th chunk of d. At LANE 2 neighbours (t, t^1) share the tokens.
+  let slice = t / LANE % SLICES;
+  let rest = t / LANE / SLICES;
+  let quad = rest % QUADS;
+  let row = 4u * (t % LANE + LANE * (rest / QUADS));
+  let head0 = b * P.H + min(first_head + row, P.H - 1u);
+  let head1 = b * P.H + min(first_head + row + 1u, P.H - 1u);
+  let head2 = b * P.H + min(first_head + row + 2u, P.H - 1u);
+  let head3 = b * P.H + min(first_head + row + 3u, P.H - 1u);
+  let odd = slice % 2u == 1u;
+  let upper = slice / 2u % 2u == 1u;
+  let part = (slice / 4u * QUADS + quad) * ROWS + row + select(0u, 2u, odd) + select(0u, 1u, upper);
+
+  // Product: thread ↔ 8 heads × one chunk of the latent. Threads past the last chunk repeat it and store nothing.
+  let group = t % GROUPS;
+  let chunk = t / GROUPS;
+  let v_chunk = min(chunk, LATENT - 1u);
+  var o = Output();
+
+  // Softmax: thread ↔ head × 4 tokens, QUADS lanes side by side for a head. Threads past the last head repeat the
+  // first ones, so that every lane takes part in the shuffles. `sum` is of the thread's own tokens.
+  let soft_quad = t % QUADS;
+  let soft_row = t / QUADS % ROWS;
+  var maximum = MASKED;
+  var sum = 0.0;
+
+  if (t < T) { slots[t] = slot_of(b, begin + t, end); }
+  workgroupBarrier();
+
+  for (var first = begin; first < end; first += T) {
+    // Stage the tile. Five loads are in flight before the first is stored: the usual sizes need no second round.
+    for (var i = t; i < T * CHUNKS; i += 5u * THREADS) {
+      let c0 = fetch(i);
+      let c1 = fetch(i + THREADS);
+      let c2 = fetch(i + 2u * THREADS);
+      let c3 = fetch(i + 3u * THREADS);
+      let c4 = fetch(i + 4u * THREADS);
+      store_tile(i, c0);
+      store_tile(i + THREADS, c1);
+      store_tile(i + 2u * THREADS, c2);
+      store_tile(i + 3u * THREADS, c3);
+      store_tile(i + 4u * THREADS, c4);
+    }
+    workgroupBarrier();
+    if (t < T) { slots[t] = slot_of(b, first + T + t, end); }
+
+    var s0 = vec4<f32>(0.0);
+    var s1 = vec4<f32>(0.0);
+    var s2 = vec4<f32>(0.0);
+    var s3 = vec4<f32>(0.0);
+    for (var c = slice; c < LATENT; c += SLICES) {
+      let k = 4u * quad * CHUNKS + c;
+      let k0 = tile[k];
+      let k1 = tile[k + CHUNKS];
+      let k2 = tile[k + 2u * CHUNKS];
+      let k3 = tile[k + 3u * CHUNKS];
+      let q0 = head0 * (R / 4u) + 2u * c;
+      let q1 = head1 * (R / 4u) + 2u * c;
+      let q2 = head2 * (R / 4u) + 2u * c;
+      let q3 = head3 * (R / 4u) + 2u * c;
+      s0 = dots(s0, q_latent[q0], q_latent[q0 + 1u], k0, k1, k2, k3);
+      s1 = dots(s1, q_latent[q1], q_latent[q1 + 1u], k0, k1, k2, k3);
+      s2 = dots(s2, q_latent[q2], q_latent[q2 + 1u], k0, k1, k2, k3);
+      s3 = dots(s3, q_latent[q3], q_latent[q3 + 1u], k0, k1, k2, k3);
+    }
+    for (var c = slice; c < DR / 8u; c += SLICES) {
+      let k = 4u * quad * CHUNKS + LATENT + c;
+      let k0 = tile[k];
+      let k1 = tile[k + CHUNKS];
+      let k2 = tile[k + 2u * CHUNKS];
+      let k3 = tile[k + 3u * CHUNKS];
+      let q0 = head0 * (DR / 4u) + 2u * c;
+      let q1 = head1 * (DR / 4u) + 2u * c;
+      let q2 = head2 * (DR / 4u) + 2u * c;
+      let q3 = head3 * (DR / 4u) + 2u * c;
+      s0 = dots(s0, q_pe[q0], q_pe[q0 + 1u], k0, k1, k2, k3);
+      s1 = dots(s1, q_pe[q1], q_pe[q1 + 1u], k0, k1, k2, k3);
+      s2 = dots(s2, q_pe[q2], q_pe[q2 + 1u], k0, k1, k2, k3);
+      s3 = dots(s3, q_pe[q3], q_pe[q3 + 1u], k0, k1, k2, k3);
+    }
+    // Sum over four lanes; each keeps one head of the four: odd lanes heads 2 and 3, then upper lanes the second of the two.
+    let pair0 = select(s0, s2, odd) + subgroupShuffleXor(select(s2, s0, odd), LANE);
+    let pair1 = select(s1, s3, odd) + subgroupShuffleXor(select(s3, s1, odd), LANE);
+    partial[part] = select(pair0, pair1, upper) + subgroupShuffleXor(select(pair1, pair0, upper), 2u * LANE);
+    workgroupBarrier();
+
+    var s = partial[soft_quad * ROWS + soft_row];
+    for (var j = 1u; j < SLICES / 4u; j++) { s += partial[(j * QUADS + soft_quad) * ROWS + soft_row]; }
+    let present = first + 4u * soft_quad + vec4(0u, 1u, 2u, 3u) < vec4(end);
+    s = select(vec4(MASKED), s * P.scale, present);
+    let tile_maximum = max(maximum, row_maximum(max(max(s.x, s.y), max(s.z, s.w))));
+    let p = select(vec4(0.0), exp(s - tile_maximum), present);
+    let change = exp(maximum - tile_maximum);
+    maximum = tile_maximum;
+    sum = sum * change + ((p.x + p.y) + (p.z + p.w));
+    if (t < QUADS * ROWS) {
+      prob[soft_quad * ROWS + soft_row] = p;
+      if (soft_quad == 0u) { factor[soft_row] = change; }
+    }
+    workgroupBarrier();
+
+    let f = 8u * group;
+    let fp = vec4(factor[f], factor[f + 1u], factor[f + 2u], factor[f + 3u]);
+    let fq = vec4(factor[f + 4u], factor[f + 5u], factor[f + 6u], factor[f + 7u]);
+    if (any(fp != vec4(1.0)) || any(fq != vec4(1.0))) { rescale(&o, fp, fq); }
+    for (var i = 0u; i < QUADS; i++) {
+      let at = i * ROWS + 8u * group;
+      let p0 = prob[at];
+      let p1 = prob[at + 1u];
+      let p2 = prob[at + 2u];
+      let p3 = prob[at + 3u];
+      let p4 = prob[at + 4u];
+      let p5 = prob[at + 5u];
+      let p6 = prob[at + 6u];
+      let p7 = prob[at + 7u];
+      let v = 4u * i * CHUNKS + v_chunk;
+      add_token(&o, tile[v], vec4(p0.x, p1.x, p2.x, p3.x), vec4(p4.x, p5.x, p6.x, p7.x));
+      add_token(&o, tile[v + CHUNKS], vec4(p0.y, p1.y, p2.y, p3.y), vec4(p4.y, p5.y, p6.y, p7.y));
+      add_token(&o, tile[v + 2u * CHUNKS], vec4(p0.z, p1.z, p2.z, p3.z), vec4(p4.z, p5.z, p6.z, p7.z));
+      add_token(&o, tile[v + 3u * CHUNKS], vec4(p0.w, p1.w, p2.w, p3.w), vec4(p4.w, p5.w, p6.w, p7.w));
+    }
+    workgroupBarrier(); // tile, prob and factor are free
+  }
+
+  let base = (b * P.splits + split) * P.H;
+  let total = row_sum(sum);
+  if (t < QUADS * ROWS && soft_quad == 0u) {
+    let h = first_head + soft_row;
+    factor[soft_row] = select(0.0, 1.0 / total, total > 0.0);
+    if (h < P.H) { lse[base + h] = select(MASKED, maximum + log(total), total > 0.0); }
+  }
+  workgroupBarrier();
+  let f = 8u * group;
+  rescale(
+    &o,
+    vec4(factor[f], factor[f + 1u], factor[f + 2u], factor[f + 3u]),
+    vec4(factor[f + 4u], factor[f + 5u], factor[f + 6u], factor[f + 7u]),
+  );
+  store_row(f, first_head, chunk, base, o[0], o[1]);
+  store_row(f + 1u, first_head, chunk, base, o[2], o[3]);
+  store_row(f + 2u, first_head, chunk, base, o[4], o[5]);
+  store_row(f + 3u, first_head, chunk, base, o[6], o[7]);
+  store_row(f + 4u, first_head, chunk, base, o[8], o[9]);
+  store_row(f + 5u, first_head, chunk, base, o[10], o[11]);
+  store_row(f + 6u, first_head, chunk, base, o[12], o[13]);
+  store_row(f + 7u, first_head, chunk, base, o[14], o[15]);
+}
