@@ -18,19 +18,19 @@ export interface AttendInputs {
   /** Problem size. */
   readonly shape: AttendShape;
   /** Absorbed queries `[Σq, H, R]`. */
-  readonly qLatent: Float32Array<ArrayBuffer>;
+  readonly qLatent: Float32Array;
   /** Rope part of the queries `[Σq, H, Dr]`. */
-  readonly qPe: Float32Array<ArrayBuffer>;
+  readonly qPe: Float32Array;
   /** Latent cache `[pages, page, R+Dr]`, elements of `shape.cache`. */
-  readonly cache: Uint8Array<ArrayBuffer>;
+  readonly cache: Uint8Array;
   /** Physical pages of the cache. */
   readonly pages: number;
   /** Physical pages of each sequence `[B, tableWidth]`. */
-  readonly pageTable: Int32Array<ArrayBuffer>;
+  readonly pageTable: Int32Array;
   /** Entries per row of the page table. */
   readonly tableWidth: number;
   /** Tokens in the cache of each sequence `[B]`. */
-  readonly kvLen: Int32Array<ArrayBuffer>;
+  readonly kvLen: Int32Array;
 }
 
 /** Inputs of one `append`. */
@@ -38,19 +38,19 @@ export interface AppendInputs {
   /** Problem size. */
   readonly shape: AppendShape;
   /** New latents `[Σq, R]`. */
-  readonly compressedKv: Float32Array<ArrayBuffer>;
+  readonly compressedKv: Float32Array;
   /** New rope keys `[Σq, Dr]`. */
-  readonly kpe: Float32Array<ArrayBuffer>;
+  readonly kpe: Float32Array;
   /** First new token of each sequence, and the end `[B+1]`. */
-  readonly cuSeqlen: Int32Array<ArrayBuffer>;
+  readonly cuSeqlen: Int32Array;
   /** First entry in `cacheLoc` of each sequence, and the end `[B+1]`. */
-  readonly cuNumPages: Int32Array<ArrayBuffer>;
+  readonly cuNumPages: Int32Array;
   /** Physical pages, sequence-major `[Σpages]`. */
-  readonly cacheLoc: Int32Array<ArrayBuffer>;
+  readonly cacheLoc: Int32Array;
   /** Tokens already in the cache of each sequence, `kv − q` `[B]`. */
-  readonly inputPos: Int32Array<ArrayBuffer>;
+  readonly inputPos: Int32Array;
   /** Latent cache before the call `[pages, page, R+Dr]`, elements of `shape.cache`. */
-  readonly cache: Uint8Array<ArrayBuffer>;
+  readonly cache: Uint8Array;
   /** Physical pages of the cache. */
   readonly pages: number;
 }

@@ -16,17 +16,17 @@ export { attendFlops, sampleRows } from "./rows.ts";
 /** What `attend` must answer, and what its error bounds are made of. */
 export interface AttendReference {
   /** The rows that follow, `(query token of the batch)·H + head`. */
-  readonly rows: Int32Array<ArrayBuffer>;
+  readonly rows: Int32Array;
   /** Latent output `[rows, R]`; zero where a row sees no token. */
-  readonly out: Float64Array<ArrayBuffer>;
+  readonly out: Float64Array;
   /** Natural logarithm of the sum of exponentials `[rows]`; −Infinity where a row sees no token. */
-  readonly lse: Float64Array<ArrayBuffer>;
+  readonly lse: Float64Array;
   /** `Σ_t p_t·|c_t|` `[rows, R]`: the condition of the sum that makes `out`. */
-  readonly outAbs: Float64Array<ArrayBuffer>;
+  readonly outAbs: Float64Array;
   /** Maximum over the tokens of `|scale|·Σ_d |q_d·k_td|` `[rows]`: the condition of the scores. */
-  readonly scoreAbs: Float64Array<ArrayBuffer>;
+  readonly scoreAbs: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
-  readonly seen: Int32Array<ArrayBuffer>;
+  readonly seen: Int32Array;
 }
 
 /** Rows against the keys of one sequence, all in f64. */

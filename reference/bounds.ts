@@ -1,0 +1,65 @@
+/**
+ * How far an honest f32 kernel may be from the f64 reference.
+ *
+ * With u = 2⁻²⁴, a sum of n products in any order has, with high probability, an error of at most λ√n·u times its
+ * condition, the sum of the products' magnitudes (Higham & Mary, "A new approach to probabilistic rounding error
+ * analysis", SIAM J. Sci. Comput. 41(5), 2019, theorem 3.1). λ is {@linkcode LAMBDA}. WGSL's accuracies of built-ins are
+ * those of the specification ("Accuracy of Concrete Floating Point Expressions"); 1 ULP ≤ 2u relative. For a row that sees
+ * n tokens:
+ *
+ * | what | relative error | condition |
+ * |---|---|---|
+ * | score: R+Dr products | `(λ√(R+Dr) + 8)·u`, 8 for the scale, log₂e and the subtraction of the maximum | `scoreAbs` |
+ * | weight, from its score | the above, plus exp2 with 3+2\|x\| ULP: `(6 + 4·log₂n)·u`, as Σp·\|x\| ≤ log₂n | 1 |
+ * | sum of n weights, sum of n weighted values | `(λ√n + 4)·u` each, 4 for merge and division | 1, `outAbs` |
+ *
+ * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and the
+ * final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference works on
+ * the same values.
+ *
+ * @module
+ */
+import type { AttendShape } from "./shapes.ts";
+import type { AttendReference } from "./mla.ts";
+
+/** Unit roundoff of f32. */
+export const U32 = 2 ** -24;
+
+/**
+ * Multiple of `√n·u` allowed to a sum. Where all products have one sign, which is worst, a single accumulator shows a
+ * standard deviation of 0.25 (rounding errors are uniform: √(½·⅓·⅓)): 2 is eight of them. Products of mixed sign stay far
+ * below.
+ */
+export const LAMBDA = 2;
+
+/** Weights below 2⁻¹²⁶ may be flushed to zero: n of them, times the largest f16. */
+const FLOOR = 1e-28;
+
+/** Absolute error of WGSL's `log` in [½, 2]. */
+const LOG_ERROR = 2 ** -21;
+
+/** Bounds on the error of each element. */
+export interface AttendBounds {
+  /** `[rows, R]`. */
+  readonly out: Float64Array<ArrayBuffer>;
+  /** `[rows]`. */
+  readonly lse: Float64Array<ArrayBuffer>;
+}
+
+/** Error bounds of an f32 kernel for the rows of `reference`. */
+export function attendBounds(shape: AttendShape, reference: AttendReference): AttendBounds {
+  const { R, Dr } = shape;
+  const { outAbs, scoreAbs, seen, lse } = reference;
+  const rows = seen.length;
+  const bounds = { out: new Float64Array(rows * R), lse: new Float64Array(rows) };
+  for (let row = 0; row < rows; row++) {
+    const n = Math.max(1, seen[row]);
+    const score = (LAMBDA * Math.sqrt(R + Dr) + 8) * U32 * scoreAbs[row];
+    const weight = score + (6 + 4 * Math.log2(n)) * U32;
+    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32;
+    for (let d = row * R; d < (row + 1) * R; d++) bounds.out[d] = 2 * (weight + sum) * outAbs[d] + FLOOR;
+    const size = Number.isFinite(lse[row]) ? Math.abs(lse[row]) : 0;
+    bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
+  }
+  return bounds;
+}
