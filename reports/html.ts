@@ -48,7 +48,7 @@ export function renderHtml(report: Report): string {
     <meta name="generator" content="mla-bench ${report.environment.version}">
     <title>${headline} — mla-bench</title>
     <link rel="icon" href="${icon(tone)}">
-    ${styles.map((style) => html`<style>${trusted(style)}</style>\n`)}
+    ${styles.map((style) => html`<style>${trusted(style)}</style>`)}
       </head>
       <body>
     <header class="top">

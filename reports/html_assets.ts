@@ -52,7 +52,7 @@ export function link(modules: Readonly<Record<string, string>>): string {
         }
         return "";
       })
-      .replace(/^export /gm, "");
+      .replace(/^export (?=const|function|async|class)/gm, "");
     const left = body.match(/^(?:import|export)\b.*$/m);
     if (left) throw new SyntaxError(`Cannot link view/${name}.js: ${left[0]}`);
     seen.add(name);

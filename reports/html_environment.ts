@@ -87,7 +87,7 @@ export function environmentSection(environment: Environment): Markup {
                 </div>
               `
             )}</dl>
-          </div>\\n
+          </div>
         `
       )}</div>
       <details>

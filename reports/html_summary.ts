@@ -10,8 +10,8 @@ import { percent, significant } from "./view/format.js";
 import { outcome, OUTCOMES } from "./view/query.js";
 import { SIGNS } from "./view/signs.js";
 
-/** Rows of the attention list; the table of all cases has the rest. */
-const ATTENTION_ROWS = 40;
+/** Rows of a list that are shown at once, and those that unfold; the table of all cases has the rest. */
+const [SHOWN_ROWS, FOLDED_ROWS] = [8, 200];
 
 /** What the summary says, as plain text: also the document's title and what tests read. */
 export interface Verdict {
@@ -45,7 +45,9 @@ export function verdictOf(report: Report, { data }: View): Verdict {
 function headlineOf(right: number, wrong: number, failed: number, skipped: number): string {
   const checked = right + wrong;
   if (checked + failed + skipped === 0) return "Nothing was run.";
-  if (checked + failed === 0) return `Nothing was verified: all ${cases(skipped)} were skipped.`;
+  if (checked + failed === 0) {
+    return `Nothing was verified: ${skipped === 1 ? "the one case was" : `all ${cases(skipped)} were`} skipped.`;
+  }
   const failures = failed === 0 ? "" : `${cases(failed)} failed to run`;
   if (checked === 0) return `Nothing was verified: ${failures}.`;
   const verdict = wrong === 0
@@ -156,7 +158,6 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
   const lines = [...byKernel].map(([kernel, list]) => {
     const count = countOutcomes(list);
     const of = (...names: string[]) => names.reduce((sum, name) => sum + (count.get(name) ?? 0), 0);
-    const bad = of("incorrect") + of("failed") > 0;
     const speedups = list.flatMap((row) => row.speedup ?? []);
     const believed = list.filter((row) => row.verdict === "ok");
     return html`
@@ -164,14 +165,14 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
         <th scope="row"><code>${kernel}</code></th>
         <td class="number">${number(list.length)}</td>
         <td class="number">${of("measured", "verified", "unstable", "invalid") || ""}</td>
-        <td class="number ${bad && "bad"}">${of("incorrect") ? `✗ ${of("incorrect")}` : ""}</td>
-        <td class="number ${bad && "bad"}">${of("failed") ? `✗ ${of("failed")}` : ""}</td>
+        <td class="number ${of("incorrect") > 0 && "bad"}">${of("incorrect") ? `✗ ${of("incorrect")}` : ""}</td>
+        <td class="number ${of("failed") > 0 && "bad"}">${of("failed") ? `✗ ${of("failed")}` : ""}</td>
         <td class="number">${of("skipped") || ""}</td>
-        <td class="number">${percent(most(list.map((row) => row.budget)))}</td>
+        <td class="number">${percent(most(list.map((row) => row.status === "incorrect" ? undefined : row.budget)))}</td>
         <td class="number">${significant(geometricMean(speedups))}</td>
         <td class="number">${significant(most(believed.map((row) => row.gbps)))}</td>
         <td class="number">${significant(most(believed.map((row) => row.tflops)))}</td>
-      </tr>\\n
+      </tr>
     `;
   });
   return html`
@@ -208,28 +209,36 @@ function attentionSection({ data, details }: View): Markup {
     .filter(({ row }) => rank.includes(outcome(row)))
     .sort((a, b) => rank.indexOf(outcome(a.row)) - rank.indexOf(outcome(b.row)) || a.index - b.index);
   if (list.length === 0) return html``;
-  const rest = list.length - ATTENTION_ROWS;
-  return html`<section id="attention"><h2>Needs attention</h2>
-<ol class="attention">${
-    list.slice(0, ATTENTION_ROWS).map(({ row, index }) =>
-      html`<li><span class="badge ${outcome(row)}">${SIGNS[outcome(row)]} ${outcome(row)}</span>
+  const items = list.slice(0, SHOWN_ROWS + FOLDED_ROWS).map(({ row, index }) =>
+    html`<li><span class="badge ${outcome(row)}">${SIGNS[outcome(row)]} ${outcome(row)}</span>
 <div><a href="#case=${encodeURIComponent(row.id)}"><code>${row.id}</code></a>
-<p>${firstLine(row.note ?? "")}</p><p class="again"><code>${details[index].commands[0]}</code></p></div></li>\n`
-    )
-  }</ol>${rest > 0 && html`<p class="quiet">And ${number(rest)} more in the table of cases below.</p>`}
-</section>`;
+<p>${firstLine(row.note ?? "")}</p><p class="again"><code>${details[index].commands[0]}</code></p></div></li>`
+  );
+  return html`<section id="attention"><h2>Needs attention</h2>${folded(items, "attention", list.length)}</section>`;
 }
 
 function skipsSection(rows: readonly ViewCase[]): Markup {
   const skipped = Map.groupBy(rows.filter((row) => row.status === "skipped"), (row) => row.note ?? "");
   if (skipped.size === 0) return html``;
-  const reasons = [...skipped].sort(([, a], [, b]) => b.length - a.length);
-  const rest = reasons.length - ATTENTION_ROWS;
-  return html`<section id="skips"><h2>Skipped, and why</h2><ul class="reasons">${
-    reasons.slice(0, ATTENTION_ROWS).map(([reason, list]) =>
-      html`<li><b>${number(list.length)}</b> <span>${reason}</span></li>\n`
-    )
-  }</ul>${rest > 0 && html`<p class="quiet">And ${number(rest)} other reasons.</p>`}</section>`;
+  const items = [...skipped].sort(([, a], [, b]) => b.length - a.length).slice(0, SHOWN_ROWS + FOLDED_ROWS)
+    .map(([reason, list]) => html`<li><b>${number(list.length)}</b> <span>${reason}</span></li>`);
+  return html`<section id="skips"><h2>Skipped, and why</h2>${folded(items, "reasons", skipped.size)}</section>`;
+}
+
+/** A list of `total` items of which the first few are shown, more unfold, and what is left out is counted. */
+function folded(items: readonly Markup[], name: string, total: number): Markup {
+  const [shown, more] = [items.slice(0, SHOWN_ROWS), items.slice(SHOWN_ROWS)];
+  const left = total - items.length;
+  return html`<ol class="${name}">${shown}</ol>
+${
+    more.length > 0 && html`
+      <details>
+        <summary>${number(more.length)} more</summary>
+        <ol class="${name}">${more}</ol>
+      </details>
+    `
+  }
+${left > 0 && html`<p class="quiet">And ${number(left)} others.</p>`}`;
 }
 
 function countOutcomes(rows: readonly ViewCase[]): Map<string, number> {

@@ -37,12 +37,14 @@ export function drawSamples(run, orderBox, shapeBox) {
     orderBox,
   );
   const { lowNs, widthNs, counts } = run.histogram;
+  const [from, to] = [lowNs / scale, (lowNs + counts.length * widthNs) / scale];
+  const most = Math.max(...counts);
   const shape = new uPlot(
     {
       ...frame(shapeBox, colors),
       scales: {
-        x: { time: false },
-        y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ max) => [0, max * 1.05] },
+        x: { time: false, range: [from, to] },
+        y: { range: [0, most * 1.05] },
       },
       axes: [axis(colors, `time, ${unit}`), axis(colors, "samples")],
       series: [{}, {
@@ -84,7 +86,7 @@ function axis(colors, label) {
     font: `11px ${colors.font}`,
     labelFont: `11px ${colors.font}`,
     labelSize: 18,
-    size: label.includes("time of") ? 58 : 36,
+    size: label.startsWith("time of") ? 58 : 30,
     grid: { stroke: colors.grid, width: 1 },
     ticks: { show: false },
   };

@@ -21,7 +21,8 @@ export function significant(value, digits = 3) {
 }
 
 /**
- * A ratio as a percentage to two digits: `0.214` → `21`, `0.0042` → `0.42`, `13.8` → `1,380`.
+ * A ratio as a percentage to two digits: `0.214` → `21`, `0.0042` → `0.42`, `13.8` → `1,380`. Nothing less than all is
+ * rounded up to 100.
  * @param {number | null | undefined} ratio
  * @returns {string}
  */
@@ -29,6 +30,7 @@ export function percent(ratio) {
   if (ratio === null || ratio === undefined || !Number.isFinite(ratio)) return "";
   const value = ratio * 100;
   if (value !== 0 && Math.abs(value) < 0.01) return "<0.01";
+  if (value > 99 && value < 100) return ">99";
   return significant(value, Math.abs(value) < 100 ? 2 : 3);
 }
 

@@ -51,9 +51,20 @@ export function columnsOf(data) {
         cell: (/** @type {ViewCase} */ row) => axis.name === "kernel" ? caseLink(row) : label(row.axes[i] ?? null),
       }]
     ),
-    ...figures.filter(({ key }) => data.cases.some((row) => /** @type {any} */ (row)[key] !== undefined)),
+    ...figures.filter(({ key }) => varies(data.cases, key)),
     { key: "note", heading: "why", number: false, cell: (row) => row.note?.split("\n", 1)[0] ?? "" },
   ];
+}
+
+/**
+ * Whether a column says anything: some case has the figure, and for the coverage not all have the same.
+ * @param {readonly ViewCase[]} rows
+ * @param {string} key
+ * @returns {boolean}
+ */
+function varies(rows, key) {
+  const values = new Set(rows.map((row) => /** @type {any} */ (row)[key]).filter((value) => value !== undefined));
+  return values.size > (key === "coverage" ? 1 : 0);
 }
 
 /**

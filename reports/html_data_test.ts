@@ -1,0 +1,103 @@
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
+import { summarize } from "../bench/statistics.ts";
+import {
+  hostileKernel,
+  makeFailed,
+  makeId,
+  makeIncorrect,
+  makeMeasured,
+  makeReport,
+  makeSkipped,
+  makeVerified,
+} from "./fixture.ts";
+import { histogramOf, makeView, noteOf, reproduceCommands } from "./html_data.ts";
+
+Deno.test("makeView() takes figures from the headline run by the shared statistics", () => {
+  const result = makeMeasured({ centreNs: 50_000 });
+  const { data, details } = makeView(makeReport({ results: [result] }));
+  const summary = summarize(result.measurement.runs[0].samplesNs);
+  const [row] = data.cases;
+  assertEquals(row.medianNs, summary.medianNs);
+  assertEquals(row.halfWidth, summary.relativeHalfWidth);
+  assertAlmostEquals(row.gbps!, result.measurement.minBytes / (summary.medianNs * 1e-9) / 1e9, 1e-9);
+  assertAlmostEquals(row.tflops!, result.measurement.flops / (summary.medianNs * 1e-9) / 1e12, 1e-9);
+  assertEquals(row.budget, 0.21);
+  assertEquals(details[0].runs.map((run) => run.mode), ["cold", "hot"]);
+});
+
+Deno.test("makeView() shows no throughput and no time of an invalid measurement, but keeps its samples", () => {
+  const { data, details } = makeView(
+    makeReport({ results: [makeMeasured({ verdict: "invalid", reasons: ["impossible"] })] }),
+  );
+  const [row] = data.cases;
+  assertEquals([row.medianNs, row.gbps, row.tflops, row.speedup], [undefined, undefined, undefined, undefined]);
+  assertEquals(row.note, "impossible");
+  assertEquals([details[0].runs[0].gbps, details[0].runs[0].tflops], [undefined, undefined]);
+  assertEquals(details[0].runs[0].samplesNs.length, 40);
+});
+
+Deno.test("makeView() gives the speed-up over unfused only where both were timed on the same case", () => {
+  const { data } = makeView(makeReport({
+    results: [
+      makeMeasured({ kernel: "attend/unfused", centreNs: 120_000 }),
+      makeMeasured({ kernel: "attend/fused", centreNs: 40_000 }),
+      makeMeasured({ kernel: "attend/fused", axes: { page: 16 } }),
+    ],
+  }));
+  assertEquals(data.cases[0].speedup, undefined);
+  assertAlmostEquals(data.cases[1].speedup!, 3, 0.05);
+  assertEquals(data.cases[2].speedup, undefined);
+});
+
+Deno.test("makeView() lists every axis value in order, numbers by size, and null where a case lacks the axis", () => {
+  const { data } = makeView(makeReport({
+    results: [
+      makeMeasured({ axes: { kv: 1024 } }),
+      makeMeasured({ axes: { kv: 9 } }),
+      makeMeasured({ axes: { kv: "1,63" } }),
+      makeMeasured({ axes: { kv: "1,9" } }),
+      { ...makeSkipped(), axes: {} },
+    ],
+  }));
+  assertEquals(data.axes[0], { name: "kernel", values: ["attend/fused", "attend/fused_matrix"] });
+  assertEquals(data.axes.find(({ name }) => name === "kv")?.values, [9, 1024, "1,9", "1,63", null]);
+  assertEquals(data.defaults, { rows: "kernel", columns: "kv", metric: "tflops" });
+});
+
+Deno.test("makeView() survives a report of nothing and a measurement without samples", () => {
+  assertEquals(makeView(makeReport({ results: [] })).data.cases, []);
+  const empty = makeMeasured({ verdict: "invalid", reasons: ["no samples were taken"] });
+  const report = makeReport({ results: [{ ...empty, measurement: { ...empty.measurement, runs: [] } }] });
+  assertEquals(makeView(report).details[0].runs, []);
+});
+
+Deno.test("noteOf() says why, without a terminal's colours", () => {
+  assertEquals(noteOf(makeVerified()), undefined);
+  assertEquals(noteOf(makeMeasured()), undefined);
+  assertEquals(noteOf(makeIncorrect())!.split("\n").length, 2);
+  const failed = noteOf(makeFailed())!;
+  assert(failed.startsWith("compile: error: unknown identifier"), failed);
+  assertEquals(failed.includes("\u001b"), false);
+});
+
+Deno.test("reproduceCommands() quotes the id for a shell and carries what decides where and on what it runs", () => {
+  assertEquals(reproduceCommands(makeFailed(), []), [
+    `deno task verify --filter '${makeId(hostileKernel)}'`,
+  ]);
+  const odd = { ...makeMeasured(), id: "attend/it's:B=1" };
+  assertEquals(
+    reproduceCommands(odd, ["--suite", "smoke", "--provider=dawn", "--tensors", "my file.safetensors", "--out", "x"]),
+    ["bench", "verify"].map((task) =>
+      `deno task ${task} --filter 'attend/it'\\''s:B=1' --provider 'dawn' --tensors 'my file.safetensors'`
+    ),
+  );
+});
+
+Deno.test("histogramOf() counts every sample once, also when all are equal", () => {
+  const samples = makeMeasured({ count: 97, spread: 0.2 }).measurement.runs[0].samplesNs;
+  const { counts, lowNs, widthNs } = histogramOf(samples, summarize(samples));
+  assertEquals(counts.reduce((a, b) => a + b), 97);
+  assertEquals(lowNs, Math.min(...samples));
+  assertAlmostEquals(lowNs + counts.length * widthNs, Math.max(...samples), 1e-6);
+  assertEquals(histogramOf([5, 5, 5], summarize([5, 5, 5])).counts, [3]);
+});
