@@ -6,8 +6,8 @@
  * | item | means | on |
  * |---|---|---|
  * | `64`, `bf16`, `auto` | one value | every axis |
- * | `0..256:+16` | 0, 16, …, 256: steps of 16, both ends included when the steps reach them (`a..b` steps by 1) | numbers, lengths |
- * | `1..64:x2` | 1, 2, 4, …, 64: each twice the last | numbers, lengths |
+ * | `0..256:+16` | 0, 16, …, 256: steps of 16, both ends included when the steps reach them (`a..b` steps by 1) | integers, lengths |
+ * | `1..64:x2` | 1, 2, 4, …, 64: each twice the last | integers, lengths |
  * | `1+63+64` | one ragged batch of three sequences, written `1,63,64` in a case id | `q`, `kv` |
  * | `rand(1..1024)` | one batch of random lengths made from the seed, the last one 1024 | `q`, `kv` |
  * | `ramp(1..140)` | one batch of lengths 1, 2, …, 140 | `q`, `kv` |
@@ -39,6 +39,7 @@ export type AxisName =
   | "input"
   | "seed"
   | "causal"
+  | "scale"
   | "splits";
 
 /** Value of an axis: a number, a word (`bf16`, `auto`), or lengths as a case id writes them (`1,63,64`). */
@@ -75,6 +76,14 @@ export interface IntegerAxis extends AxisBase {
   readonly word?: string;
 }
 
+/** An axis of positive decimal numbers. */
+export interface DecimalAxis extends AxisBase {
+  /** Tag. */
+  readonly kind: "decimal";
+  /** A word that is allowed beside the numbers. */
+  readonly word: string;
+}
+
 /** An axis with a few named values. */
 export interface ChoiceAxis extends AxisBase {
   /** Tag. */
@@ -92,7 +101,7 @@ export interface LengthsAxis extends AxisBase {
 }
 
 /** Any axis; `kind` tells which. */
-export type Axis = IntegerAxis | ChoiceAxis | LengthsAxis;
+export type Axis = IntegerAxis | DecimalAxis | ChoiceAxis | LengthsAxis;
 
 /** Largest value of an integer that a kernel holds in an i32. */
 export const MAX_INT32 = 2 ** 31 - 1;
@@ -114,6 +123,10 @@ function common(name: AxisName, options: Common): AxisBase {
 
 function integers(name: AxisName, options: Common & Partial<IntegerAxis>): IntegerAxis {
   return { kind: "integer", min: 1, max: MAX_INT32, multipleOf: 1, ...options, ...common(name, options) };
+}
+
+function decimals(name: AxisName, options: Common & Pick<DecimalAxis, "word">): DecimalAxis {
+  return { kind: "decimal", ...options, ...common(name, options) };
 }
 
 function choice(name: AxisName, options: Common & Pick<ChoiceAxis, "choices">): ChoiceAxis {
@@ -140,6 +153,7 @@ export const AXES: readonly Axis[] = [
   choice("input", { default: "normal", summary: "kind of the seeded inputs", choices: INPUT_KINDS }),
   integers("seed", { default: 0, summary: "seed of inputs and random lengths", min: 0, max: 2 ** 32 - 1 }),
   choice("causal", { default: 1, summary: "causal rule; decode is the same without", choices: [0, 1], ...attendOnly }),
+  decimals("scale", { default: "auto", summary: "softmax scale; auto is 1/√(Dn+Dr)", word: "auto", ...attendOnly }),
   integers("splits", {
     default: "auto",
     summary: "KV splits; auto is the kernel's choice",
@@ -156,20 +170,16 @@ export interface ParsedAxis {
   readonly values: readonly AxisValue[];
 }
 
-/**
- * The axis called `name`.
- *
- * @param where Start of the message, `Cannot read axis "pge=16"`.
- * @throws {RangeError} If there is none.
- */
-export function findAxis(name: string, where: string): Axis {
-  const axis = AXES.find((axis) => axis.name === name);
-  if (axis) return axis;
-  throw new RangeError(`${where}: axes are ${AXES.map((axis) => axis.name).join(", ")}`);
+/** Where a value was written. */
+export interface ValueSource {
+  /** Start of the message of an error: `Cannot read axis "page=0"`. */
+  readonly where: string;
+  /** `id`: as a case id writes it, `1,63,64`; `axis`: as `--axis` takes it, `1+63+64` and `boundary`. */
+  readonly form: "id" | "axis";
 }
 
 /** The values `axis` allows, in words that follow "is": `an integer from 1 to 65536`. */
-export function allowedValues(axis: Axis): string {
+export function allowedValues(axis: Axis, form: ValueSource["form"]): string {
   switch (axis.kind) {
     case "choice":
       return joinWords(axis.choices.map(String));
@@ -178,25 +188,29 @@ export function allowedValues(axis: Axis): string {
       const range = `${what} from ${axis.min} to ${axis.max - (axis.max % axis.multipleOf)}`;
       return axis.word ? `${axis.word} or ${range}` : range;
     }
-    case "lengths":
-      return `a length from 0 to ${MAX_INT32}, several in one batch, rand(a..b)` +
-        (axis.boundary ? ", ramp(a..b) or boundary" : " or ramp(a..b)");
+    case "decimal":
+      return `${axis.word} or a positive decimal number such as 0.5`;
+    case "lengths": {
+      const symbols = ["rand(a..b)", "ramp(a..b)", ...(axis.boundary && form === "axis" ? ["boundary"] : [])];
+      const ragged = `one length per sequence such as ${form === "axis" ? "1+63+64" : "1,63,64"}`;
+      return joinWords([`an integer from 0 to ${MAX_INT32}`, ...symbols, ragged]);
+    }
     default:
       return axis satisfies never;
   }
 }
 
 /**
- * One value of `axis` as a case id writes it.
+ * One value of `axis`.
  *
- * @param text `64`, `bf16`, `1,63,64`, `rand(1..1024)`.
- * @param where Start of the message of an error.
- * @returns A number where the text is one integer, else the text.
+ * @param text As a case id writes it: `64`, `bf16`, `1,63,64`, `rand(1..1024)`.
+ * @param source For the message of an error.
+ * @returns A number where the text is one number, else the text.
  * @throws {RangeError} If the axis does not allow it.
  */
-export function parseAxisValue(axis: Axis, text: string, where: string): AxisValue {
+export function parseAxisValue(axis: Axis, text: string, { where, form }: ValueSource): AxisValue {
   const value = readValue(axis, text);
-  if (value === undefined) throw new RangeError(`${where}: ${axis.name} is ${allowedValues(axis)}`);
+  if (value === undefined) throw new RangeError(`${where}: ${axis.name} is ${allowedValues(axis, form)}`);
   return value;
 }
 
@@ -208,6 +222,11 @@ function readValue(axis: Axis, text: string): AxisValue | undefined {
       if (text === axis.word) return text;
       const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : NaN;
       return value >= axis.min && value <= axis.max && value % axis.multipleOf === 0 ? value : undefined;
+    }
+    case "decimal": {
+      if (text === axis.word) return text;
+      const value = /^\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? Number(text) : NaN;
+      return value > 0 && value < Infinity ? value : undefined;
     }
     case "lengths":
       return parseLengths(text);
@@ -234,24 +253,36 @@ export function parseAxis(text: string): ParsedAxis {
   const where = `Cannot read axis ${quote(text)}`;
   const equals = text.indexOf("=");
   if (equals < 1) throw new SyntaxError(`${where}: write NAME=VALUES, for instance page=16,64 or kv=0..256:+16`);
-  const axis = findAxis(text.slice(0, equals), where);
+  const name = text.slice(0, equals);
+  const axis = AXES.find((axis) => axis.name === name);
+  if (!axis) throw new RangeError(`${where}: axes are ${AXES.map((axis) => axis.name).join(", ")}`);
   const values = new Set<AxisValue>();
   for (const item of text.slice(equals + 1).split(",")) {
-    if (item === "") throw new SyntaxError(`${where}: a value is missing; ${axis.name} is ${allowedValues(axis)}`);
+    if (item === "") {
+      throw new SyntaxError(`${where}: a value is missing; ${name} is ${allowedValues(axis, "axis")}`);
+    }
     for (const value of parseItem(axis, item, where)) values.add(value);
     if (values.size > MAX_AXIS_POINTS) throw new RangeError(tooMany(where));
   }
   return { name: axis.name, values: [...values] };
 }
 
-function parseItem(axis: Axis, item: string, where: string): Iterable<AxisValue> {
-  if (axis.kind === "lengths") {
-    if (axis.boundary && item === "boundary") return [item];
-    if (item.includes("(")) return [parseAxisValue(axis, item, where)];
-    if (item.includes("+") && !item.includes("..")) return [parseAxisValue(axis, item.replaceAll("+", ","), where)];
+function parseItem(axis: Axis, item: string, where: string): AxisValue[] {
+  const parse = (text: string) => parseAxisValue(axis, text, { where, form: "axis" });
+  const isRange = item.includes("..") && !item.includes("(");
+  switch (axis.kind) {
+    case "choice":
+    case "decimal":
+      return [parse(item)];
+    case "integer":
+      return isRange ? expandRange(item, where).map((value) => parse(String(value))) : [parse(item)];
+    case "lengths":
+      if (axis.boundary && item === "boundary") return [item];
+      if (isRange) return expandRange(item, where).map((value) => parse(String(value)));
+      return [parse(item.replaceAll("+", ","))];
+    default:
+      return axis satisfies never;
   }
-  if (axis.kind === "choice" || !item.includes("..")) return [parseAxisValue(axis, item, where)];
-  return expandRange(item, where).map((value) => parseAxisValue(axis, String(value), where));
 }
 
 /** The points of `a..b`, `a..b:+step` or `a..b:xfactor`. */

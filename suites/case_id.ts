@@ -25,12 +25,6 @@ export type CaseFields = AxisValues & {
   readonly tensors?: string;
 };
 
-/** What an id leaves open. */
-export interface CaseOptions {
-  /** Softmax scale where it is not `1/√(Dn+Dr)`: recorded tensors bring their own. */
-  readonly scale?: number;
-}
-
 /** Readable, and free of what separates the parts of an id or means something to `--filter`. */
 const VARIANT = /^[^\s/:;=*\p{Cc}]+$/u;
 const TENSORS = /^[\w.-]+@[0-9a-f]{8}$/;
@@ -78,7 +72,7 @@ function completeAxes(fields: CaseFields, where: string): Required<AxisValues> {
     if (given !== undefined && !axis.operations.includes(fields.operation)) {
       throw new RangeError(`${where}: ${fields.operation} has no ${axis.name}`);
     }
-    const value = given === undefined ? axis.default : parseAxisValue(axis, String(given), where);
+    const value = given === undefined ? axis.default : parseAxisValue(axis, String(given), { where, form: "id" });
     values[axis.name] = axis.kind === "lengths" ? unify(value, values.B) : value;
   }
   return values as Required<AxisValues>;
@@ -97,11 +91,11 @@ function unify(lengths: AxisValue, B: AxisValue | undefined): AxisValue {
  *
  * @throws {RangeError} If a value is outside what its axis allows, or lengths and batch do not fit.
  */
-export function makeCase(fields: CaseFields, options: CaseOptions = {}): Case {
-  return buildCase(fields, describe(fields), options);
+export function makeCase(fields: CaseFields): Case {
+  return buildCase(fields, describe(fields));
 }
 
-function buildCase(fields: CaseFields, where: string, { scale }: CaseOptions): Case {
+function buildCase(fields: CaseFields, where: string): Case {
   const values = completeAxes(fields, where);
   const number = (name: AxisName) => values[name] as number;
   const [B, seed] = [number("B"), number("seed")];
@@ -144,7 +138,7 @@ function buildCase(fields: CaseFields, where: string, { scale }: CaseOptions): C
         H: number("H"),
         Dn,
         Dv,
-        scale: scale ?? 1 / Math.sqrt(Dn + cacheShape.Dr),
+        scale: values.scale === "auto" ? defaultScale(Dn, cacheShape.Dr) : number("scale"),
         causal: values.causal === 1,
       };
       return { ...common, operation: "attend", shape, tuning };
@@ -152,6 +146,11 @@ function buildCase(fields: CaseFields, where: string, { scale }: CaseOptions): C
     default:
       return fields.operation satisfies never;
   }
+}
+
+/** Softmax scale of a model that names none: `1/√(Dn+Dr)`, from the head dimension before absorption. */
+export function defaultScale(Dn: number, Dr: number): number {
+  return 1 / Math.sqrt(Dn + Dr);
 }
 
 /** `Cannot build attend/fused with B=4, kv=1,63`: the start of a message about `fields`. */
@@ -166,18 +165,17 @@ function describe(fields: CaseFields): string {
  * Reads a case id. The kernel need not exist: it may be a user's own.
  *
  * @param id What {@linkcode formatCaseId} writes.
- * @param options The scale of recorded tensors, which no id holds; without it the shape has `1/√(Dn+Dr)`.
  * @returns The same case that a suite expands to under this id.
  * @throws {SyntaxError} If it is no case id: an unknown key, keys twice or out of order, a default written out.
  * @throws {RangeError} If a value is outside what its axis allows.
  */
-export function parseCaseId(id: string, options: CaseOptions = {}): Case {
+export function parseCaseId(id: string): Case {
   const where = `Cannot read case id ${quote(id)}`;
   const match = /^(attend|append)\/([^/:]+):(.+)$/.exec(id);
   if (!match) throw new SyntaxError(`${where}: it is operation/variant:key=value;…, for instance ${EXAMPLE}`);
   const operation = match[1] as Operation;
   const fields = { operation, variant: match[2], ...parseKeys(match[3], operation, where) };
-  const parsed = buildCase(fields, where, options);
+  const parsed = buildCase(fields, where);
   if (parsed.id !== id) throw new SyntaxError(`${where}: its one spelling is ${quote(parsed.id)}`);
   return parsed;
 }

@@ -5,7 +5,7 @@
  */
 import type { Dtype } from "../reference/dtypes.ts";
 import type { Case } from "./case.ts";
-import { makeCase } from "./case_id.ts";
+import { defaultScale, makeCase } from "./case_id.ts";
 
 /** Sizes that a file of recorded tensors holds. */
 export interface RecordedDims {
@@ -45,7 +45,7 @@ export interface RecordedOptions {
 
 /**
  * Every kernel × page size × dtype on one file: all its decode steps as one batch of T sequences of lengths 1…T, which
- * share their pages. The shape carries the scale of the file. Characters that an id cannot hold become `_` in `name`.
+ * share their pages. A scale that is not `1/√(Dn+Dr)` is written into the id. Characters that an id cannot hold become `_` in `name`.
  *
  * @example
  * ```ts
@@ -61,7 +61,11 @@ export interface RecordedOptions {
  * @throws {RangeError} If a size is outside the contract.
  */
 export function recordedCases(options: RecordedOptions): Case[] {
-  const { dims: { T, H, R, Dr, Dn, Dv, scale }, variants, appendVariants = [], pages, dtypes } = options;
+  const { dims, variants, appendVariants = [], pages, dtypes } = options;
+  const { T, H, R, Dr, Dn, Dv } = dims;
+  // The file's scale went through decimal text: a difference of rounding is none.
+  const isDefault = Math.abs(dims.scale / defaultScale(dims.Dn, dims.Dr) - 1) <= 1e-9;
+  const scale = isDefault ? "auto" : dims.scale;
   const tensors = `${options.name.replace(/[^\w.-]/g, "_")}@${options.hash8}`;
   return pages.flatMap((page) =>
     dtypes.flatMap((cache) => {
@@ -69,7 +73,7 @@ export function recordedCases(options: RecordedOptions): Case[] {
       return [
         ...appendVariants.map((variant) => makeCase({ ...common, operation: "append", variant, B: 1, q: T, kv: T })),
         ...variants.map((variant) =>
-          makeCase({ ...common, operation: "attend", variant, B: T, H, Dn, Dv, q: 1, kv: `ramp(1..${T})` }, { scale })
+          makeCase({ ...common, operation: "attend", variant, B: T, H, Dn, Dv, q: 1, kv: `ramp(1..${T})`, scale })
         ),
       ];
     })

@@ -39,7 +39,7 @@ function isNamed(kernel: KernelName, name: string): boolean {
 
 /**
  * The cases whose id matches `pattern`; where none does and `pattern` is itself the id of a case of one of `kernels`,
- * that case (unless it replays recorded tensors, whose scale only their file knows).
+ * that case (unless it replays recorded tensors, which need their file).
  *
  * @param pattern A whole id, or a glob in which `*` stands for any text.
  * @throws {RangeError} If nothing matches.

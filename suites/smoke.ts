@@ -28,7 +28,7 @@ const attendGroups: readonly Group[] = [
   },
   { ...attend, axes: { H: [8], page: [16], kv: [100], input: ["alternating", "onehot"] } },
   // Fewer tokens than splits, splits of unequal length, a merge without rescale.
-  { ...attend, axes: { splits: [3], kv: [0, 2, 64, 193] } },
+  { ...attend, axes: { splits: [3], kv: [2, 64, 193] } },
   { ...attend, axes: { splits: [3], R: [512], cache: ["f16"], kv: [160], input: ["monotone"] } },
   // Lengths of one sequence used for another; empty sequences first, in the middle and last.
   {
@@ -44,8 +44,8 @@ const attendGroups: readonly Group[] = [
   },
   // Head counts that fill no block of heads.
   { ...attend, axes: { H: [1, 3, 9, 63], kv: [66] } },
-  // No rope part, and the narrow one of MiniCPM3.
-  { ...attend, axes: { H: [8], kv: [65] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }] },
+  // No rope part, the narrow one of MiniCPM3, and a scale that is not the default.
+  { ...attend, axes: { H: [8], kv: [65] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }, { scale: 0.5 }] },
 ];
 
 const appendGroups: readonly Group[] = [

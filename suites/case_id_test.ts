@@ -1,0 +1,165 @@
+import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { AXES } from "./axes.ts";
+import { type CaseFields, formatCaseId, makeCase, parseCaseId } from "./case_id.ts";
+
+const EXAMPLE = "attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16";
+const APPEND = "append/paged:B=3;R=512;Dr=64;q=0,3,5;kv=9,3,66;page=16;cache=f16";
+
+Deno.test("a case id leaves out what is at its default", () => {
+  const fields: CaseFields = { operation: "attend", variant: "fused", B: 4 };
+  assertEquals(formatCaseId(fields), EXAMPLE);
+  assertEquals(
+    formatCaseId({
+      ...fields,
+      Dn: 128,
+      Dv: 128,
+      layout: "combined",
+      input: "normal",
+      seed: 0,
+      causal: 1,
+      scale: "auto",
+    }),
+    EXAMPLE,
+  );
+});
+
+Deno.test("a case id writes what is not at its default, in the order of the axes", () => {
+  const fields: CaseFields = {
+    operation: "attend",
+    variant: "fused",
+    tensors: "mistral4@1a2b3c4d",
+    splits: 3,
+    scale: 0.5,
+    causal: 0,
+    seed: 7,
+    input: "peak",
+    Dv: 64,
+    Dn: 64,
+    B: 4,
+  };
+  const id = "attend/fused:B=4;H=16;R=256;Dr=64;Dn=64;Dv=64;q=1;kv=65;page=64;cache=bf16;" +
+    "input=peak;seed=7;causal=0;scale=0.5;splits=3;tensors=mistral4@1a2b3c4d";
+  assertEquals(formatCaseId(fields), id);
+  assertEquals(parseCaseId(id), makeCase(fields));
+});
+
+Deno.test("parseCaseId() fills in shape, tuning and axes", () => {
+  const parsed = parseCaseId(EXAMPLE);
+  assert(parsed.operation === "attend");
+  assertEquals(parsed.id, EXAMPLE);
+  assertEquals(parsed.variant, "fused");
+  assertEquals(parsed.shape.q, [1, 1, 1, 1]);
+  assertEquals(parsed.shape.kv, [65, 65, 65, 65]);
+  assertAlmostEquals(parsed.shape.scale, 1 / Math.sqrt(192), 1e-15);
+  assertEquals(parsed.shape.causal, true);
+  assertEquals([parsed.input, parsed.seed, parsed.tuning, parsed.tensors], ["normal", 0, {}, undefined]);
+  assertEquals(Object.keys(parsed.axes), AXES.map((axis) => axis.name as string));
+  assertEquals([parsed.axes.kv, parsed.axes.splits, parsed.axes.Dn], [65, "auto", 128]);
+});
+
+Deno.test("parseCaseId() reads the ragged batch of an append", () => {
+  const parsed = parseCaseId(APPEND);
+  assert(parsed.operation === "append");
+  assertEquals(parsed.shape, { B: 3, R: 512, Dr: 64, q: [0, 3, 5], kv: [9, 3, 66], page: 16, cache: "f16" });
+  assertEquals(parsed.axes.kv, "9,3,66");
+  assert(!("H" in parsed.axes));
+});
+
+Deno.test("the default scale is that of the head before absorption", () => {
+  const mistral = parseCaseId("attend/fused:B=1;H=16;R=256;Dr=64;Dn=64;q=1;kv=65;page=64;cache=bf16");
+  assert(mistral.operation === "attend");
+  assertAlmostEquals(mistral.shape.scale, 0.08838834764831845, 1e-15);
+});
+
+Deno.test("equal lengths have one spelling", () => {
+  const fields: CaseFields = { operation: "attend", variant: "fused", B: 4, kv: "65,65,65,65" };
+  assertEquals(formatCaseId(fields), EXAMPLE);
+});
+
+Deno.test("the seed decides random lengths", () => {
+  const at = (seed: number) =>
+    makeCase({ operation: "attend", variant: "fused", B: 8, kv: "rand(1..99)", seed }).shape.kv;
+  assertEquals(at(3), at(3));
+  assertNotEquals(at(3), at(4));
+});
+
+Deno.test("a kernel that is not registered has case ids too", () => {
+  assertEquals(parseCaseId(EXAMPLE.replace("fused", "my-kernel.v2")).variant, "my-kernel.v2");
+});
+
+const lengths =
+  "kv is an integer from 0 to 2147483647, rand(a..b), ramp(a..b) or one length per sequence such as 1,63,64";
+
+const refused: readonly [id: string, error: typeof RangeError, reason: string][] = [
+  ["", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
+  ["fused:B=4", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
+  ["prefill/fused:B=4", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
+  ["attend/fused", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
+  [EXAMPLE.replace("fused", "fu*"), RangeError, "a variant is a name without spaces and / : ; = *"],
+  [
+    EXAMPLE.replace("page", "pages"),
+    SyntaxError,
+    '"pages=64" is no key=value of attend, whose keys are B, H, R, Dr, Dn, Dv, q, kv, page, cache, layout, input, seed, causal, scale, splits, tensors',
+  ],
+  [
+    APPEND.replace("R=512", "H=16;R=512"),
+    SyntaxError,
+    '"H=16" is no key=value of append, whose keys are B, R, Dr, q, kv, page, cache, layout, input, seed, tensors',
+  ],
+  [
+    APPEND + ";",
+    SyntaxError,
+    '"" is no key=value of append, whose keys are B, R, Dr, q, kv, page, cache, layout, input, seed, tensors',
+  ],
+  [EXAMPLE.replace("H=16", "B=4"), SyntaxError, "B is given twice"],
+  [
+    APPEND.replace("B=3;R=512", "R=512;B=3"),
+    SyntaxError,
+    "B comes before R; the order is B, R, Dr, q, kv, page, cache, layout, input, seed, tensors",
+  ],
+  [EXAMPLE.replace(";page=64", ""), SyntaxError, "page is missing, tokens per page"],
+  [EXAMPLE.replace("B=4", "B=04"), RangeError, "B is an integer from 1 to 65536"],
+  [EXAMPLE.replace("R=256", "R=250"), RangeError, "R is a multiple of 16 from 16 to 2147483632"],
+  [EXAMPLE.replace("Dr=64", "Dr=48"), RangeError, "Dr is 0, 16, 32 or 64"],
+  [EXAMPLE.replace("page=64", "page=0"), RangeError, "page is an integer from 1 to 2147483647"],
+  [EXAMPLE.replace("kv=65", "kv=1+65"), RangeError, lengths],
+  [EXAMPLE.replace("kv=65", "kv=boundary"), RangeError, lengths],
+  [EXAMPLE.replace("Dr=64", "Dr=64;Dn=128"), SyntaxError, `its one spelling is "${EXAMPLE}"`],
+  [EXAMPLE + ";splits=auto", SyntaxError, `its one spelling is "${EXAMPLE}"`],
+  [EXAMPLE + ";scale=0.50", SyntaxError, `its one spelling is "${EXAMPLE};scale=0.5"`],
+  [EXAMPLE.replace("kv=65", "kv=65,65,65,65"), SyntaxError, `its one spelling is "${EXAMPLE}"`],
+  [EXAMPLE.replace("kv=65", "kv=1,63"), RangeError, "kv gives the lengths of 2 sequences, B is 4; they must agree"],
+  [
+    EXAMPLE.replace("kv=65", "kv=ramp(1..9)"),
+    RangeError,
+    "kv gives the lengths of 9 sequences, B is 4; they must agree",
+  ],
+  [EXAMPLE.replace("q=1", "q=0"), RangeError, "q of attend is at least 1 for every sequence"],
+  [APPEND.replace("kv=9,3", "kv=9,2"), RangeError, "kv counts the new tokens too, so no sequence has a kv below its q"],
+  [
+    EXAMPLE + ";tensors=mistral4",
+    RangeError,
+    "tensors is name@hash8, letters, digits, _ . and - with 8 hexadecimal digits",
+  ],
+];
+
+for (const [id, error, reason] of refused) {
+  Deno.test(`parseCaseId() refuses ${id || "nothing"} in one line`, () => {
+    const { message } = assertThrows(() => parseCaseId(id), error);
+    assertEquals(message, `Cannot read case id ${JSON.stringify(id)}: ${reason}`);
+  });
+}
+
+Deno.test("makeCase() names the values it cannot build", () => {
+  const { message } = assertThrows(
+    () => makeCase({ operation: "append", variant: "paged", q: 4, kv: 3 }),
+    RangeError,
+  );
+  assertEquals(
+    message,
+    "Cannot build append/paged with q=4, kv=3: kv counts the new tokens too, so no sequence has a kv below its q",
+  );
+  assertThrows(() => makeCase({ operation: "append", variant: "paged", H: 4 }), RangeError, "append has no H");
+  assertThrows(() => makeCase({ operation: "attend", variant: "a b" }), RangeError, "a variant is a name");
+  assertThrows(() => makeCase({ operation: "attend", variant: "fused", page: NaN }), RangeError, "page is an integer");
+});

@@ -1,0 +1,53 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { batchOf, expandLengths, parseLengths, resizeLengths } from "./lengths.ts";
+
+Deno.test("parseLengths() tells lengths from anything else", () => {
+  assertEquals(parseLengths("65"), 65);
+  assertEquals(parseLengths("1,63,64"), "1,63,64");
+  assertEquals(parseLengths("rand(1..1024)"), "rand(1..1024)");
+  for (const text of ["", "1,", "01", "-1", "1.5", "rand(2..1)", "rand(1..2147483648)", "rand(1..2)x", "boundary"]) {
+    assertEquals(parseLengths(text), undefined, text);
+  }
+});
+
+Deno.test("expandLengths() gives every sequence its length", () => {
+  const options = { B: 3, seed: 0, axis: "kv" } as const;
+  assertEquals(expandLengths(65, options), [65, 65, 65]);
+  assertEquals(expandLengths("1,63,64", options), [1, 63, 64]);
+  assertEquals(expandLengths("ramp(4..6)", options), [4, 5, 6]);
+});
+
+Deno.test("random lengths are the same for one seed on every machine", () => {
+  // Recorded when the generator was written: another sequence would change what ids in stored baselines mean.
+  assertEquals(expandLengths("rand(1..1024)", { B: 5, seed: 0, axis: "kv" }), [980, 138, 160, 671, 1024]);
+});
+
+Deno.test("random lengths depend on seed and axis, not on the size of the batch", () => {
+  const make = (seed: number, axis: "q" | "kv", B = 64) => expandLengths("rand(0..1000)", { B, seed, axis });
+  assertNotEquals(make(0, "kv"), make(1, "kv"));
+  assertNotEquals(make(0, "kv"), make(0, "q"));
+  assertEquals(make(0, "kv", 64).slice(0, 31), make(0, "kv", 32).slice(0, 31));
+});
+
+Deno.test("random lengths fill their range, ends included, and end with its largest", () => {
+  const lengths = expandLengths("rand(3..6)", { B: 200, seed: 7, axis: "kv" });
+  assertEquals([...new Set(lengths)].sort(), [3, 4, 5, 6]);
+  assertEquals(lengths.at(-1), 6);
+  assertEquals(expandLengths("rand(9..9)", { B: 2, seed: 0, axis: "kv" }), [9, 9]);
+  const widest = expandLengths("rand(0..2147483647)", { B: 50, seed: 0, axis: "kv" });
+  assert(widest.every((length) => Number.isInteger(length) && length >= 0 && length <= 2147483647));
+});
+
+Deno.test("resizeLengths() repeats or cuts a ragged batch and leaves the rest alone", () => {
+  assertEquals(resizeLengths("1,63,64", 5), "1,63,64,1,63");
+  assertEquals(resizeLengths("1,63,64", 2), "1,63");
+  assertEquals(resizeLengths(65, 5), 65);
+  assertEquals(resizeLengths("rand(1..9)", 5), "rand(1..9)");
+});
+
+Deno.test("batchOf() is the number of sequences that lengths name", () => {
+  assertEquals(batchOf("1,63,64"), 3);
+  assertEquals(batchOf("ramp(1..140)"), 140);
+  assertEquals(batchOf("rand(1..9)"), undefined);
+  assertEquals(batchOf(65), undefined);
+});
