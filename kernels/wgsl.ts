@@ -52,13 +52,10 @@ export function composeWgsl(file: string, { cache, narrow, constants = {} }: Wgs
 
 /**
  * Workgroups of a dispatch of `items` workgroups, folded over x and y below `limit` per dimension. The kernel reads
- * `x + y·width` and returns where that is past the last item.
- *
- * @throws {RangeError} If `items` exceeds `limit²`.
+ * `x + y·width` and returns where that is past the last item. Past `limit²` items y exceeds the limit, for `checkLimits`
+ * to refuse.
  */
 export function foldWorkgroups(items: number, limit: number): [number, number, number] {
-  if (items <= limit) return [items, 1, 1];
-  const y = Math.ceil(items / limit);
-  if (!(y <= limit)) throw new RangeError(`Cannot dispatch ${items} workgroups: at most ${limit} in x and in y`);
+  const y = Math.max(1, Math.ceil(items / limit));
   return [Math.ceil(items / y), y, 1];
 }

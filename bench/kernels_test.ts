@@ -1,0 +1,154 @@
+import { assert, assertEquals } from "@std/assert";
+import { checkAttend, checkCache } from "../reference/acceptance.ts";
+import { appendReference } from "../reference/cache.ts";
+import type { Check } from "../reference/check.ts";
+import { type AttendInputs, makeAppendInputs, makeAttendInputs } from "../reference/inputs.ts";
+import { attendAbsorbed } from "../reference/mla.ts";
+import { type AppendShape, type AttendShape, INPUT_KINDS } from "../reference/shapes.ts";
+import { appendCombined } from "../kernels/append_combined.ts";
+import { type AttendKernel, kernelName, type Launch, type Tuning } from "../kernels/kernel.ts";
+import { checkLimits } from "../kernels/limits.ts";
+import { KERNELS } from "../kernels/registry.ts";
+import { appendShape, decodeShape } from "../kernels/testing.ts";
+import { type Gpu, openGpu } from "./device.ts";
+import { prepare, runOnce, uploadStorage } from "./execute.ts";
+
+const ATTEND = KERNELS.filter((kernel): kernel is AttendKernel => kernel.operation === "attend");
+
+/** Awkward shapes. Few distinct R, Dr, dtype and block of heads: each costs a compilation, a second on a CPU. */
+const ATTEND_CASES: readonly [what: string, shape: AttendShape, tuning: Tuning][] = [
+  ["ends of pages and tiles", decodeShape({ kv: [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65], page: 64 }), {}],
+  ["pages of one token", decodeShape({ kv: [5, 33], page: 1 }), {}],
+  ["pages of 3 tokens in 4 splits", decodeShape({ kv: [0, 1, 31, 32, 33, 100], page: 3 }), { splits: 4 }],
+  ["pages of 61 tokens in 7 splits", decodeShape({ kv: [60, 61, 62, 200], page: 61 }), { splits: 7 }],
+  ["more splits than tokens", decodeShape({ kv: [0, 1, 3], page: 16 }), { splits: 9 }],
+  ["splits of the kernel's choice", decodeShape({ kv: [1100], H: 9, page: 32 }), {}],
+  ["3 heads, rank 512", decodeShape({ H: 3, R: 512, kv: [9, 70], page: 16 }), {}],
+  ["63 heads, rank 512, bf16", decodeShape({ H: 63, R: 512, kv: [70, 2], page: 16, cache: "bf16" }), { splits: 2 }],
+  ["63 heads, rank 256", decodeShape({ H: 63, kv: [70, 2], page: 16 }), { splits: 2 }],
+  ["rank 128 without rope, f32", decodeShape({ H: 128, R: 128, Dr: 0, kv: [37], page: 4, cache: "f32" }), {}],
+  ["rank 512, f32", decodeShape({ R: 512, kv: [37, 0], page: 4, cache: "f32" }), {}],
+  ["rank 16", decodeShape({ H: 1, R: 16, Dr: 16, kv: [20], page: 2 }), {}],
+  ["rank 48", decodeShape({ H: 17, R: 48, Dr: 32, kv: [20], page: 2, cache: "f32" }), { splits: 2 }],
+  ["rank 1024", decodeShape({ H: 9, R: 1024, kv: [20], page: 16 }), {}],
+];
+
+const APPEND_CASES: readonly [what: string, shape: AppendShape][] = [
+  ["empty sequences on every side", appendShape({ q: [0, 4, 0, 0, 7, 0], kv: [0, 9, 2, 0, 7, 1], page: 3 })],
+  ["pages of one token", appendShape({ q: [3, 5], kv: [3, 9], page: 1, cache: "bf16" })],
+  ["tokens across three pages", appendShape({ q: [70, 1], kv: [100, 65], page: 32, R: 512 })],
+  ["no tokens", appendShape({ q: [0, 0], kv: [5, 0] })],
+  ["no rope, f32", appendShape({ q: [5], kv: [66], R: 48, Dr: 0, page: 64, cache: "f32" })],
+];
+
+async function withGpu(work: (gpu: Gpu) => Promise<void>) {
+  const gpu = await openGpu();
+  try {
+    await work(gpu);
+  } finally {
+    gpu.close();
+  }
+}
+
+/** Runs `launch` on `inputs` and returns its results, and whether two runs agree bit by bit. */
+async function run(gpu: Gpu, launch: Launch, inputs: Record<string, ArrayBufferView>) {
+  assertEquals(checkLimits(launch, gpu.traits), undefined);
+  const ranges = new Map(
+    Object.entries(inputs).map(([name, { buffer, byteOffset, byteLength }]) => [
+      name,
+      uploadStorage(gpu, name, new Uint8Array(buffer, byteOffset, byteLength)),
+    ]),
+  );
+  const prepared = await prepare(gpu, launch, ranges);
+  try {
+    return [await runOnce(gpu, prepared), await runOnce(gpu, prepared)];
+  } finally {
+    prepared.destroy();
+    for (const { buffer } of ranges.values()) buffer.destroy();
+  }
+}
+
+async function attend(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning) {
+  const launch = kernel.launch(inputs.shape, inputs, tuning, gpu.traits);
+  const [first, second] = await run(gpu, launch, {
+    q_latent: inputs.qLatent,
+    q_pe: inputs.qPe,
+    cache: inputs.cache,
+    page_table: inputs.pageTable,
+    kv_len: inputs.kvLen,
+  });
+  assertEquals(first, second, "two runs differ");
+  return { out: floats(first.get("out")!), lse: floats(first.get("lse")!) };
+}
+
+function floats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer);
+}
+
+function assertPassed(checks: readonly Check[], what: string) {
+  for (const check of checks) {
+    assert(check.passed, `${what}: ${check.name} ${check.message} ${JSON.stringify(check.worst)}`);
+  }
+}
+
+for (const kernel of ATTEND) {
+  Deno.test(`${kernelName(kernel)} is right on awkward shapes`, () =>
+    withGpu(async (gpu) => {
+      let ran = 0;
+      for (const [what, shape, tuning] of ATTEND_CASES) {
+        if (kernel.refuses(shape, tuning, gpu.traits) !== undefined) continue;
+        const inputs = makeAttendInputs(shape, "normal", 1);
+        assertPassed(checkAttend(inputs, attendAbsorbed(inputs), await attend(gpu, kernel, inputs, tuning)), what);
+        ran++;
+      }
+      const usable = kernel.refuses(decodeShape(), {}, gpu.traits) === undefined;
+      assert(!usable || ran === ATTEND_CASES.length, `only ${ran} of ${ATTEND_CASES.length} shapes ran`);
+    }));
+
+  Deno.test(`${kernelName(kernel)} is right on every kind of input`, () =>
+    withGpu(async (gpu) => {
+      const shape = decodeShape({ kv: [65, 130], page: 16 });
+      if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
+      for (const kind of INPUT_KINDS) {
+        const inputs = makeAttendInputs(shape, kind, 2);
+        const reference = attendAbsorbed(inputs);
+        for (const splits of [1, 3]) {
+          const actual = await attend(gpu, kernel, inputs, { splits });
+          assertPassed(checkAttend(inputs, reference, actual), `${kind}, ${splits} splits`);
+        }
+      }
+    }));
+
+  Deno.test(`${kernelName(kernel)} folds its workgroups over two dimensions`, () =>
+    withGpu(async (gpu) => {
+      const inputs = makeAttendInputs(decodeShape({ kv: [20, 0, 33], page: 16, H: 40 }), "normal", 3);
+      if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
+      const tuning = { splits: 3 };
+      const flat = kernel.launch(inputs.shape, inputs, tuning, gpu.traits);
+      const most = Math.max(...flat.dispatches.map(({ workgroups }) => workgroups[0]));
+      const limits = { ...gpu.traits.limits, maxComputeWorkgroupsPerDimension: Math.ceil(Math.sqrt(most)) };
+      const small = { ...gpu, traits: { ...gpu.traits, limits } };
+      const { dispatches } = kernel.launch(inputs.shape, inputs, tuning, small.traits);
+      assert(dispatches.some(({ workgroups }) => workgroups[1] > 1));
+      assertPassed(checkAttend(inputs, attendAbsorbed(inputs), await attend(small, kernel, inputs, tuning)), "folded");
+    }));
+}
+
+Deno.test("append/combined writes exactly the bytes of the reference, and no other", () =>
+  withGpu(async (gpu) => {
+    for (const [what, shape] of APPEND_CASES) {
+      const inputs = makeAppendInputs(shape, 1);
+      const layout = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
+      const launch = appendCombined.launch(shape, layout, {}, gpu.traits);
+      const [written] = await run(gpu, launch, {
+        compressed_kv: inputs.compressedKv,
+        kpe: inputs.kpe,
+        cu_seqlen: inputs.cuSeqlen,
+        cu_num_pages: inputs.cuNumPages,
+        cache_loc: inputs.cacheLoc,
+        input_pos: inputs.inputPos,
+        cache: inputs.cache,
+      });
+      assertPassed([checkCache(inputs, appendReference(inputs), written.get("cache")!)], what);
+    }
+  }));

@@ -1,0 +1,176 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { DTYPES } from "../reference/dtypes.ts";
+import { type DispatchSpec, kernelName, type Launch } from "./kernel.ts";
+import { checkLimits } from "./limits.ts";
+import { KERNELS } from "./registry.ts";
+import { appendShape, decodeShape, deviceTraits } from "./testing.ts";
+
+const device = deviceTraits(8);
+const files = new Map<string, string>();
+for (const { name } of Deno.readDirSync(new URL(".", import.meta.url))) {
+  if (name.endsWith(".wgsl")) files.set(name, Deno.readTextFileSync(new URL(name, import.meta.url)));
+}
+
+function launches(): [string, Launch][] {
+  return KERNELS.flatMap((kernel) =>
+    DTYPES.flatMap((cache): [string, Launch][] => {
+      const name = `${kernelName(kernel)} ${cache}`;
+      const layout = { pages: 8, tableWidth: 5 };
+      if (kernel.operation === "append") {
+        return [[name, kernel.launch(appendShape({ cache }), layout, {}, device)]];
+      }
+      return [[16, 0], [48, 16], [256, 64], [512, 64]].flatMap(([R, Dr]) =>
+        [3, 16, 128].map((H): [string, Launch] => [
+          `${name} R=${R} H=${H}`,
+          kernel.launch(decodeShape({ cache, R, Dr, H }), layout, { splits: 2 }, device),
+        ])
+      );
+    })
+  );
+}
+
+function eachDispatch(check: (name: string, dispatch: DispatchSpec, launch: Launch) => void) {
+  for (const [name, launch] of launches()) {
+    for (const dispatch of launch.dispatches) check(`${name} ${dispatch.label}`, dispatch, launch);
+  }
+}
+
+/** Fields of `struct Params`, in order. */
+function paramsOf(shader: string): string[] {
+  const body = shader.match(/struct Params \{([^}]*)\}/)?.[1] ?? "";
+  return [...body.matchAll(/(\w+): (u32|f32)/g)].map(([, name, type]) => `${name}: ${type}`);
+}
+
+/** Bytes of all `var<workgroup>`, from the constants of the shader. */
+function workgroupBytes(shader: string, wideChunk: boolean): number {
+  const constants = new Map(
+    [...shader.matchAll(/^const (\w+) = ([^;]*);/gm)].map(([, name, value]) => [name, value]),
+  );
+  const evaluate = (expression: string): number => {
+    const names = expression.replaceAll(/\b(\d+)u\b/g, "$1");
+    const terms = names.replaceAll(/[A-Z]\w*/g, (name) => `(${evaluate(constants.get(name)!)})`);
+    assert(/^[\d\s()*+/]*$/.test(terms), `"${terms}" is no arithmetic`);
+    return Math.floor(Number(new Function(`return ${terms}`)()));
+  };
+  const sizes: Record<string, number> = { "u32": 4, "f32": 4, "vec4<f32>": 16, "Chunk": wideChunk ? 32 : 16 };
+  return [...shader.matchAll(/^var<workgroup> \w+: array<(.*), (.*)>;/gm)]
+    .reduce((sum, [, type, length]) => sum + sizes[type] * evaluate(length), 0);
+}
+
+Deno.test("every launch fits a device with WebGPU's default limits", () => {
+  for (const [name, launch] of launches()) assertEquals(checkLimits(launch, device), undefined, name);
+});
+
+Deno.test("the text of every dispatch begins with its file, so that compiler lines are the file's", () => {
+  eachDispatch((name, { shader }) => {
+    const found = [...files].filter(([, text]) => shader.startsWith(text)).map(([file]) => file);
+    assertEquals(found.length, 1, name);
+  });
+});
+
+Deno.test("every .wgsl file is used by a launch, and begins with a comment", () => {
+  const shaders = launches().flatMap(([, { dispatches }]) => dispatches.map(({ shader }) => shader));
+  for (const [file, text] of files) {
+    assert(shaders.some((shader) => shader.includes(text)), `${file} is in no launch`);
+    assert(text.startsWith("// "), `${file} has no header`);
+    assert(text.endsWith("\n"), `${file} does not end in a newline`);
+  }
+});
+
+Deno.test("the fields of Params are those of the launch, in order", () => {
+  eachDispatch((name, { shader, params }) => {
+    assertEquals(params.map(([field, type]) => `${field}: ${type}`), paramsOf(shader), name);
+    for (const [field, type, value] of params) {
+      assert(type === "f32" || (Number.isInteger(value) && value >= 0 && value < 2 ** 32), `${name} ${field}=${value}`);
+    }
+  });
+});
+
+Deno.test("bindings are numbered from 1 without a gap and name buffers of the launch", () => {
+  eachDispatch((name, { shader, bindings }, { buffers }) => {
+    const numbers = [...shader.matchAll(/@binding\((\d+)\) var<storage/g)].map(([, number]) => Number(number));
+    assertEquals(numbers, bindings.map((_, i) => i + 1), name);
+    for (const binding of bindings) assert(buffers.some((buffer) => buffer.name === binding), `${name} ${binding}`);
+  });
+});
+
+Deno.test("a binding is writable just where its buffer is not an input", () => {
+  eachDispatch((name, { shader, bindings }, { buffers }) => {
+    const access = [...shader.matchAll(/@binding\(\d+\) var<storage, (\w+)>/g)].map((match) => match[1]);
+    bindings.forEach((binding, i) => {
+      const { role } = buffers.find((buffer) => buffer.name === binding)!;
+      if (role === "input") assertEquals(access[i], "read", `${name} ${binding}`);
+      if (role === "output" || role === "inout") assertEquals(access[i], "read_write", `${name} ${binding}`);
+    });
+  });
+});
+
+Deno.test("workgroupBytes and workgroupSize are what the shader declares", () => {
+  eachDispatch((name, { shader, workgroupBytes: bytes, workgroupSize }) => {
+    assertEquals(bytes, workgroupBytes(shader, shader.includes("struct Chunk")), name);
+    const size = shader.match(/@workgroup_size\((\w+)\)/)![1];
+    const value = shader.match(new RegExp(`^const ${size} = (\\d+)u;`, "m"))?.[1] ?? size;
+    assertEquals(workgroupSize, Number(value), name);
+  });
+});
+
+Deno.test("cases that differ only in batch, heads of a block, page, length and scale share their pipelines", () => {
+  for (const kernel of KERNELS) {
+    if (kernel.operation !== "attend") continue;
+    const texts = [
+      decodeShape({ H: 12, kv: [65], page: 64 }),
+      decodeShape({ H: 16, kv: [1, 300, 0], page: 3, scale: 0.5 }),
+    ].map((shape) =>
+      kernel.launch(shape, { pages: 500, tableWidth: 100 }, { splits: 3 }, device).dispatches.map(({ shader }) =>
+        shader
+      )
+    );
+    assertEquals(texts[0], texts[1], kernelName(kernel));
+  }
+});
+
+Deno.test("launches of more workgroups than fit one dimension are folded over two", () => {
+  for (const kernel of KERNELS) {
+    if (kernel.operation !== "attend") continue;
+    const shape = decodeShape({ kv: Array(300).fill(64) });
+    const small = deviceTraits(8, { maxComputeWorkgroupsPerDimension: 99 });
+    const { dispatches } = kernel.launch(shape, { pages: 300, tableWidth: 1 }, {}, small);
+    const wide = kernel.launch(shape, { pages: 300, tableWidth: 1 }, {}, device).dispatches;
+    dispatches.forEach(({ label, workgroups: [x, y, z] }, i) => {
+      assert(x <= 99 && y <= 99 && z === 1, label);
+      assert(x * y >= wide[i].workgroups[0] && (x - 1) * y < wide[i].workgroups[0], label);
+      assertEquals(wide[i].workgroups[1], 1);
+    });
+  }
+});
+
+Deno.test("one split writes the result itself; more go through partial results and a merge", () => {
+  for (const kernel of KERNELS) {
+    if (kernel.operation !== "attend") continue;
+    const names = (splits: number) => {
+      const launch = kernel.launch(decodeShape(), { pages: 8, tableWidth: 2 }, { splits }, device);
+      return [
+        launch.chosen.splits,
+        launch.dispatches.at(-1)!.label,
+        launch.buffers.some((b) => b.name === "partial_out"),
+      ];
+    };
+    assertEquals(names(1).slice(0, 1).concat(names(1)[2]), [1, false]);
+    assertEquals(names(5), [5, "merge", true]);
+  }
+});
+
+Deno.test("a page table too narrow for the longest sequence is a broken promise", () => {
+  for (const kernel of KERNELS) {
+    if (kernel.operation !== "attend") continue;
+    const launch = () => kernel.launch(decodeShape(), { pages: 8, tableWidth: 1 }, {}, device);
+    assertThrows(launch, RangeError, "kv=65 needs 2");
+  }
+});
+
+Deno.test("an append of no tokens dispatches nothing", () => {
+  const kernel = KERNELS.find((k) => k.operation === "append")!;
+  assert(kernel.operation === "append");
+  const launch = kernel.launch(appendShape({ q: [0, 0], kv: [5, 0], B: 2 }), { pages: 4, tableWidth: 2 }, {}, device);
+  assertEquals(launch.dispatches, []);
+});

@@ -1,0 +1,52 @@
+/**
+ * Shapes and devices for the tests of this folder and of those to its right.
+ *
+ * @module
+ */
+import type { AppendShape, AttendShape } from "../reference/shapes.ts";
+import type { DeviceTraits } from "./kernel.ts";
+
+/** A decode shape: one sequence of 65 tokens, 16 heads, R 256, Dr 64, f16, pages of 64; `values` replace what they name. */
+export function decodeShape(values: Partial<AttendShape> = {}): AttendShape {
+  const kv = values.kv ?? [65];
+  return {
+    B: kv.length,
+    H: 16,
+    R: 256,
+    Dr: 64,
+    Dn: 128,
+    Dv: 128,
+    page: 64,
+    cache: "f16",
+    q: kv.map(() => 1),
+    kv,
+    scale: 1 / Math.sqrt(128 + (values.Dr ?? 64)),
+    causal: true,
+    ...values,
+  };
+}
+
+/** An append of all tokens of one sequence of 65; `values` replace what they name. */
+export function appendShape(values: Partial<AppendShape> = {}): AppendShape {
+  const kv = values.kv ?? [65];
+  return { B: kv.length, R: 256, Dr: 64, page: 64, cache: "f16", q: kv, kv, ...values };
+}
+
+/** A device with WebGPU's default limits and subgroups of `lanes`. */
+export function deviceTraits(lanes = 32, limits: Partial<DeviceTraits["limits"]> = {}): DeviceTraits {
+  return {
+    features: new Set(lanes > 0 ? ["subgroups"] : []),
+    limits: {
+      maxStorageBufferBindingSize: 134217728,
+      maxBufferSize: 268435456,
+      maxComputeWorkgroupStorageSize: 16384,
+      maxComputeInvocationsPerWorkgroup: 256,
+      maxComputeWorkgroupSizeX: 256,
+      maxComputeWorkgroupsPerDimension: 65535,
+      maxStorageBuffersPerShaderStage: 8,
+      ...limits,
+    },
+    subgroupMinSize: lanes,
+    subgroupMaxSize: lanes,
+  };
+}
