@@ -1,0 +1,41 @@
+/**
+ * `results.csv`: one line per case and mode, every figure in the unit that its heading names.
+ *
+ * @module
+ */
+import type { Report } from "../bench/result.ts";
+import { csvField, oneLine } from "./escape.ts";
+import { figures, type Row, rowsOf } from "./figures.ts";
+import { explain } from "./outcome.ts";
+
+/**
+ * Draws `report` as CSV (RFC 4180: CRLF, a heading, quotes doubled). An absent figure is an empty field. Text that a
+ * spreadsheet would run as a formula is disarmed.
+ */
+export function toCsv(report: Report): string {
+  const { adapter } = report.environment;
+  const axes = [...new Set(report.results.flatMap((result) => Object.keys(result.axes)))];
+  const columns: [string, (row: Row) => string | number | undefined][] = [
+    ["id", (row) => row.result.id],
+    ["kernel", (row) => row.kernel],
+    ["status", (row) => row.result.status],
+    ["mode", (row) => row.run?.mode],
+    ["verdict", (row) => row.result.status === "measured" ? row.result.verdict : undefined],
+    ["timer", (row) => row.result.status === "measured" ? row.result.measurement.timer : undefined],
+    // An axis is named as in the case id; a prefix keeps it apart from the figures.
+    ...axes.map((axis): [string, (row: Row) => string | number | undefined] => [
+      `axis:${axis}`,
+      (row) => row.result.axes[axis],
+    ]),
+    ...figures.map((figure): [string, (row: Row) => number | undefined] => [figure.name, figure.value]),
+    ["note", (row) => oneLine(explain(row.result))],
+    ["adapter", () => adapter.description],
+    ["software", () => String(adapter.software)],
+    ["startedAt", () => report.environment.startedAt],
+  ];
+  const lines = [
+    columns.map(([name]) => csvField(name)),
+    ...rowsOf(report).map((row) => columns.map(([, value]) => csvField(value(row) ?? ""))),
+  ];
+  return lines.map((fields) => fields.join(",") + "\r\n").join("");
+}

@@ -1,0 +1,45 @@
+import { assert, assertEquals } from "@std/assert";
+import { parse } from "deno-std/csv/parse.js";
+import { toCsv } from "./csv.ts";
+import { figures, rowsOf } from "./figures.ts";
+import { hostileKernel, makeMeasured, makeReport, makeSkipped } from "./fixture.ts";
+
+const table = (text: string) => parse(text, { skipFirstRow: true }) as Record<string, string>[];
+
+Deno.test("toCsv() has a line per case and mode that another parser reads back", () => {
+  const report = makeReport();
+  const lines = table(toCsv(report));
+  const rows = rowsOf(report);
+  assertEquals(lines.length, rows.length);
+  rows.forEach((row, i) => {
+    assertEquals(lines[i].id, row.result.id);
+    assertEquals(lines[i].status, row.result.status);
+    assertEquals(lines[i].mode, row.run?.mode ?? "");
+    for (const figure of figures) {
+      const value = figure.value(row);
+      assertEquals(lines[i][figure.name], value === undefined ? "" : String(value), figure.name);
+    }
+  });
+  assert(lines.some((line) => line.kernel === hostileKernel));
+  assert(lines.some((line) => line["axis:kv"] === "1,63,64,65"));
+  assertEquals(toCsv(report).replaceAll("\r\n", "").includes("\n"), false);
+});
+
+Deno.test("toCsv() leaves throughput of software and of invalid results empty", () => {
+  const invalid = makeReport({ results: [makeMeasured({ verdict: "invalid", reasons: ["impossible"] })] });
+  for (const report of [makeReport({ software: true }), invalid]) {
+    for (const line of table(toCsv(report))) assertEquals([line.gbPerS, line.tflopPerS], ["", ""]);
+  }
+  assert(table(toCsv(makeReport()))[0].gbPerS !== "");
+});
+
+Deno.test("toCsv() disarms formulas in names and reasons", () => {
+  const skipped = { ...makeSkipped('=HYPERLINK("http://x")'), reason: "+1", axes: { "=A": "@x", B: -1 } };
+  const [line] = table(toCsv(makeReport({ results: [skipped] })));
+  assertEquals(line.id.slice(0, 12), "'=HYPERLINK(");
+  assertEquals([line.note, line["axis:=A"], line["axis:B"]], ["'+1", "'@x", "-1"]);
+});
+
+Deno.test("toCsv() of no results is a heading", () => {
+  assertEquals(toCsv(makeReport({ results: [] })).split("\r\n").length, 2);
+});

@@ -1,0 +1,109 @@
+/**
+ * `report.md`: a run for reading in a terminal, a pull request or an editor.
+ *
+ * @module
+ */
+import type { Report, Result } from "../bench/result.ts";
+import { markdownCode, markdownText } from "./escape.ts";
+import { formatFigure, type Row, rowsOf } from "./figures.ts";
+import { reproduceCommands } from "./html_data.ts";
+import { adapterInWords, countResults, countsInWords, explain, skippedByReason } from "./outcome.ts";
+
+/** Draws `report` as Markdown: counts, environment, what is wrong, times, what was only verified, what was skipped and why. */
+export function toMarkdown(report: Report): string {
+  const { environment, results } = report;
+  const sections = [
+    `# mla-bench ${markdownText(environment.command)}: ${countsInWords(countResults(results))}`,
+    `${markdownText(adapterInWords(report))}, ${markdownText(environment.startedAt)}`,
+    ...environment.adapter.software
+      ? ["**Software adapter:** verification holds as on any other; the times say nothing about GPUs."]
+      : [],
+    ...problemsSection(report),
+    ...timesSection(report),
+    ...verifiedSection(report),
+    ...skippedSection(results),
+    ...environmentSection(report),
+  ];
+  return sections.join("\n\n") + "\n";
+}
+
+/** A table of Markdown; cells are escaped already. */
+export function markdownTable(headings: readonly string[], lines: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(headings), line(headings.map(() => "---")), ...lines.map(line)].join("\n");
+}
+
+function problemsSection(report: Report): string[] {
+  const wrong = report.results.filter((result) => result.status === "incorrect" || result.status === "failed");
+  if (wrong.length === 0) return [];
+  const lines = wrong.map((result) => [
+    markdownCode(result.id),
+    result.status,
+    markdownText(explain(result)),
+    markdownCode(reproduceCommands(result, report.environment.argv).at(-1) ?? ""),
+  ]);
+  return ["## Wrong or failed", markdownTable(["case", "status", "what", "run again"], lines)];
+}
+
+function timesSection(report: Report): string[] {
+  const rows = rowsOf(report).filter((row) => row.result.status === "measured");
+  if (rows.length === 0) return [];
+  const lines = rows.map((row) => [
+    markdownCode(row.result.id),
+    row.run?.mode ?? "",
+    formatFigure("medianNs", row),
+    formatFigure("relativeHalfWidth", row),
+    formatFigure("gbPerS", row),
+    formatFigure("tflopPerS", row),
+    formatFigure("errorBudget", row),
+    markdownText(explain(row.result)),
+  ]);
+  const headings = ["case", "mode", "median", "95 % ±", "bandwidth", "throughput", "error budget", "note"];
+  return [
+    report.environment.adapter.software ? "## Times (software adapter)" : "## Times",
+    markdownTable(headings, lines),
+  ];
+}
+
+function verifiedSection(report: Report): string[] {
+  const rows = rowsOf(report).filter((row: Row) => row.result.status === "verified");
+  if (rows.length === 0) return [];
+  const lines = rows.map((row) => [
+    markdownCode(row.result.id),
+    formatFigure("errorBudget", row),
+    formatFigure("coverage", row),
+  ]);
+  return ["## Verified", markdownTable(["case", "error budget", "rows compared"], lines)];
+}
+
+function skippedSection(results: readonly Result[]): string[] {
+  const groups = skippedByReason(results);
+  if (groups.length === 0) return [];
+  const lines = groups.map(({ reason, ids }) => [
+    String(ids.length),
+    markdownText(reason),
+    ids.slice(0, 3).map(markdownCode).join(", ") + (ids.length > 3 ? ", …" : ""),
+  ]);
+  return ["## Skipped", markdownTable(["cases", "reason", "which"], lines)];
+}
+
+function environmentSection({ environment }: Report): string[] {
+  const { adapter, git, host, runtime } = environment;
+  const subgroups = adapter.subgroupMaxSize > 0 ? `${adapter.subgroupMinSize} … ${adapter.subgroupMaxSize}` : "none";
+  const facts: [string, string][] = [
+    ["command", ["deno task", environment.command, ...environment.argv].join(" ")],
+    ["suites", environment.suites.join(", ")],
+    ["seed", String(environment.seed)],
+    ["adapter", [adapter.description, adapter.vendor, adapter.architecture, adapter.device].filter(Boolean).join(", ")],
+    ["provider", adapter.provider],
+    ["subgroup size", subgroups],
+    ["features", adapter.features.join(", ")],
+    ["host", `${host.cpu}, ${host.cores} cores, load ${host.loadAverage.map((load) => load.toFixed(2)).join(" ")}`],
+    ["system", `${host.os} ${host.osRelease} ${host.arch}`],
+    ["runtime", `Deno ${runtime.deno}, V8 ${runtime.v8}, TypeScript ${runtime.typescript}`],
+    ["version", environment.version],
+    ...git ? [["commit", git.commit + (git.dirty ? " with changes" : "")] as [string, string]] : [],
+    ["wall time", `${environment.wallS.toFixed(1)} s`],
+  ];
+  return ["## Environment", markdownTable(["", ""], facts.map(([name, value]) => [name, markdownText(value)]))];
+}

@@ -1,0 +1,60 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { hostileKernel, makeMeasured, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
+import { markdownTable, toMarkdown } from "./markdown.ts";
+
+const section = (text: string, heading: string) =>
+  text.split(/\n(?=## )/).find((part) => part.startsWith(`## ${heading}`));
+
+Deno.test("toMarkdown() writes counts, problems, times, verified and skipped cases, and the environment", () => {
+  const text = toMarkdown(makeReport());
+  assertStringIncludes(
+    text,
+    "# mla-bench bench: 8 measured (1 unstable, 1 invalid), 1 verified, 1 incorrect, 2 failed, 1 skipped\n\nNVIDIA H200 (wgpu), ",
+  );
+  const headings = [...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
+  assertEquals(headings, ["Wrong or failed", "Times", "Verified", "Skipped", "Environment"]);
+  assertStringIncludes(section(text, "Wrong")!, "`deno task verify --filter 'attend/fused_subgroup:B=4;");
+  assertStringIncludes(
+    section(text, "Times")!,
+    "| `attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=1024;page=64;cache=bf16` | cold | 50.0 µs | 0.30 % | 55.4 GB/s | 1.51 TFLOP/s | 21.0 % |  |",
+  );
+  assertStringIncludes(section(text, "Environment")!, "| seed | 1 |");
+});
+
+Deno.test("toMarkdown() keeps every table rectangular and every hostile name text", () => {
+  const text = toMarkdown(makeReport());
+  const lines = text.split("\n").filter((line) => line.startsWith("|"));
+  for (const part of text.split(/\n\n/).filter((part) => part.startsWith("|"))) {
+    const cells = part.trim().split("\n").map((line) => line.replaceAll("\\|", "").split("|").length);
+    assertEquals(new Set(cells).size, 1, part.slice(0, 80));
+  }
+  assert(lines.length > 20);
+  // Outside code spans no angle bracket is left; inside them nothing is markup.
+  const outside = text.replaceAll(/(`+)(?!`).*?[^`]\1(?!`)/g, "");
+  assertEquals(/[<>]/.test(outside), false);
+  assertStringIncludes(text, `\`${hostileKernel}:B=4;`);
+});
+
+Deno.test("toMarkdown() marks a software adapter and shows no throughput on it", () => {
+  const text = toMarkdown(makeReport({ software: true }));
+  assertStringIncludes(text, "**Software adapter:**");
+  assertStringIncludes(text, "## Times (software adapter)");
+  assertEquals(/GB\/s|TFLOP\/s/.test(text), false);
+});
+
+Deno.test("toMarkdown() leaves out sections that have nothing to say", () => {
+  const text = toMarkdown(makeReport({ results: [makeVerified()] }));
+  assertEquals([...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading), ["Verified", "Environment"]);
+  assertStringIncludes(toMarkdown(makeReport({ results: [makeMeasured()] })), "# mla-bench bench: 1 measured\n");
+});
+
+Deno.test("toMarkdown() groups skipped cases by reason and names three", () => {
+  const results = [1, 2, 3, 4].map((B) => makeSkipped("attend/x", { B }));
+  const text = section(toMarkdown(makeReport({ results })), "Skipped")!;
+  assertStringIncludes(text, "| 4 | needs the feature");
+  assertStringIncludes(text, "B=3;H=16;R=256;Dr=64;q=1;kv=1024;page=64;cache=bf16`, … |");
+});
+
+Deno.test("markdownTable() rules a line under the headings", () => {
+  assertEquals(markdownTable(["a", "b"], [["1", "2"]]), "| a | b |\n| --- | --- |\n| 1 | 2 |");
+});
