@@ -162,6 +162,11 @@ export const AXES: readonly Axis[] = [
   }),
 ];
 
+/** Value of the axis `name` in a case that does not say. */
+export function axisDefault(name: AxisName): AxisValue {
+  return AXES.find((axis) => axis.name === name)!.default;
+}
+
 /** What `--axis` gave: one axis and the values it takes. */
 export interface ParsedAxis {
   /** The axis. */

@@ -67,16 +67,16 @@ export function expandLengths(spec: AxisValue, { B, seed, axis }: LengthsOptions
 /** One more than the largest batch: enough to see that a ramp has too many lengths, without making them. */
 const MAX_RAMP = 65_537;
 
-/** The lengths of the batch `spec` repeated or cut to `B` sequences; generators and single lengths are as they are. */
+/** A ragged batch repeated or cut to `B` sequences; anything else as it is. */
 export function resizeLengths(spec: AxisValue, B: number): AxisValue {
-  if (typeof spec === "number" || GENERATOR.test(spec)) return spec;
-  const lengths = spec.split(",");
-  return Array.from({ length: B }, (_, i) => lengths[i % lengths.length]).join(",");
+  const lengths = String(spec).split(",");
+  return lengths.length === 1 ? spec : Array.from({ length: B }, (_, i) => lengths[i % lengths.length]).join(",");
 }
 
 /** Sequences that `spec` names itself: those of a list or a ramp; undefined where it fits any batch. */
 export function batchOf(spec: AxisValue): number | undefined {
-  if (typeof spec === "number" || spec.startsWith("rand(")) return undefined;
-  const generator = GENERATOR.exec(spec);
-  return generator ? Number(generator[3]) - Number(generator[2]) + 1 : spec.split(",").length;
+  const generator = GENERATOR.exec(String(spec));
+  if (generator?.[1] === "ramp") return Number(generator[3]) - Number(generator[2]) + 1;
+  const { length } = String(spec).split(",");
+  return length === 1 ? undefined : length;
 }

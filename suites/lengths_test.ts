@@ -43,11 +43,13 @@ Deno.test("resizeLengths() repeats or cuts a ragged batch and leaves the rest al
   assertEquals(resizeLengths("1,63,64", 2), "1,63");
   assertEquals(resizeLengths(65, 5), 65);
   assertEquals(resizeLengths("rand(1..9)", 5), "rand(1..9)");
+  assertEquals(resizeLengths("boundary", 5), "boundary");
 });
 
 Deno.test("batchOf() is the number of sequences that lengths name", () => {
   assertEquals(batchOf("1,63,64"), 3);
   assertEquals(batchOf("ramp(1..140)"), 140);
   assertEquals(batchOf("rand(1..9)"), undefined);
+  assertEquals(batchOf("boundary"), undefined);
   assertEquals(batchOf(65), undefined);
 });

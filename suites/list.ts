@@ -27,16 +27,12 @@ export interface SuiteSummary {
 export function summarizeSuites(
   options: Pick<ExpandOptions, "kernelsAvailable" | "software" | "full" | "registry">,
 ): SuiteSummary[] {
-  return (options.registry ?? SUITES).map(({ name, summary }) => {
-    const whole = { ...options, suites: [name], full: true };
-    const of = expandSuites(whole).length;
-    return {
-      name,
-      summary,
-      cases: options.software && !options.full ? expandSuites({ ...options, suites: [name] }).length : of,
-      of,
-    };
-  });
+  return (options.registry ?? SUITES).map(({ name, summary }) => ({
+    name,
+    summary,
+    cases: expandSuites({ ...options, suites: [name] }).length,
+    of: expandSuites({ ...options, suites: [name], full: true }).length,
+  }));
 }
 
 /**
@@ -46,12 +42,12 @@ export function summarizeSuites(
  */
 export function formatList(cases: readonly Case[], suites: readonly SuiteSummary[]): string {
   const nameWidth = Math.max(0, ...suites.map(({ name }) => name.length));
-  const counts = suites.map(({ cases, of }) => cases === of ? `${of} cases` : `${cases} of ${of} cases`);
+  const counts = suites.map(({ cases, of }) => cases === of ? countCases(of) : `${cases} of ${countCases(of)}`);
   const countWidth = Math.max(0, ...counts.map((count) => count.length));
   const lines = [
     ...cases.map(({ id }) => id),
     "",
-    `${cases.length} cases selected. Suites:`,
+    `${countCases(cases.length)} selected. Suites:`,
     ...suites.map(({ name, summary }, i) =>
       `  ${name.padEnd(nameWidth)}  ${counts[i].padStart(countWidth)}  ${summary}`
     ),
@@ -60,4 +56,8 @@ export function formatList(cases: readonly Case[], suites: readonly SuiteSummary
     lines.push("A software adapter runs a sample of what takes it hours; --full runs all.");
   }
   return `${lines.join("\n")}\n`;
+}
+
+function countCases(count: number): string {
+  return count === 1 ? "1 case" : `${count} cases`;
 }

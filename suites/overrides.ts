@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AxisName, AxisValues, ParsedAxis } from "./axes.ts";
+import { axisDefault, type AxisName, type AxisValue, type AxisValues, type ParsedAxis } from "./axes.ts";
 import { boundaryLengths } from "./boundary.ts";
 import { axesOf, type CaseFields } from "./case_id.ts";
 import { batchOf, expandLengths, resizeLengths } from "./lengths.ts";
@@ -33,8 +33,8 @@ function fitBatch(fields: ShapeFields, given: AxisValues): ShapeFields {
   return { ...fields, ...Object.fromEntries(resized), ...given, B };
 }
 
-function batchIn(lengths: AxisValues["kv"]): number | undefined {
-  return lengths === undefined || lengths === "boundary" ? undefined : batchOf(lengths);
+function batchIn(lengths: AxisValue | undefined): number | undefined {
+  return lengths === undefined ? undefined : batchOf(lengths);
 }
 
 /**
@@ -49,16 +49,17 @@ export function expandBoundary(fields: ShapeFields, given: ReadonlySet<AxisName>
     if (given.has("q") === given.has("kv")) return [fields];
     return [fitAppend(fields, given.has("q") ? "kv" : "q")];
   }
-  const page = Number(fields.page ?? 64);
+  const page = Number(fields.page ?? axisDefault("page"));
   const splits = typeof fields.splits === "number" ? fields.splits : undefined;
   return boundaryLengths({ page, splits }).map((kv) => fitAppend({ ...fields, kv }, "q"));
 }
 
 function fitAppend(fields: ShapeFields, follower: "q" | "kv"): ShapeFields {
   if (fields.operation !== "append") return fields;
-  const [B, seed] = [Number(fields.B ?? 1), Number(fields.seed ?? 0)];
-  const q = expandLengths(fields.q ?? 1, { B, seed, axis: "q" });
-  const kv = expandLengths(fields.kv ?? 65, { B, seed, axis: "kv" });
+  const [B, seed] = (["B", "seed"] as const).map((axis) => Number(fields[axis] ?? axisDefault(axis)));
+  const [q, kv] = (["q", "kv"] as const).map((axis) =>
+    expandLengths(fields[axis] ?? axisDefault(axis), { B, seed, axis })
+  );
   if (q.length !== kv.length || q.every((tokens, b) => tokens <= kv[b])) return fields;
   const fitted = follower === "q" ? q.map((tokens, b) => Math.min(tokens, kv[b])) : kv.map((n, b) => Math.max(n, q[b]));
   return { ...fields, [follower]: fitted.join(",") };

@@ -1,0 +1,62 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { parseCaseId } from "./case_id.ts";
+import { recordedCases, type RecordedOptions } from "./recorded.ts";
+
+const file: RecordedOptions = {
+  name: "mistral4-h8-r256",
+  hash8: "1a2b3c4d",
+  dims: { T: 140, H: 8, R: 256, Dr: 64, Dn: 64, Dv: 128, scale: 128 ** -0.5 },
+  variants: ["unfused", "fused"],
+  pages: [1, 64],
+  dtypes: ["f32", "bf16"],
+};
+
+Deno.test("recordedCases() makes all decode steps one batch for every kernel, page size and dtype", () => {
+  const cases = recordedCases(file);
+  assertEquals(cases.length, 8);
+  assertEquals(new Set(cases.map(({ id }) => id)).size, 8);
+  for (const { operation, shape, tensors, axes } of cases) {
+    assert(operation === "attend");
+    assertEquals(shape.kv, Array.from({ length: 140 }, (_, t) => t + 1));
+    assertEquals([shape.B, shape.q.length, shape.Dn, shape.Dv], [140, 140, 64, 128]);
+    assertEquals([tensors, axes.tensors], ["mistral4-h8-r256@1a2b3c4d", "mistral4-h8-r256@1a2b3c4d"]);
+  }
+});
+
+Deno.test("recordedCases() appends all tokens where a kernel does", () => {
+  const cases = recordedCases({ ...file, appendVariants: ["paged"], pages: [64], dtypes: ["f32"] });
+  assertEquals(
+    cases[0].id,
+    "append/paged:B=1;R=256;Dr=64;q=140;kv=140;page=64;cache=f32;tensors=mistral4-h8-r256@1a2b3c4d",
+  );
+});
+
+Deno.test("a scale of the file that is not the default is part of the id", () => {
+  const dims = { ...file.dims, scale: 0.195 };
+  for (const testCase of [...recordedCases({ ...file, dims }), ...recordedCases(file)]) {
+    assertEquals(parseCaseId(testCase.id), testCase);
+  }
+  const [replay] = recordedCases({ ...file, dims });
+  assert(replay.operation === "attend");
+  assertEquals([replay.shape.scale, replay.axes.scale], [0.195, 0.195]);
+  const [rounded] = recordedCases({ ...file, dims: { ...dims, scale: 0.08838834764832 } });
+  assertEquals(rounded.axes.scale, "auto");
+});
+
+Deno.test("a file may have one token, and any name", () => {
+  const dims = { ...file.dims, T: 1 };
+  const [replay] = recordedCases({ ...file, name: "my run;v=2 (*)", dims });
+  assertEquals(replay.tensors, "my_run_v_2____@1a2b3c4d");
+  assertEquals(parseCaseId(replay.id), replay);
+});
+
+Deno.test("sizes that no kernel could mean are refused", () => {
+  const refuse = (dims: Partial<RecordedOptions["dims"]>, reason: string) =>
+    assertThrows(() => recordedCases({ ...file, dims: { ...file.dims, ...dims } }), RangeError, reason);
+  refuse({ R: 100 }, "R is a multiple of 16");
+  refuse({ Dr: 48 }, "Dr is 0, 16, 32 or 64");
+  refuse({ T: 1e9 }, "B is an integer from 1 to 65536");
+  refuse({ T: 0 }, "B is an integer from 1 to 65536");
+  refuse({ scale: NaN }, "scale is auto or a positive decimal number");
+  refuse({ scale: -1 }, "scale is auto or a positive decimal number");
+});
