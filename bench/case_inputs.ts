@@ -8,9 +8,9 @@ import type { CacheLayout } from "../kernels/kernel.ts";
 import { checkAttend, checkCache, checkRecorded } from "../reference/acceptance.ts";
 import { appendReference } from "../reference/cache.ts";
 import type { Check } from "../reference/check.ts";
-import { type AttendInputs, makeAppendInputs } from "../reference/inputs.ts";
+import { type AppendInputs, type AttendInputs, makeAppendInputs } from "../reference/inputs.ts";
 import { sampleRows } from "../reference/mla.ts";
-import { recordedInputs, type RecordedTensors } from "../reference/recorded.ts";
+import { recordedAppendInputs, recordedInputs, type RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import type { ReferencePool } from "./reference_pool.ts";
 
@@ -47,15 +47,16 @@ export function inputsKey(c: Case): string {
  * @throws {RangeError} If `c` replays tensors that `options.recorded` does not hold.
  */
 export async function makeCaseInputs(c: Case, options: CaseInputsOptions): Promise<CaseInputs> {
-  if (c.operation === "append") return makeAppendCase(c);
   const { pool, referenceBudgetFlops } = options;
   const recorded = c.tensors === undefined ? undefined : options.recorded?.get(c.tensors);
   if (c.tensors !== undefined && !recorded) {
     throw new RangeError(`Cannot replay tensors "${c.tensors}": no --tensors file of that name and content was given`);
   }
-  const inputs = recorded
-    ? recordedInputs(recorded, { page: c.shape.page, cache: c.shape.cache })
-    : await pool.inputs(c.shape, c.input, c.seed);
+  const { page, cache } = c.shape;
+  if (c.operation === "append") {
+    return appendCase(recorded ? recordedAppendInputs(recorded, { page, cache }) : makeAppendInputs(c.shape, c.seed));
+  }
+  const inputs = recorded ? recordedInputs(recorded, { page, cache }) : await pool.inputs(c.shape, c.input, c.seed);
   const rows = sampleRows(c.shape, referenceBudgetFlops, c.seed);
   const reference = await pool.attend(inputs, rows);
   const allRows = inputs.qLatent.length / c.shape.R;
@@ -82,8 +83,7 @@ function attendBuffers(inputs: AttendInputs): Map<string, Uint8Array> {
   ]);
 }
 
-function makeAppendCase({ shape, seed }: Case & { operation: "append" }): CaseInputs {
-  const inputs = makeAppendInputs(shape, seed);
+function appendCase(inputs: AppendInputs): CaseInputs {
   const expected = appendReference(inputs);
   return {
     buffers: new Map([

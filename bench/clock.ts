@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { median } from "./statistics.ts";
+import { quantile } from "./statistics.ts";
 import type { Gpu } from "./device.ts";
 import { guarded } from "./execute.ts";
 
@@ -116,7 +116,7 @@ export async function calibrateClock(gpu: Gpu): Promise<Clock> {
     const long = await hostAndTicks(gpu, probe, 240);
     slopes.push((long.hostNs - short.hostNs) / (long.ticks - short.ticks));
   }
-  const tickNs = median(slopes);
+  const tickNs = quantile(slopes, 0.5);
   return { tickNs: Math.abs(tickNs - 1) < 0.05 ? 1 : tickNs };
 }
 

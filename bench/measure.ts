@@ -6,7 +6,7 @@
 import { type Clock, FULL_CLOCK, MAX_PASSES_PER_SUBMISSION, spansOf, spansWithProbe, type TimedPass } from "./clock.ts";
 import type { Gpu } from "./device.ts";
 import { type BoundLaunch, type BufferRange, createStorage, guarded, type PreparedLaunch } from "./execute.ts";
-import type { Samples, Timer } from "./result.ts";
+import type { Measurement, Samples, Timer } from "./result.ts";
 import { summarize } from "./statistics.ts";
 
 /** How long and how carefully to measure. */
@@ -41,8 +41,6 @@ export const SOFTWARE_MEASURE: MeasureOptions = {
   modes: ["hot"],
 };
 
-/** Half-width of the median's interval above which a measured result is `unstable`. */
-export const UNSTABLE_HALF_WIDTH = 0.05;
 /** A pass shorter than this is dominated by the timer's quantum and the pass's own overhead, ns. */
 const MIN_PASS_NS = 200_000;
 const MAX_LAUNCHES_PER_PASS = 512;
@@ -50,25 +48,13 @@ const MAX_ROTATION = 256;
 const MAX_ROTATION_BYTES = 2 * 2 ** 30;
 const CLOCK_RETRIES = 6;
 
-/** Outcome of {@linkcode measure}. */
-export interface MeasureOutcome {
-  /** Timer that was used. */
-  readonly timer: Timer;
-  /** Samples by mode. */
-  readonly runs: readonly Samples[];
-  /** `ok`, or why the figures deserve doubt. */
-  readonly verdict: "ok" | "unstable" | "invalid";
-  /** Reasons of a verdict that is not `ok`. */
-  readonly reasons: readonly string[];
-}
-
 /** Measures `prepared` in every mode of `options`. */
 export async function measure(
   gpu: Gpu,
   clock: Clock,
   prepared: PreparedLaunch,
   options: MeasureOptions,
-): Promise<MeasureOutcome> {
+): Promise<Pick<Measurement, "timer" | "runs">> {
   const timer: Timer = gpu.traits.features.has("timestamp-query") ? "timestamp-query" : "host-slope";
   const runs: Samples[] = [];
   for (const mode of options.modes) {
@@ -85,35 +71,7 @@ export async function measure(
       rotation.destroy();
     }
   }
-  return { timer, runs, ...judge(runs, gpu.adapter.software) };
-}
-
-/** The verdict on `runs`, from the headline. */
-function judge(runs: readonly Samples[], software: boolean): Pick<MeasureOutcome, "verdict" | "reasons"> {
-  const [run] = runs;
-  if (!run || run.samplesNs.length === 0) {
-    return { verdict: "invalid", reasons: ["the timer gave no positive span"] };
-  }
-  const dropped = run.droppedSpans / (run.droppedSpans + run.samplesNs.length);
-  if (dropped > 0.01) {
-    return {
-      verdict: "invalid",
-      reasons: [`${run.droppedSpans} spans were zero or negative: the timer is unreliable`],
-    };
-  }
-  const reasons: string[] = [];
-  const { relativeHalfWidth } = summarize(run.samplesNs);
-  if (relativeHalfWidth === undefined) {
-    reasons.push(`${run.samplesNs.length} samples are too few for an interval`);
-  } else if (!(relativeHalfWidth <= UNSTABLE_HALF_WIDTH)) {
-    reasons.push(`the 95 % interval of the median is ±${(100 * relativeHalfWidth).toFixed(1)} %`);
-  }
-  const { clock } = run;
-  if (!software && clock && !(Math.max(clock.beforeNs, clock.afterNs) <= FULL_CLOCK * clock.bestNs)) {
-    const share = clock.bestNs / Math.max(clock.beforeNs, clock.afterNs);
-    reasons.push(`the clock probe read ${(100 * share).toFixed(0)} % of the best clock of the session`);
-  }
-  return { verdict: reasons.length > 0 ? "unstable" : "ok", reasons };
+  return { timer, runs };
 }
 
 type TimedSamples = Omit<Samples, "mode" | "rotation">;

@@ -14,6 +14,8 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Paths that the child may read beside its own modules. */
   readonly readPaths?: readonly string[];
+  /** Further permissions of the child, as flags of `deno run`; kernels of a user may need some. @default {none} */
+  readonly permissions?: readonly string[];
   /** Time a child may take to open its device, ms. @default {60000} */
   readonly openLimitMs?: number;
 }
@@ -44,16 +46,22 @@ export interface ChildEnding {
 const STDERR_LINES = 4;
 
 /**
- * Starts a child and waits until it has opened its device. The child gets no permission but to read `readPaths`, and
- * on Linux sees Vulkan only: Deno otherwise falls through to OpenGL where Vulkan is missing, a different shader path.
+ * Starts a child and waits until it has opened its device. The child gets no permission but to read `readPaths`.
  *
  * @throws {Error} If the child ends or hangs before it says which device it has.
  */
 export async function startChild(options: ChildOptions = {}): Promise<GpuChild> {
   const read = options.readPaths?.length ? [`--allow-read=${options.readPaths.join(",")}`] : [];
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-prompt", ...read, new URL("./child.ts", import.meta.url).href],
-    env: { ...defaultEnv(), ...options.env },
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      ...read,
+      ...options.permissions ?? [],
+      new URL("./child.ts", import.meta.url).href,
+    ],
+    env: { NO_COLOR: "1", ...deviceEnv(), ...options.env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -103,8 +111,12 @@ export async function startChild(options: ChildOptions = {}): Promise<GpuChild> 
   };
 }
 
-function defaultEnv(): Record<string, string> {
-  const env: Record<string, string> = { NO_COLOR: "1" };
+/**
+ * Variables that a process needs to open the device the way this project does: on Linux Vulkan only, because Deno
+ * otherwise falls through to OpenGL where Vulkan is missing, a different shader path. What the user set is kept.
+ */
+export function deviceEnv(): Record<string, string> {
+  const env: Record<string, string> = {};
   if (Deno.build.os === "linux" && !Deno.env.get("DENO_WEBGPU_BACKEND")) env.DENO_WEBGPU_BACKEND = "vulkan";
   // Without it the driver complains on standard error when the device is opened; nothing is written there.
   if (Deno.build.os === "linux" && !Deno.env.get("XDG_RUNTIME_DIR")) env.XDG_RUNTIME_DIR = "/tmp";
@@ -130,7 +142,7 @@ async function collectTail(stream: ReadableStream<string>, tail: string[]): Prom
 }
 
 async function withLimit<T>(promise: Promise<T>, limitMs: number): Promise<T | "timeout"> {
-  let timer: number | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<"timeout">((resolve) => {
     timer = setTimeout(() => resolve("timeout"), Math.max(0, limitMs));
   });

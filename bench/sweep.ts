@@ -4,8 +4,8 @@
  * @module
  */
 import { type Kernel, kernelName, type Launch } from "../kernels/kernel.ts";
-import { checkLimits } from "../kernels/limits.ts";
-import { minBytes, workFlops } from "../kernels/work.ts";
+import { checkLimits, missingFeature } from "../kernels/limits.ts";
+import { appendMinBytes, attendFlops, attendMinBytes } from "../kernels/work.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
@@ -25,6 +25,7 @@ import {
 import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE } from "./measure.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import type { Check, Result, Stage, Verification } from "./result.ts";
+import { judge } from "./statistics.ts";
 
 /** Options of {@linkcode runCases}. */
 export interface SweepOptions {
@@ -131,9 +132,7 @@ async function attempt(
   const { gpu } = session;
   const kernel = options.kernels.find((k) => kernelName(k) === kernelName(c));
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
-  const missing = kernel.requires.filter((feature) => !gpu.traits.features.has(feature));
-  if (missing.length > 0) return { status: "skipped", reason: `the device lacks ${missing.join(", ")}` };
-  const refusal = refuse(kernel, c, gpu);
+  const refusal = missingFeature(kernel.requires, gpu.traits.features) ?? refuse(kernel, c, gpu);
   if (refusal) return { status: "skipped", reason: refusal };
 
   trace.stage = "inputs";
@@ -175,14 +174,21 @@ async function verifyAndMeasure(
 
   trace.stage = "measure";
   const how = options.measure ?? (gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE);
-  const { timer, runs, verdict, reasons } = await measure(gpu, clock, prepared, how);
+  const { timer, runs } = await measure(gpu, clock, prepared, how);
   const timed = await readTimed(gpu, prepared);
   if (![...results].every(([name, bytes]) => equalBytes(bytes, timed.get(name)!))) {
     const again = verify(inputs, inputs.check(timed).map((check) => ({ ...check, name: `timed_${check.name}` })));
     if (!again.passed) return { status: "incorrect", verification: again };
   }
-  const measurement = { timer, runs, minBytes: minBytes(c), flops: workFlops(c) };
-  return { status: "measured", verification, measurement, verdict, reasons };
+  const measurement = { timer, runs, ...workOf(c) };
+  return { status: "measured", verification, measurement, ...judge(measurement) };
+}
+
+/** The work that the operation cannot avoid, whatever the kernel. */
+function workOf(c: Case): { minBytes: number; flops: number } {
+  return c.operation === "attend"
+    ? { minBytes: attendMinBytes(c.shape), flops: attendFlops(c.shape) }
+    : { minBytes: appendMinBytes(c.shape), flops: 0 };
 }
 
 /** What the timed launches left in the result buffers. */

@@ -1,0 +1,52 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { parseCaseId } from "../suites/case_id.ts";
+import type { Result } from "./result.ts";
+import { type ChildOptions, startChild, supervise } from "./supervise.ts";
+
+const MODULE = new URL("./testdata/faulty_kernels.ts", import.meta.url).href;
+const OPTIONS: ChildOptions = {
+  readPaths: [new URL("..", import.meta.url).pathname],
+  permissions: ["--allow-run"],
+};
+
+async function run(variants: string[], caseLimitMs: number, signal?: AbortSignal): Promise<Result[]> {
+  const cases = variants.map((variant, i) =>
+    parseCaseId(`attend/${variant}:B=1;H=2;R=32;Dr=16;q=1;kv=${5 + i};page=4;cache=f32`)
+  );
+  const results: Result[] = [];
+  const child = await startChild(OPTIONS);
+  await supervise(cases, { kernelModules: [MODULE], recorded: [], timing: false }, {
+    ...OPTIONS,
+    child,
+    caseLimitMs,
+    signal,
+    onResult: (result) => void results.push(result),
+  });
+  return results;
+}
+
+Deno.test("supervise() survives a crash, an exit and a hang, and runs every other case", async () => {
+  const results = await run(["fused", "aborts", "fused", "exits", "hangs", "fused"], 5000);
+  assertEquals(results.map(({ status }) => status), ["verified", "failed", "verified", "failed", "failed", "verified"]);
+  const failures = results.flatMap((result) => result.status === "failed" ? [result] : []);
+  assertEquals(failures.map(({ stage }) => stage), ["crashed", "crashed", "timeout"]);
+  assertMatch(failures[0].message, /SIGABRT/);
+  assertMatch(failures[2].message, /no result within 5 s/);
+});
+
+Deno.test("a kernel that throws, does not compile or writes nothing fails its case alone", async () => {
+  const results = await run(["throws", "miscompiles", "idles", "fused"], 30_000);
+  const [thrown, miscompiled, idle, fine] = results;
+  assert(thrown.status === "failed" && thrown.stage === "launch" && thrown.message === "planted");
+  assert(miscompiled.status === "failed" && miscompiled.stage === "compile");
+  assertMatch(miscompiled.message, /\d+:\d+.*workgroupBarier/s);
+  assertEquals(idle.status, "incorrect");
+  assertEquals(fine.status, "verified");
+});
+
+Deno.test("supervise() ends without a result for the case in flight when it is interrupted", async () => {
+  const interruption = new AbortController();
+  setTimeout(() => interruption.abort(), 3000);
+  const results = await run(["fused", "hangs", "fused"], 60_000, interruption.signal);
+  assertEquals(results.map(({ status }) => status), ["verified"]);
+});

@@ -1,0 +1,58 @@
+/**
+ * Kernels that do what drivers do at their worst, to test that a run survives them.
+ *
+ * @module
+ */
+import { attendFused } from "../../kernels/attend_fused.ts";
+import type { AttendKernel } from "../../kernels/kernel.ts";
+
+function faulty(variant: string, fault: () => void): AttendKernel {
+  return {
+    ...attendFused,
+    variant,
+    launch(...args) {
+      fault();
+      return attendFused.launch(...args);
+    },
+  };
+}
+
+/** Takes its process down, as a crashing driver does. */
+export const aborts: AttendKernel = faulty("aborts", () => Deno.kill(Deno.pid, "SIGABRT"));
+
+/** Never returns. */
+export const hangs: AttendKernel = faulty("hangs", () => {
+  while (true);
+});
+
+/** Ends its process without a word. */
+export const exits: AttendKernel = faulty("exits", () => Deno.exit(0));
+
+/** Throws. */
+export const throws: AttendKernel = faulty("throws", () => {
+  throw new Error("planted");
+});
+
+/** Does not compile. */
+export const miscompiles: AttendKernel = {
+  ...attendFused,
+  variant: "miscompiles",
+  launch(...args) {
+    const launch = attendFused.launch(...args);
+    const [first, ...rest] = launch.dispatches;
+    return {
+      ...launch,
+      dispatches: [{ ...first, shader: first.shader.replace("workgroupBarrier", "workgroupBarier") }, ...rest],
+    };
+  },
+};
+
+/** Writes nothing. */
+export const idles: AttendKernel = {
+  ...attendFused,
+  variant: "idles",
+  launch(...args) {
+    const launch = attendFused.launch(...args);
+    return { ...launch, dispatches: [] };
+  },
+};

@@ -1,0 +1,57 @@
+/**
+ * `gate`: judges a stored run, or one made now, against a baseline.
+ *
+ * @module
+ */
+import { loadKernels } from "../bench/kernel_modules.ts";
+import type { Report } from "../bench/result.ts";
+import { KERNELS } from "../kernels/registry.ts";
+import { gate } from "../reports/gate.ts";
+import { parseCaseId } from "../suites/case_id.ts";
+import { type Flags, isOn, text, UsageError } from "./flags.ts";
+import { readReportFile, showGate } from "./judge.ts";
+import { defaultOut, execute, providerOf } from "./run.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Runs `gate` and returns the exit code. */
+export async function gateCommand(flags: Flags, argv: readonly string[], terminal: Terminal): Promise<number> {
+  const baselinePath = text(flags, "baseline");
+  if (baselinePath === undefined) throw new UsageError("Cannot gate without a baseline: give --baseline=FILE");
+  const candidatePath = text(flags, "candidate");
+  const baseline = await readReportFile(baselinePath, "baseline");
+  if (candidatePath !== undefined) {
+    const clash = ["out", "provider"].find((name) => flags.values[name] !== undefined);
+    if (clash) throw new UsageError(`Cannot combine --candidate with --${clash}: nothing is run`);
+    return await showGate(gate(baseline, await readReportFile(candidatePath, "candidate")), terminal);
+  }
+  const outcome = await runAgain(baseline, flags, argv, terminal);
+  if (outcome.interrupted) return 130;
+  return await showGate(gate(baseline, outcome.report), terminal);
+}
+
+async function runAgain(baseline: Report, flags: Flags, argv: readonly string[], terminal: Terminal) {
+  const cases = baseline.results
+    .filter(({ axes }) => axes.tensors === undefined)
+    .map(({ id }) => parseCaseId(id));
+  if (cases.length === 0) throw new UsageError("Cannot gate: the baseline holds no case that can be run again");
+  return await execute({
+    command: "gate",
+    argv,
+    selection: {
+      suites: [],
+      axes: [],
+      kernels: [...KERNELS, ...await loadKernels([])],
+      kernelNames: [],
+      kernelModules: [],
+      full: false,
+      recorded: [],
+    },
+    cases: () => cases,
+    suites: () => baseline.environment.suites,
+    timing: true,
+    out: text(flags, "out") ?? defaultOut("gate"),
+    resume: false,
+    provider: providerOf(flags),
+    quiet: isOn(flags, "quiet"),
+  }, terminal);
+}

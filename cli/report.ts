@@ -1,0 +1,59 @@
+/**
+ * `report`: draws stored results again, or several runs as one.
+ *
+ * @module
+ */
+import { readJournal } from "../bench/journal.ts";
+import type { Report } from "../bench/result.ts";
+import { mergeReports } from "../reports/merge.ts";
+import { serveReport } from "../reports/serve.ts";
+import { summarizeReport } from "../reports/summary.ts";
+import { writeReports } from "../reports/write.ts";
+import { type Flags, isOn, text, UsageError } from "./flags.ts";
+import { readReportFile } from "./judge.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Runs `report` and returns the exit code. */
+export async function reportCommand(flags: Flags, terminal: Terminal): Promise<number> {
+  const { files } = flags;
+  if (files.length === 0) {
+    throw new UsageError("Cannot draw a report of nothing: name folders of runs, or report.json files");
+  }
+  const reports = await Promise.all(files.map(readAny));
+  const report = reports.length === 1 ? reports[0] : mergeReports(reports);
+  const out = text(flags, "out") ?? (files.length === 1 ? await folderOf(files[0]) : undefined);
+  if (out === undefined) throw new UsageError(`Cannot merge ${files.length} reports without a folder: give --out=DIR`);
+  await Deno.mkdir(out, { recursive: true });
+  await writeReports(report, out);
+  terminal.out(summarizeReport(report));
+  terminal.out(`\nReports are in ${out}: open ${out}/report.html\n`);
+  if (!isOn(flags, "serve")) return 0;
+  const server = serveReport(report);
+  terminal.out(`Serving the report at ${server.url} until Ctrl-C\n`);
+  const stopListening = terminal.onInterrupt(() => void server.close());
+  await server.finished;
+  stopListening();
+  return 0;
+}
+
+async function folderOf(path: string): Promise<string> {
+  return (await Deno.stat(path)).isDirectory ? path : path.replace(/[^/\\]*$/, "") || ".";
+}
+
+/** A report, or what the journal of a killed run holds. */
+async function readAny(path: string): Promise<Report> {
+  const journal = `${path}/cases.ndjson`;
+  const hasReport = await exists(`${path}/report.json`) || !await exists(journal);
+  if (hasReport) return await readReportFile(path, "report");
+  const { header, results } = readJournal(journal);
+  return { schemaVersion: 1, environment: header.environment, results };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * `bench` and `verify`: runs cases under supervision, keeps the journal, writes the reports.
+ *
+ * @module
+ */
+import { describeHost } from "../bench/environment.ts";
+import { hashCaseIds, type JournalHeader, openJournal, readJournal, resumeJournal } from "../bench/journal.ts";
+import { type Provider, PROVIDERS, startProvider } from "../bench/provider.ts";
+import type { Environment, Report, Result } from "../bench/result.ts";
+import { supervise } from "../bench/supervise.ts";
+import { gate } from "../reports/gate.ts";
+import { exitCode, summarizeReport } from "../reports/summary.ts";
+import { writeReports } from "../reports/write.ts";
+import type { Case } from "../suites/case.ts";
+import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
+import { readReportFile, showGate } from "./judge.ts";
+import { Progress } from "./progress.ts";
+import { casesOf, describeIo, readSelection, type Selection, suitesOf } from "./select.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Longest that one case may take: the slowest kernel at the largest shape of a suite needs a tenth of it. */
+const CASE_LIMIT_MS = 120_000;
+/** What a shell reports for a command ended by Ctrl-C. */
+const INTERRUPTED = 130;
+
+/** A run to be made. */
+export interface RunPlan {
+  /** `bench` or `verify`. */
+  readonly command: Command;
+  /** Arguments of the command, for the record and for `--resume`. */
+  readonly argv: readonly string[];
+  /** What was selected. */
+  readonly selection: Selection;
+  /** The cases, once the kind of adapter is known. */
+  readonly cases: (software: boolean) => readonly Case[];
+  /** Suites that the cases come from, once the kind of adapter is known. */
+  readonly suites: (software: boolean) => readonly string[];
+  /** Whether verified cases are timed. */
+  readonly timing: boolean;
+  /** Folder of the outputs. */
+  readonly out: string;
+  /** Whether `out` holds a journal to go on with. */
+  readonly resume: boolean;
+  /** Provider that was asked for. */
+  readonly provider?: string;
+  /** Whether progress is hidden. */
+  readonly quiet: boolean;
+}
+
+/** How a run ended. */
+export interface RunOutcome {
+  /** What was found. */
+  readonly report: Report;
+  /** Whether it was interrupted before the last case. */
+  readonly interrupted: boolean;
+  /** Cases that were planned. */
+  readonly planned: number;
+}
+
+/** Runs `bench` or `verify` and returns the exit code. */
+export async function bench(
+  command: "bench" | "verify",
+  given: Flags,
+  argv: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const resume = text(given, "resume");
+  const flags = resume === undefined ? given : resumedFlags(command, resume, given);
+  const baselinePath = text(flags, "baseline");
+  const baseline = baselinePath === undefined ? undefined : await readReportFile(baselinePath, "baseline");
+  const selection = await readSelection(flags);
+  const outcome = await execute({
+    command,
+    argv: resume === undefined ? argv : readJournal(`${resume}/cases.ndjson`).header.environment.argv,
+    selection,
+    cases: (software) => casesOf(selection, software),
+    suites: (software) => suitesOf(selection, software),
+    timing: command === "bench",
+    out: resume ?? text(flags, "out") ?? defaultOut(command),
+    resume: resume !== undefined,
+    provider: providerOf(flags),
+    quiet: isOn(given, "quiet"),
+  }, terminal);
+  if (outcome.interrupted) return INTERRUPTED;
+  const code = exitCode(outcome.report, command);
+  if (!baseline || code === 2) return code;
+  return Math.max(code, await showGate(gate(baseline, outcome.report), terminal));
+}
+
+/** Flags of the run in `dir`, which its journal holds; of the new ones only `--quiet` and `--provider` may differ. */
+function resumedFlags(command: Command, dir: string, given: Flags): Flags {
+  const other = Object.keys(given.values).find((name) => !["resume", "quiet"].includes(name));
+  if (other) {
+    throw new UsageError(`Cannot combine --resume with --${other}: the run in "${dir}" has its own selection`);
+  }
+  let header: JournalHeader;
+  try {
+    ({ header } = readJournal(`${dir}/cases.ndjson`));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw error;
+    throw new UsageError(`Cannot resume "${dir}": ${describeIo(error)} (cases.ndjson)`);
+  }
+  const { command: then, argv } = header.environment;
+  if (then !== command) throw new UsageError(`Cannot resume "${dir}" with ${command}: it was begun by ${then}`);
+  return parseFlags(command, argv);
+}
+
+/** The provider that was asked for. */
+export function providerOf(flags: Flags): string | undefined {
+  const provider = text(flags, "provider");
+  if (provider !== undefined && !PROVIDERS.includes(provider)) {
+    throw new UsageError(`Cannot use provider "${provider}": there are ${PROVIDERS.join(", ")}`);
+  }
+  return provider;
+}
+
+/** A new folder for each run, so that none overwrites another. */
+export function defaultOut(command: Command, now: Date = new Date()): string {
+  return `out/${now.toISOString().slice(0, 19).replaceAll(":", "-")}-${command}`;
+}
+
+/**
+ * Makes the run: opens the GPU, runs every case, keeps the journal, writes the reports and prints the summary.
+ *
+ * @throws {RangeError} If nothing is selected.
+ * @throws {UsageError} If the folder cannot be written.
+ */
+export async function execute(plan: RunPlan, terminal: Terminal): Promise<RunOutcome> {
+  // What can be refused is refused before the GPU is opened, and before anything is written.
+  plan.cases(false);
+  await makeWritable(plan.out);
+  const { recorded, kernelModules } = plan.selection;
+  const readPaths = [...recorded.map(({ path }) => path), ...kernelModules.map((url) => new URL(".", url).pathname)];
+  const provider = await startProvider(plan.provider, { readPaths }, (line) => terminal.err(`${line}\n`));
+  const { adapter } = provider;
+  try {
+    const cases = plan.cases(adapter.software);
+    const environment = await describeRun(plan, provider);
+    return await sweep(plan, provider, cases, environment, terminal);
+  } finally {
+    await provider.child.end();
+  }
+}
+
+async function sweep(
+  plan: RunPlan,
+  provider: Provider,
+  cases: readonly Case[],
+  environment: Environment,
+  terminal: Terminal,
+): Promise<RunOutcome> {
+  const path = `${plan.out}/cases.ndjson`;
+  const ids = cases.map(({ id }) => id);
+  const header: JournalHeader = {
+    journal: 1,
+    environment,
+    cases: { count: ids.length, sha256: await hashCaseIds(ids) },
+  };
+  const resumed = plan.resume ? resumeJournal(path, header) : undefined;
+  using journal = resumed?.journal ?? openJournal(path, header);
+  const results = new Map<string, Result>(resumed?.results.map((result) => [result.id, result]));
+  const earlierS = resumed?.header.environment.wallS ?? 0;
+  const start = performance.now();
+  if (!plan.quiet) terminal.err(`${describeStart(plan, environment, cases.length, results.size)}\n`);
+  const progress = new Progress({
+    total: cases.length,
+    done: results.size,
+    style: plan.quiet ? "none" : terminal.interactive ? "line" : "log",
+    columns: terminal.columns,
+    write: terminal.err,
+  });
+  const interruption = new AbortController();
+  const stopListening = terminal.onInterrupt(() => interruption.abort());
+  try {
+    await supervise(cases.filter(({ id }) => !results.has(id)), {
+      kernelModules: plan.selection.kernelModules,
+      recorded: plan.selection.recorded.map(({ key, path }) => ({ key, path })),
+      timing: plan.timing,
+    }, {
+      ...provider.options,
+      child: provider.child,
+      caseLimitMs: CASE_LIMIT_MS,
+      signal: interruption.signal,
+      onBegin: (id) => progress.begin(id),
+      onResult(result) {
+        journal.append(result);
+        results.set(result.id, result);
+        progress.end(result);
+      },
+    });
+  } finally {
+    stopListening();
+    progress.clear();
+  }
+  const report: Report = {
+    schemaVersion: 1,
+    environment: { ...environment, wallS: earlierS + (performance.now() - start) / 1000 },
+    results: ids.flatMap((id) => results.get(id) ?? []),
+  };
+  await writeReports(report, plan.out);
+  terminal.out(summarizeReport(report));
+  terminal.out(`\nReports are in ${plan.out}: open ${plan.out}/report.html\n`);
+  const interrupted = interruption.signal.aborted && report.results.length < cases.length;
+  if (interrupted) {
+    const done = `${report.results.length} of ${cases.length} cases are done`;
+    terminal.err(`Interrupted: ${done}. Go on with: deno task ${plan.command} --resume ${plan.out}\n`);
+  }
+  return { report, interrupted, planned: cases.length };
+}
+
+function describeStart(plan: RunPlan, { adapter }: Environment, total: number, done: number): string {
+  const what = plan.timing ? "Verifying and timing" : "Verifying";
+  const where = adapter.software ? `${adapter.description}, a software adapter` : adapter.description;
+  const rest = done > 0 ? `, ${done} of them done before` : "";
+  return `${what} ${total} cases${rest} on ${where}`;
+}
+
+async function describeRun(plan: RunPlan, { adapter }: Provider): Promise<Environment> {
+  return {
+    ...await describeHost(),
+    adapter,
+    argv: plan.argv,
+    command: plan.command,
+    suites: plan.suites(adapter.software),
+    seed: plan.selection.seed ?? 0,
+    startedAt: new Date().toISOString(),
+    wallS: 0,
+  };
+}
+
+/** Creates `dir` and proves that files can be written there. */
+async function makeWritable(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+    const probe = `${dir}/.writable`;
+    await Deno.writeTextFile(probe, "");
+    await Deno.remove(probe);
+  } catch (error) {
+    throw new UsageError(`Cannot write to --out "${dir}": ${describeIo(error)}`);
+  }
+}

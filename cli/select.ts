@@ -1,0 +1,152 @@
+/**
+ * From flags to cases. Everything that can be refused without a GPU is refused here.
+ *
+ * @module
+ */
+import { loadKernels } from "../bench/kernel_modules.ts";
+import type { RecordedFile } from "../bench/protocol.ts";
+import { type Kernel, kernelName } from "../kernels/kernel.ts";
+import { KERNELS } from "../kernels/registry.ts";
+import type { Dtype } from "../reference/dtypes.ts";
+import { readRecorded, type RecordedTensors } from "../reference/recorded.ts";
+import { parseAxis, type ParsedAxis } from "../suites/axes.ts";
+import type { Case } from "../suites/case.ts";
+import { expandSuites, findSuites } from "../suites/expand.ts";
+import { filterCases, mergeCases, selectKernels } from "../suites/select.ts";
+import { recordedCases } from "../suites/recorded.ts";
+import { parseShard, type Shard, shard } from "../suites/shard.ts";
+import { type Flags, isOn, list, text, UsageError } from "./flags.ts";
+
+/** A selection that was found valid. */
+export interface Selection {
+  /** Suites that were named. */
+  readonly suites: readonly string[];
+  /** Axes that were given. */
+  readonly axes: readonly ParsedAxis[];
+  /** Id or glob. */
+  readonly filter?: string;
+  /** Every kernel that can run: built-in ones and those of modules. */
+  readonly kernels: readonly Kernel[];
+  /** Kernels that were asked for; none means all. */
+  readonly kernelNames: readonly string[];
+  /** URLs of the modules. */
+  readonly kernelModules: readonly string[];
+  /** Seed that was given. */
+  readonly seed?: number;
+  /** Part of the cases. */
+  readonly shard?: Shard;
+  /** Whether suites are run whole on a software adapter. */
+  readonly full: boolean;
+  /** Recorded files. */
+  readonly recorded: readonly (RecordedFile & { readonly tensors: RecordedTensors })[];
+}
+
+/** Page sizes over which recorded tensors are replayed: the least, two usual ones, one that is no power of two. */
+const RECORDED_PAGES: readonly number[] = [1, 16, 61, 64];
+const RECORDED_DTYPES: readonly Dtype[] = ["f32", "f16", "bf16"];
+
+/** Reads the selection off `flags`. */
+export async function readSelection(flags: Flags): Promise<Selection> {
+  const asked = list(flags, "kernel");
+  const kernelModules = asked.filter(isModule).map((path) => new URL(path, `file://${Deno.cwd()}/`).href);
+  const own = await loadKernels(kernelModules);
+  const kernels = [...KERNELS, ...own];
+  const kernelNames = [...asked.filter((name) => !isModule(name)), ...own.map(kernelName)];
+  selectKernels(kernels, kernelNames);
+  const suites = list(flags, "suite");
+  if (suites.length > 0) findSuites(suites);
+  const seedText = text(flags, "seed");
+  const shardText = text(flags, "shard");
+  return {
+    suites,
+    axes: list(flags, "axis").map(parseAxis),
+    filter: text(flags, "filter"),
+    kernels,
+    kernelNames,
+    kernelModules,
+    seed: seedText === undefined ? undefined : parseSeed(seedText),
+    shard: shardText === undefined ? undefined : parseShard(shardText),
+    full: isOn(flags, "full"),
+    recorded: await Promise.all(list(flags, "tensors").map(readTensors)),
+  };
+}
+
+function isModule(name: string): boolean {
+  return /\.[cm]?[jt]s$/.test(name);
+}
+
+function parseSeed(seed: string): number {
+  const value = Number(seed);
+  if (!/^\d+$/.test(seed) || value > 0xffff_ffff) {
+    throw new UsageError(`Cannot take seed "${seed}": give an integer from 0 to 4294967295`);
+  }
+  return value;
+}
+
+async function readTensors(path: string): Promise<Selection["recorded"][number]> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    throw new UsageError(`Cannot read tensors "${path}": ${describeIo(error)}`);
+  }
+  const tensors = readRecorded(bytes, path);
+  const key = `${tensors.name}@${tensors.hash8}`;
+  return { key, path: new URL(path, `file://${Deno.cwd()}/`).pathname, tensors };
+}
+
+/**
+ * The cases of `selection`, in the order in which they run.
+ *
+ * @param software Whether the adapter is a software one: it runs `smoke` where hardware runs `default`, and samples.
+ * @throws {RangeError} If nothing is selected.
+ */
+export function casesOf(selection: Selection, software: boolean): Case[] {
+  const { filter, kernels, kernelNames, recorded, axes, seed, full } = selection;
+  const lists = recorded.map((file) => replays(selection, file));
+  const suites = suitesOf(selection, software);
+  if (suites.length > 0) {
+    // The filter is applied to all cases at once below: it may match replays only.
+    const whole = recorded.length === 0 ? { filter } : {};
+    lists.push(
+      expandSuites({ suites, axes, kernelsAvailable: kernels, kernels: kernelNames, seed, software, full, ...whole }),
+    );
+  }
+  const merged = mergeCases(lists);
+  const cases = filter === undefined ? merged : filterCases(merged, filter, kernels);
+  return selection.shard ? shard(cases, selection.shard.index, selection.shard.count) : cases;
+}
+
+/** Suites that run: those named; without any, recorded tensors alone, or the default of the adapter. */
+export function suitesOf({ suites, recorded }: Selection, software: boolean): readonly string[] {
+  if (suites.length > 0 || recorded.length > 0) return suites;
+  return [software ? "smoke" : "default"];
+}
+
+function replays({ kernels, kernelNames, axes }: Selection, file: Selection["recorded"][number]): Case[] {
+  const chosen = selectKernels(kernels, kernelNames);
+  const variantsOf = (operation: Kernel["operation"]) =>
+    chosen.filter((kernel) => kernel.operation === operation).map(({ variant }) => variant);
+  const other = axes.find(({ name }) => name !== "page" && name !== "cache");
+  if (other) {
+    throw new UsageError(`Cannot set axis ${other.name} with --tensors: the file gives it (page and cache can be set)`);
+  }
+  const values = (name: string) => axes.find((axis) => axis.name === name)?.values;
+  return recordedCases({
+    name: file.tensors.name,
+    hash8: file.tensors.hash8,
+    dims: file.tensors,
+    variants: variantsOf("attend"),
+    appendVariants: variantsOf("append"),
+    pages: values("page") as number[] | undefined ?? RECORDED_PAGES,
+    dtypes: values("cache") as Dtype[] | undefined ?? RECORDED_DTYPES,
+  });
+}
+
+/** What went wrong with a file, in a few words. */
+export function describeIo(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  return (error as Error).message.split("\n")[0];
+}
