@@ -23,8 +23,8 @@ const CACHE_ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11,
  * element replaced by the root mean square of its column, times the ratio of the longest key to the rms key:
  *
  * - scores are off by `δ = λ·(ε + √(R+Dr)·u)·|scale|·‖q∘k‖`, for each row;
- * - weights are then off by the factor 1±δ, in the numerator and in the denominator, and values by ε and the sum's `√n·u`:
- *   `bound = λ·(2δ + ε + (√R + √n)·u)·‖W_v∘c‖`, for each head and element.
+ * - weights are then off by the factor 1±δ, in the numerator and in the denominator, and values by ε and the sums' `(√R + √n)·u`:
+ *   `bound = (2δ + λ·(ε + (√R + √n)·u))·‖W_v∘c‖`, for each head and element.
  *
  * @param latentOut What the kernel wrote for every row `[T, H, R]`.
  * @throws {RangeError} If `latentOut` has another length.
@@ -46,9 +46,9 @@ export function checkRecorded(recorded: RecordedTensors, inputs: AttendInputs, l
     const latentNorm = productNorm(inputs.qLatent, row * R, latentSize);
     const scoreNorm = scale * Math.hypot(latentNorm, productNorm(inputs.qPe, row * Dr, ropeSize));
     const score = LAMBDA * (cacheRoundoff + Math.sqrt(R + Dr) * U32) * scoreNorm;
-    const value = cacheRoundoff + (Math.sqrt(R) + Math.sqrt(n)) * U32;
+    const value = LAMBDA * (cacheRoundoff + (Math.sqrt(R) + Math.sqrt(n)) * U32);
     for (let v = 0; v < Dv; v++) {
-      bound[row * Dv + v] = LAMBDA * (2 * score + value) * valueNorm[(row % H) * Dv + v];
+      bound[row * Dv + v] = (2 * score + value) * valueNorm[(row % H) * Dv + v];
     }
   }
   return compare({

@@ -181,8 +181,9 @@ export function makeQueries(
             const seen = tokensSeen(shape, b, i);
             if (seen === 0) break;
             const key = keyOf(b, peakToken(seen, shape.page, seed + row));
-            // Of seen keys at distance h from the peak, each with weight e^−h, all but e^−8 goes to the peak.
-            const factor = (Math.log(seen) + 8) / W * unit;
+            // The others, about `seen` times e^−height, get e^−8. The bit length stands for log₂: exact on every machine.
+            const height = Math.LN2 * (32 - Math.clz32(seen)) + 8;
+            const factor = height / W * unit;
             for (let d = 0; d < R; d++) latent[d] = factor * key[d];
             for (let d = 0; d < Dr; d++) rope[d] = factor * key[R + d];
             break;
