@@ -1,0 +1,110 @@
+/**
+ * What a run says at its end on a terminal, and the exit code it ends with.
+ *
+ * @module
+ */
+import type { Report, Result } from "../bench/result.ts";
+import { oneLine } from "./escape.ts";
+import { figure, formatFigure, type Row, rowsOf } from "./figures.ts";
+import { reproduceCommands } from "./html_data.ts";
+import { adapterInWords, countResults, countsInWords, explain, skippedByReason, worstFirst } from "./outcome.ts";
+
+/** What {@linkcode toSummary} varies. */
+export interface SummaryOptions {
+  /** Wrong and failed cases listed before the rest is only counted. @default {20} */
+  readonly maxProblems?: number;
+  /** Kernels listed with their best figures. @default {10} */
+  readonly maxKernels?: number;
+}
+
+/** Exit codes of `bench` and `verify` that a report can cause. */
+export type RunExitCode = 0 | 2 | 4;
+
+/**
+ * Exit code of a finished run, the first that applies: 2 a case is incorrect or failed; 4 nothing was verified, or on
+ * hardware `bench` measured nothing or has a time that cannot be believed; 0 else. Skipped cases do not change it. On a
+ * software adapter times never do, and `verify` ignores them.
+ *
+ * @param report What was run.
+ * @param command `bench` or `verify`. @default {report.environment.command}
+ */
+export function exitCode(report: Report, command: string = report.environment.command): RunExitCode {
+  const { incorrect, failed, measured, verified, invalid } = countResults(report.results);
+  if (incorrect > 0 || failed > 0) return 2;
+  if (measured + verified === 0) return 4;
+  const timesCount = command === "bench" && !report.environment.adapter.software;
+  return timesCount && (measured === 0 || invalid > 0) ? 4 : 0;
+}
+
+/**
+ * Summary in plain text: wrong and failed cases with the command that runs each again, times that are in doubt, reasons
+ * of skipped cases, best figures per kernel, and the counts as the last line. No line is wider than what it quotes;
+ * control characters of messages are dropped.
+ */
+export function toSummary(report: Report, options: SummaryOptions = {}): string {
+  const { maxProblems = 20, maxKernels = 10 } = options;
+  const { results, environment } = report;
+  const lines = [
+    ...limited(
+      worstFirst(results).filter(({ status }) => status === "incorrect" || status === "failed"),
+      maxProblems,
+      (result) => [
+        `${result.status.toUpperCase()} ${oneLine(result.id)}`,
+        `  ${cut(oneLine(explain(result)))}`,
+        `  ${reproduceCommands(result, environment.argv).at(-1)}`,
+      ],
+      "wrong or failed",
+    ),
+    ...limited(
+      results.filter((result) => result.status === "measured" && result.verdict !== "ok"),
+      5,
+      (
+        result,
+      ) => [
+        `${environment.adapter.software ? "note" : "DOUBT"} ${oneLine(result.id)}`,
+        `  ${cut(oneLine(explain(result)))}`,
+      ],
+      "in doubt",
+    ),
+    ...skippedByReason(results).map(({ reason, ids }) => `skipped ${ids.length}: ${cut(oneLine(reason))}`),
+    ...bestPerKernel(report).slice(0, maxKernels),
+    `${oneLine(adapterInWords(report))}, ${environment.wallS.toFixed(1)} s: ${countsInWords(countResults(results))}`,
+  ];
+  return lines.join("\n") + "\n";
+}
+
+/** The fastest believed row of each kernel: by TFLOP/s, then GB/s, and on a software adapter by time. */
+function bestPerKernel(report: Report): string[] {
+  const believed = rowsOf(report).filter(({ result, summary }) =>
+    result.status === "measured" && result.verdict === "ok" && summary !== undefined
+  );
+  const speed = (row: Row) => [figure("tflopPerS"), figure("gbPerS")].map(({ value }) => value(row) ?? 0);
+  return [...Map.groupBy(believed, (row) => row.kernel)].map(([kernel, rows]) => {
+    const [best] = rows.toSorted((a, b) => {
+      const [tflopA, gbA] = speed(a), [tflopB, gbB] = speed(b);
+      return tflopB - tflopA || gbB - gbA || a.summary!.medianNs - b.summary!.medianNs;
+    });
+    const figures = ["tflopPerS", "gbPerS", "medianNs"].map((name) => formatFigure(name, best)).filter(Boolean);
+    const shape = best.result.id.slice(kernel.length + 1);
+    return `best ${oneLine(kernel)}: ${figures.join(", ")} (${best.run?.mode}${
+      best.software ? ", software adapter" : ""
+    }; ${oneLine(shape)})`;
+  });
+}
+
+function limited(
+  results: readonly Result[],
+  limit: number,
+  draw: (result: Result) => string[],
+  what: string,
+): string[] {
+  const rest = results.length - limit;
+  return [
+    ...results.slice(0, limit).flatMap(draw),
+    ...rest > 0 ? [`… and ${rest} more ${what}`] : [],
+  ];
+}
+
+function cut(line: string, width = 240): string {
+  return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
+}

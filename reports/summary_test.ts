@@ -1,0 +1,80 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import type { Result } from "../bench/result.ts";
+import { makeFailed, makeIncorrect, makeMeasured, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
+import { exitCode, toSummary } from "./summary.ts";
+
+const invalid = makeMeasured({ verdict: "invalid", reasons: ["timer unreliable"] });
+const unstable = makeMeasured({ verdict: "unstable", reasons: ["too wide"] });
+
+Deno.test("exitCode() follows correctness first, then what was measured", () => {
+  // results, hardware bench, hardware verify, software bench, software verify
+  const cases: [Result[], number, number, number, number][] = [
+    [[makeMeasured()], 0, 0, 0, 0],
+    [[makeMeasured(), makeSkipped()], 0, 0, 0, 0],
+    [[unstable], 0, 0, 0, 0],
+    [[makeMeasured(), invalid], 4, 0, 0, 0],
+    [[makeVerified()], 4, 0, 0, 0],
+    [[makeSkipped()], 4, 4, 4, 4],
+    [[], 4, 4, 4, 4],
+    [[makeMeasured(), makeIncorrect()], 2, 2, 2, 2],
+    [[makeMeasured(), makeFailed()], 2, 2, 2, 2],
+    [[invalid, makeFailed()], 2, 2, 2, 2],
+  ];
+  for (const [results, ...codes] of cases) {
+    const found: number[] = [false, true].flatMap((software) =>
+      ["bench", "verify"].map((command) => exitCode(makeReport({ software, results }), command))
+    );
+    assertEquals(found, codes, results.map((result) => result.status).join());
+  }
+  assertEquals(exitCode(makeReport({ results: [makeVerified()], environment: { command: "verify" } })), 0);
+});
+
+Deno.test("toSummary() lists what is wrong with its place and the command that runs it again", () => {
+  const text = toSummary(makeReport());
+  const lines = text.split("\n");
+  const at = lines.findIndex((line) => line.startsWith("INCORRECT attend/fused_subgroup:B=4;"));
+  assertStringIncludes(lines[at + 1], "worst at sequence 3, head 5, token 0, dim 17 (page 12): NaN, not -0.31");
+  assertEquals(
+    lines[at + 2],
+    "  deno task verify --filter 'attend/fused_subgroup:B=4;H=16;R=256;Dr=64;q=1;kv=1024;page=64;cache=bf16'",
+  );
+  assertStringIncludes(text, "FAILED attend/<img src=x onerror=alert(1)>:");
+  assertStringIncludes(text, "compile: error: unknown identifier `scale`");
+  assertStringIncludes(text, "DOUBT attend/fused:B=64;");
+  assertStringIncludes(text, "skipped 1: needs the feature");
+  assert(text.endsWith(
+    "NVIDIA H200 (wgpu), 61.5 s: 8 measured (1 unstable, 1 invalid), 1 verified, 1 incorrect, 2 failed, 1 skipped\n",
+  ));
+  // deno-lint-ignore no-control-regex
+  assertEquals(/[\u0000-\u0009\u000b-\u001f]/.test(text), false);
+});
+
+Deno.test("toSummary() shows each kernel's best believed figure", () => {
+  const results = [
+    makeMeasured({ axes: { B: 1 }, centreNs: 60_000 }),
+    makeMeasured({ axes: { B: 2 }, centreNs: 50_000 }),
+    { ...invalid, id: "attend/fused:B=3" },
+    makeMeasured({ kernel: "attend/unfused", centreNs: 90_000 }),
+  ];
+  const lines = toSummary(makeReport({ results })).split("\n").filter((line) => line.startsWith("best "));
+  // Hot samples of the fixture are 0.8 of the cold ones: 40 µs, 75.5 Mflop.
+  assertEquals(lines.map((line) => line.split(" (")[0]), [
+    "best attend/fused: 1.89 TFLOP/s, 69.2 GB/s, 40.0 µs",
+    "best attend/unfused: 1.05 TFLOP/s, 38.5 GB/s, 72.0 µs",
+  ]);
+  assertStringIncludes(lines[0], "(hot; B=2;H=16;");
+});
+
+Deno.test("toSummary() marks times of a software adapter and shows no throughput of it", () => {
+  const text = toSummary(makeReport({ software: true, results: [makeMeasured(), { ...unstable, id: "x" }] }));
+  assertStringIncludes(text, "best attend/fused: 40.0 µs (hot, software adapter; ");
+  assertStringIncludes(text, "note x\n  unstable: too wide");
+  assertEquals(/FLOP|GB\/s|DOUBT/.test(text), false);
+});
+
+Deno.test("toSummary() stays short when much is wrong", () => {
+  const results = Array.from({ length: 100 }, (_, B) => makeFailed("attend/fused", { B }));
+  const text = toSummary(makeReport({ results }));
+  assertStringIncludes(text, "… and 80 more wrong or failed\n");
+  assert(text.split("\n").length < 70);
+});
