@@ -1,5 +1,5 @@
 // cache[cache_loc[cu_num_pages[b] + pos / page], pos % page, :] = (compressed_kv[i,:], kpe[i,:]), pos = input_pos[b] + i − cu_seqlen[b].
-// Shapes: compressed_kv [tokens,R], kpe [tokens,DR] f32 (as bits); cu_seqlen, cu_num_pages [B+1]; cache_loc [entries]; cache [pages,page,R+DR].
+// Shapes: compressed_kv [tokens,R], kpe [tokens,DR] f32 bits; cu_seqlen, cu_num_pages [B+1]; cache_loc [entries]; cache [pages,page,R+DR].
 // Mapping: thread ↔ 16 bytes of the cache; it finds the sequence b of its token i by binary search over cu_seqlen.
 // Needs: nothing optional. Appended: R, DR, HALF (elements of 2 bytes, not 4) and `narrow`, which rounds to them.
 

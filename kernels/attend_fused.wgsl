@@ -1,5 +1,5 @@
 // out[b,h,:] = Σ_t p[t]·cache[b,t,:R], p = softmax over t of scale·(q_latent[b,h,:]·cache[b,t,:R] + q_pe[b,h,:]·cache[b,t,R:]).
-// Shapes: q_latent [B,H,R], q_pe [B,H,DR] f32; cache [pages,page,R+DR] through page_table [B,width]; out [B,splits,H,R], lse [B,splits,H] f32.
+// Shapes: q_latent [B,H,R], q_pe [B,H,DR] f32; cache [pages,page,R+DR] by page_table [B,width]; out [B,splits,H,R], lse [B,splits,H].
 // Mapping: workgroup ↔ (sequence, split, block of ROWS heads), walking the split's tokens in tiles of T with an online softmax.
 // Needs: nothing optional. Appended: R, DR, ROWS, T, THREADS, SLICES and the cache's Chunk.
 
@@ -61,11 +61,39 @@ fn store_tile(i: u32, c: Chunk) {
   if (i < T * CHUNKS) { tile[i] = c; }
 }
 
-fn dot8(sum: f32, q0: vec4<f32>, q1: vec4<f32>, k: Chunk) -> f32 {
-  let a = low(k);
-  let b = high(k);
-  let s = fma(q0.w, a.w, fma(q0.z, a.z, fma(q0.y, a.y, fma(q0.x, a.x, sum))));
-  return fma(q1.w, b.w, fma(q1.z, b.z, fma(q1.y, b.y, fma(q1.x, b.x, s))));
+// Eight elements of d of four tokens.
+struct Keys {
+  a0: vec4<f32>,
+  b0: vec4<f32>,
+  a1: vec4<f32>,
+  b1: vec4<f32>,
+  a2: vec4<f32>,
+  b2: vec4<f32>,
+  a3: vec4<f32>,
+  b3: vec4<f32>,
+}
+
+fn load_keys(k: u32) -> Keys {
+  let k0 = tile[k];
+  let k1 = tile[k + CHUNKS];
+  let k2 = tile[k + 2u * CHUNKS];
+  let k3 = tile[k + 3u * CHUNKS];
+  return Keys(low(k0), high(k0), low(k1), high(k1), low(k2), high(k2), low(k3), high(k3));
+}
+
+fn dot8(sum: f32, q0: vec4<f32>, q1: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> f32 {
+  let s = sum + q0.x * a.x + q0.y * a.y + q0.z * a.z + q0.w * a.w;
+  return s + q1.x * b.x + q1.y * b.y + q1.z * b.z + q1.w * b.w;
+}
+
+// Products of one head with four tokens, added to `sum`.
+fn dots(sum: vec4<f32>, q0: vec4<f32>, q1: vec4<f32>, k: Keys) -> vec4<f32> {
+  return vec4(
+    dot8(sum.x, q0, q1, k.a0, k.b0),
+    dot8(sum.y, q0, q1, k.a1, k.b1),
+    dot8(sum.z, q0, q1, k.a2, k.b2),
+    dot8(sum.w, q0, q1, k.a3, k.b3),
+  );
 }
 
 // Eight heads × eight elements of the output: o[2r] and o[2r+1] belong to head r. Indices are literals because a
@@ -75,22 +103,22 @@ alias Output = array<vec4<f32>, 16>;
 fn add_token(o: ptr<function, Output>, v: Chunk, p: vec4<f32>, q: vec4<f32>) {
   let a = low(v);
   let b = high(v);
-  (*o)[0] = fma(vec4(p.x), a, (*o)[0]);
-  (*o)[1] = fma(vec4(p.x), b, (*o)[1]);
-  (*o)[2] = fma(vec4(p.y), a, (*o)[2]);
-  (*o)[3] = fma(vec4(p.y), b, (*o)[3]);
-  (*o)[4] = fma(vec4(p.z), a, (*o)[4]);
-  (*o)[5] = fma(vec4(p.z), b, (*o)[5]);
-  (*o)[6] = fma(vec4(p.w), a, (*o)[6]);
-  (*o)[7] = fma(vec4(p.w), b, (*o)[7]);
-  (*o)[8] = fma(vec4(q.x), a, (*o)[8]);
-  (*o)[9] = fma(vec4(q.x), b, (*o)[9]);
-  (*o)[10] = fma(vec4(q.y), a, (*o)[10]);
-  (*o)[11] = fma(vec4(q.y), b, (*o)[11]);
-  (*o)[12] = fma(vec4(q.z), a, (*o)[12]);
-  (*o)[13] = fma(vec4(q.z), b, (*o)[13]);
-  (*o)[14] = fma(vec4(q.w), a, (*o)[14]);
-  (*o)[15] = fma(vec4(q.w), b, (*o)[15]);
+  (*o)[0] += p.x * a;
+  (*o)[1] += p.x * b;
+  (*o)[2] += p.y * a;
+  (*o)[3] += p.y * b;
+  (*o)[4] += p.z * a;
+  (*o)[5] += p.z * b;
+  (*o)[6] += p.w * a;
+  (*o)[7] += p.w * b;
+  (*o)[8] += q.x * a;
+  (*o)[9] += q.x * b;
+  (*o)[10] += q.y * a;
+  (*o)[11] += q.y * b;
+  (*o)[12] += q.z * a;
+  (*o)[13] += q.z * b;
+  (*o)[14] += q.w * a;
+  (*o)[15] += q.w * b;
 }
 
 fn rescale(o: ptr<function, Output>, p: vec4<f32>, q: vec4<f32>) {
@@ -180,30 +208,22 @@ fn main(
     var s0 = vec4<f32>(0.0);
     var s1 = vec4<f32>(0.0);
     for (var c = slice; c < LATENT; c += SLICES) {
-      let k = 4u * quad * CHUNKS + c;
-      let k0 = tile[k];
-      let k1 = tile[k + CHUNKS];
-      let k2 = tile[k + 2u * CHUNKS];
-      let k3 = tile[k + 3u * CHUNKS];
+      let k = load_keys(4u * quad * CHUNKS + c);
       let a0 = q_latent[head0 * (R / 4u) + 2u * c];
       let a1 = q_latent[head0 * (R / 4u) + 2u * c + 1u];
       let b0 = q_latent[head1 * (R / 4u) + 2u * c];
       let b1 = q_latent[head1 * (R / 4u) + 2u * c + 1u];
-      s0 = vec4(dot8(s0.x, a0, a1, k0), dot8(s0.y, a0, a1, k1), dot8(s0.z, a0, a1, k2), dot8(s0.w, a0, a1, k3));
-      s1 = vec4(dot8(s1.x, b0, b1, k0), dot8(s1.y, b0, b1, k1), dot8(s1.z, b0, b1, k2), dot8(s1.w, b0, b1, k3));
+      s0 = dots(s0, a0, a1, k);
+      s1 = dots(s1, b0, b1, k);
     }
     for (var c = slice; c < DR / 8u; c += SLICES) {
-      let k = 4u * quad * CHUNKS + LATENT + c;
-      let k0 = tile[k];
-      let k1 = tile[k + CHUNKS];
-      let k2 = tile[k + 2u * CHUNKS];
-      let k3 = tile[k + 3u * CHUNKS];
+      let k = load_keys(4u * quad * CHUNKS + LATENT + c);
       let a0 = q_pe[head0 * (DR / 4u) + 2u * c];
       let a1 = q_pe[head0 * (DR / 4u) + 2u * c + 1u];
       let b0 = q_pe[head1 * (DR / 4u) + 2u * c];
       let b1 = q_pe[head1 * (DR / 4u) + 2u * c + 1u];
-      s0 = vec4(dot8(s0.x, a0, a1, k0), dot8(s0.y, a0, a1, k1), dot8(s0.z, a0, a1, k2), dot8(s0.w, a0, a1, k3));
-      s1 = vec4(dot8(s1.x, b0, b1, k0), dot8(s1.y, b0, b1, k1), dot8(s1.z, b0, b1, k2), dot8(s1.w, b0, b1, k3));
+      s0 = dots(s0, a0, a1, k);
+      s1 = dots(s1, b0, b1, k);
     }
     partial[(slice * QUADS + quad) * ROWS + row] = s0;
     partial[(slice * QUADS + quad) * ROWS + row + 1u] = s1;

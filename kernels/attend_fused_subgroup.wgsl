@@ -1,5 +1,5 @@
 // out[b,h,:] = Σ_t p[t]·cache[b,t,:R], p = softmax over t of scale·(q_latent[b,h,:]·cache[b,t,:R] + q_pe[b,h,:]·cache[b,t,R:]).
-// Shapes: q_latent [B,H,R], q_pe [B,H,DR] f32; cache [pages,page,R+DR] through page_table [B,width]; out [B,splits,H,R], lse [B,splits,H] f32.
+// Shapes: q_latent [B,H,R], q_pe [B,H,DR] f32; cache [pages,page,R+DR] by page_table [B,width]; out [B,splits,H,R], lse [B,splits,H].
 // Mapping: as attend_fused, but a thread holds 4 heads × 4 tokens of scores, and four lanes sum and share them by shuffles.
 // Needs: `subgroups` of at least 4·LANE lanes that divide THREADS. Appended: R, DR, ROWS, T, THREADS, SLICES, LANE and the cache's Chunk.
 
@@ -64,16 +64,39 @@ fn store_tile(i: u32, c: Chunk) {
   if (i < T * CHUNKS) { tile[i] = c; }
 }
 
-fn dot8(sum: f32, q0: vec4<f32>, q1: vec4<f32>, k: Chunk) -> f32 {
-  let a = low(k);
-  let b = high(k);
-  let s = fma(q0.w, a.w, fma(q0.z, a.z, fma(q0.y, a.y, fma(q0.x, a.x, sum))));
-  return fma(q1.w, b.w, fma(q1.z, b.z, fma(q1.y, b.y, fma(q1.x, b.x, s))));
+// Eight elements of d of four tokens.
+struct Keys {
+  a0: vec4<f32>,
+  b0: vec4<f32>,
+  a1: vec4<f32>,
+  b1: vec4<f32>,
+  a2: vec4<f32>,
+  b2: vec4<f32>,
+  a3: vec4<f32>,
+  b3: vec4<f32>,
 }
 
-// Dot products of one head with four tokens, eight elements of d.
-fn dots(sum: vec4<f32>, q0: vec4<f32>, q1: vec4<f32>, k0: Chunk, k1: Chunk, k2: Chunk, k3: Chunk) -> vec4<f32> {
-  return vec4(dot8(sum.x, q0, q1, k0), dot8(sum.y, q0, q1, k1), dot8(sum.z, q0, q1, k2), dot8(sum.w, q0, q1, k3));
+fn load_keys(k: u32) -> Keys {
+  let k0 = tile[k];
+  let k1 = tile[k + CHUNKS];
+  let k2 = tile[k + 2u * CHUNKS];
+  let k3 = tile[k + 3u * CHUNKS];
+  return Keys(low(k0), high(k0), low(k1), high(k1), low(k2), high(k2), low(k3), high(k3));
+}
+
+fn dot8(sum: f32, q0: vec4<f32>, q1: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> f32 {
+  let s = sum + q0.x * a.x + q0.y * a.y + q0.z * a.z + q0.w * a.w;
+  return s + q1.x * b.x + q1.y * b.y + q1.z * b.z + q1.w * b.w;
+}
+
+// Products of one head with four tokens, added to `sum`.
+fn dots(sum: vec4<f32>, q0: vec4<f32>, q1: vec4<f32>, k: Keys) -> vec4<f32> {
+  return vec4(
+    dot8(sum.x, q0, q1, k.a0, k.b0),
+    dot8(sum.y, q0, q1, k.a1, k.b1),
+    dot8(sum.z, q0, q1, k.a2, k.b2),
+    dot8(sum.w, q0, q1, k.a3, k.b3),
+  );
 }
 
 // Maximum, and sum, over the QUADS lanes that share a row. Every lane of the workgroup must take part.
@@ -98,22 +121,22 @@ alias Output = array<vec4<f32>, 16>;
 fn add_token(o: ptr<function, Output>, v: Chunk, p: vec4<f32>, q: vec4<f32>) {
   let a = low(v);
   let b = high(v);
-  (*o)[0] = fma(vec4(p.x), a, (*o)[0]);
-  (*o)[1] = fma(vec4(p.x), b, (*o)[1]);
-  (*o)[2] = fma(vec4(p.y), a, (*o)[2]);
-  (*o)[3] = fma(vec4(p.y), b, (*o)[3]);
-  (*o)[4] = fma(vec4(p.z), a, (*o)[4]);
-  (*o)[5] = fma(vec4(p.z), b, (*o)[5]);
-  (*o)[6] = fma(vec4(p.w), a, (*o)[6]);
-  (*o)[7] = fma(vec4(p.w), b, (*o)[7]);
-  (*o)[8] = fma(vec4(q.x), a, (*o)[8]);
-  (*o)[9] = fma(vec4(q.x), b, (*o)[9]);
-  (*o)[10] = fma(vec4(q.y), a, (*o)[10]);
-  (*o)[11] = fma(vec4(q.y), b, (*o)[11]);
-  (*o)[12] = fma(vec4(q.z), a, (*o)[12]);
-  (*o)[13] = fma(vec4(q.z), b, (*o)[13]);
-  (*o)[14] = fma(vec4(q.w), a, (*o)[14]);
-  (*o)[15] = fma(vec4(q.w), b, (*o)[15]);
+  (*o)[0] += p.x * a;
+  (*o)[1] += p.x * b;
+  (*o)[2] += p.y * a;
+  (*o)[3] += p.y * b;
+  (*o)[4] += p.z * a;
+  (*o)[5] += p.z * b;
+  (*o)[6] += p.w * a;
+  (*o)[7] += p.w * b;
+  (*o)[8] += q.x * a;
+  (*o)[9] += q.x * b;
+  (*o)[10] += q.y * a;
+  (*o)[11] += q.y * b;
+  (*o)[12] += q.z * a;
+  (*o)[13] += q.z * b;
+  (*o)[14] += q.w * a;
+  (*o)[15] += q.w * b;
 }
 
 fn rescale(o: ptr<function, Output>, p: vec4<f32>, q: vec4<f32>) {
@@ -219,34 +242,26 @@ fn main(
     var s2 = vec4<f32>(0.0);
     var s3 = vec4<f32>(0.0);
     for (var c = slice; c < LATENT; c += SLICES) {
-      let k = 4u * quad * CHUNKS + c;
-      let k0 = tile[k];
-      let k1 = tile[k + CHUNKS];
-      let k2 = tile[k + 2u * CHUNKS];
-      let k3 = tile[k + 3u * CHUNKS];
+      let k = load_keys(4u * quad * CHUNKS + c);
       let q0 = head0 * (R / 4u) + 2u * c;
       let q1 = head1 * (R / 4u) + 2u * c;
       let q2 = head2 * (R / 4u) + 2u * c;
       let q3 = head3 * (R / 4u) + 2u * c;
-      s0 = dots(s0, q_latent[q0], q_latent[q0 + 1u], k0, k1, k2, k3);
-      s1 = dots(s1, q_latent[q1], q_latent[q1 + 1u], k0, k1, k2, k3);
-      s2 = dots(s2, q_latent[q2], q_latent[q2 + 1u], k0, k1, k2, k3);
-      s3 = dots(s3, q_latent[q3], q_latent[q3 + 1u], k0, k1, k2, k3);
+      s0 = dots(s0, q_latent[q0], q_latent[q0 + 1u], k);
+      s1 = dots(s1, q_latent[q1], q_latent[q1 + 1u], k);
+      s2 = dots(s2, q_latent[q2], q_latent[q2 + 1u], k);
+      s3 = dots(s3, q_latent[q3], q_latent[q3 + 1u], k);
     }
     for (var c = slice; c < DR / 8u; c += SLICES) {
-      let k = 4u * quad * CHUNKS + LATENT + c;
-      let k0 = tile[k];
-      let k1 = tile[k + CHUNKS];
-      let k2 = tile[k + 2u * CHUNKS];
-      let k3 = tile[k + 3u * CHUNKS];
+      let k = load_keys(4u * quad * CHUNKS + LATENT + c);
       let q0 = head0 * (DR / 4u) + 2u * c;
       let q1 = head1 * (DR / 4u) + 2u * c;
       let q2 = head2 * (DR / 4u) + 2u * c;
       let q3 = head3 * (DR / 4u) + 2u * c;
-      s0 = dots(s0, q_pe[q0], q_pe[q0 + 1u], k0, k1, k2, k3);
-      s1 = dots(s1, q_pe[q1], q_pe[q1 + 1u], k0, k1, k2, k3);
-      s2 = dots(s2, q_pe[q2], q_pe[q2 + 1u], k0, k1, k2, k3);
-      s3 = dots(s3, q_pe[q3], q_pe[q3 + 1u], k0, k1, k2, k3);
+      s0 = dots(s0, q_pe[q0], q_pe[q0 + 1u], k);
+      s1 = dots(s1, q_pe[q1], q_pe[q1 + 1u], k);
+      s2 = dots(s2, q_pe[q2], q_pe[q2 + 1u], k);
+      s3 = dots(s3, q_pe[q3], q_pe[q3 + 1u], k);
     }
     // Sum over four lanes; each keeps one head of the four: odd lanes heads 2 and 3, then upper lanes the second of the two.
     let pair0 = select(s0, s2, odd) + subgroupShuffleXor(select(s2, s0, odd), LANE);

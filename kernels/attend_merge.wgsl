@@ -36,7 +36,7 @@ fn main(
   for (var s = 0u; s < P.splits; s++) {
     let source = first + s * P.H;
     let weight = exp(partial_lse[source] - maximum);
-    total = fma(vec4(weight), partial_out[source * QUARTERS + item % QUARTERS], total);
+    total += weight * partial_out[source * QUARTERS + item % QUARTERS];
     weights += weight;
   }
   out[item] = total / weights;

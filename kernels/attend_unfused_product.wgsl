@@ -108,14 +108,22 @@ fn main(
       let v1 = values[quad * 32u + j + 8u];
       let v2 = values[quad * 32u + j + 16u];
       let v3 = values[quad * 32u + j + 24u];
-      o0 = sum4(o0, p0, low(v0), low(v1), low(v2), low(v3));
-      o1 = sum4(o1, p0, high(v0), high(v1), high(v2), high(v3));
-      o2 = sum4(o2, p1, low(v0), low(v1), low(v2), low(v3));
-      o3 = sum4(o3, p1, high(v0), high(v1), high(v2), high(v3));
-      o4 = sum4(o4, p2, low(v0), low(v1), low(v2), low(v3));
-      o5 = sum4(o5, p2, high(v0), high(v1), high(v2), high(v3));
-      o6 = sum4(o6, p3, low(v0), low(v1), low(v2), low(v3));
-      o7 = sum4(o7, p3, high(v0), high(v1), high(v2), high(v3));
+      let a0 = low(v0);
+      let a1 = low(v1);
+      let a2 = low(v2);
+      let a3 = low(v3);
+      let b0 = high(v0);
+      let b1 = high(v1);
+      let b2 = high(v2);
+      let b3 = high(v3);
+      o0 = sum4(o0, p0, a0, a1, a2, a3);
+      o1 = sum4(o1, p0, b0, b1, b2, b3);
+      o2 = sum4(o2, p1, a0, a1, a2, a3);
+      o3 = sum4(o3, p1, b0, b1, b2, b3);
+      o4 = sum4(o4, p2, a0, a1, a2, a3);
+      o5 = sum4(o5, p2, b0, b1, b2, b3);
+      o6 = sum4(o6, p3, a0, a1, a2, a3);
+      o7 = sum4(o7, p3, b0, b1, b2, b3);
     }
     workgroupBarrier(); // values and prob are free
   }
@@ -128,5 +136,5 @@ fn main(
 }
 
 fn sum4(o: vec4<f32>, p: vec4<f32>, v0: vec4<f32>, v1: vec4<f32>, v2: vec4<f32>, v3: vec4<f32>) -> vec4<f32> {
-  return fma(vec4(p.w), v3, fma(vec4(p.z), v2, fma(vec4(p.y), v1, fma(vec4(p.x), v0, o))));
+  return o + p.x * v0 + p.y * v1 + p.z * v2 + p.w * v3;
 }

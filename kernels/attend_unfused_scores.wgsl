@@ -47,7 +47,7 @@ fn query(b: u32, head: u32, d4: u32) -> vec4<f32> {
 }
 
 fn dot4(sum: f32, q: vec4<f32>, k: vec4<f32>) -> f32 {
-  return fma(q.w, k.w, fma(q.z, k.z, fma(q.y, k.y, fma(q.x, k.x, sum))));
+  return sum + q.x * k.x + q.y * k.y + q.z * k.z + q.w * k.w;
 }
 
 fn dots(sum: vec4<f32>, q: vec4<f32>, k0: vec4<f32>, k1: vec4<f32>, k2: vec4<f32>, k3: vec4<f32>) -> vec4<f32> {
