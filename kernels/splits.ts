@@ -13,7 +13,7 @@ export const MIN_SPLIT_TOKENS = 256;
 /** Most splits of a sequence, chosen or asked for: each costs a row of partial output and a step of the merge. */
 export const MAX_SPLITS = 1024;
 
-/** Time that a workgroup needs before and after its tokens, in tokens. */
+/** Time that a workgroup needs before and after its tokens, in tokens: an estimate that gives the measured choices. */
 const OVERHEAD_TOKENS = 64;
 
 /** What the choice of splits depends on. */
@@ -28,7 +28,7 @@ export interface SplitRequest {
  * Splits that end the last wave of workgroups soonest: `⌈blocks·splits / SLOTS⌉` waves of `maxKv/splits` tokens each,
  * with a fixed cost per workgroup; the fewest where several are equal.
  *
- * - **Source** Measured on an H200 at 16 heads per workgroup: B=1, H=128, kv=8192 is fastest with 32 splits (16: +35 %,
+ * - **Source** Measured on an H200 with a prototype of 16 heads per workgroup, not yet with the kernels here: B=1, H=128, kv=8192 is fastest with 32 splits (16: +35 %,
  *   64: +4 %), B=64, H=16, kv=4096 with 4 (2: +37 %, 8: +0.4 %).
  *
  * @example One sequence of 8192 tokens and eight blocks of heads fill the GPU once
