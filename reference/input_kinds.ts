@@ -32,7 +32,7 @@ const MONOTONE_RANGE = 16;
 /** Element 0 of every key of `large`; a power of two, exact in every dtype. */
 const LARGE_ELEMENT = 8;
 
-/** `monotone` writes the token's number in digits of this base: integers below 256 are exact in bf16. */
+/** `monotone` writes the token's number, counted from 1, in digits of this base: integers below 256 are exact in bf16. */
 const DIGIT_BASE = 64;
 const DIGITS = 4;
 
@@ -71,7 +71,7 @@ export function fillKeys(shape: AttendShape, kind: InputKind, seed: number, rang
       return;
     case "monotone":
       for (let t = 0; t < n; t++) {
-        let rest = token + t;
+        let rest = token + t + 1;
         for (let digit = 0; digit < DIGITS; digit++) {
           keys[t * W + digitElement(shape, digit)] = rest % DIGIT_BASE;
           rest = Math.floor(rest / DIGIT_BASE);

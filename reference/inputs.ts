@@ -95,7 +95,7 @@ function fillPages(
   const { page } = shape;
   const W = shape.R + shape.Dr;
   const size = DTYPE_BYTES[shape.cache];
-  const scratch = new Float32Array(page * W);
+  const scratch = new Float32Array(Math.min(page, Math.max(0, ...counts)) * W);
   let batchToken = 0;
   counts.forEach((count, b) => {
     for (let token = 0; token < count; token += page) {
