@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
+import { KERNELS } from "../kernels/registry.ts";
 import { INPUT_KINDS } from "../reference/shapes.ts";
 import type { Case } from "./case.ts";
 import { formatCaseId, parseCaseId } from "./case_id.ts";
@@ -113,6 +114,22 @@ Deno.test("smoke appends nothing, across pages, behind cached tokens and between
   some(({ shape }) => shape.q[0] > shape.page && shape.q[0] < shape.kv[0]);
   for (const kv of [1, 64, 65]) some(({ shape }) => shape.page === 64 && shape.q[0] === 1 && shape.kv[0] === kv);
 });
+
+Deno.test("no kernel of this project refuses a shape of smoke or default for its size alone", () => {
+  for (const suite of ["smoke", "default"]) {
+    const cases = expandSuites({ suites: [suite], kernelsAvailable: KERNELS, software: false, full: false });
+    for (const testCase of cases) assertEquals(refusal(testCase), undefined, testCase.id);
+  }
+});
+
+function refusal({ operation, variant, shape, tuning }: Case): string | undefined {
+  for (const kernel of KERNELS) {
+    if (kernel.variant !== variant) continue;
+    if (kernel.operation === "attend" && operation === "attend") return kernel.refuses(shape, tuning);
+    if (kernel.operation === "append" && operation === "append") return kernel.refuses(shape, tuning);
+  }
+  return "no such kernel";
+}
 
 Deno.test("smoke is small: few pipelines, and little work for two cores", () => {
   const cases = everything.get("smoke")!;
