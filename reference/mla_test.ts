@@ -113,6 +113,26 @@ Deno.test("attendAbsorbed() answers zero and −Infinity where a row sees no tok
   }
 });
 
+Deno.test("attendLatent() gives the conditions of its sums by their definition", () => {
+  for (const n of [1, 5, 70]) {
+    const [R, W, scale] = [4, 6, -0.5];
+    const [queries, keys] = [random(2 * W, n), random(n * W, n + 100)];
+    const { out, lse, outAbs, scoreAbs } = attendLatent({ queries, keys, seen: [n, n], R, W, scale });
+    for (let row = 0; row < 2; row++) {
+      const product = (t: number, d: number) => queries[row * W + d] * keys[t * W + d];
+      const each = Array.from({ length: n }, (_, t) => Array.from({ length: W }, (_, d) => product(t, d)));
+      const sizes = each.map((products) => products.reduce((sum, x) => sum + Math.abs(x), 0));
+      assertLess(Math.abs(scoreAbs[row] - 0.5 * Math.max(...sizes)), 1e-12);
+      const weights = each.map((products) => Math.exp(scale * products.reduce((a, b) => a + b) - lse[row]));
+      for (let d = 0; d < R; d++) {
+        const values = weights.map((weight, t) => weight * keys[t * W + d]);
+        assertLess(Math.abs(out[row * R + d] - values.reduce((a, b) => a + b)), 1e-12);
+        assertLess(Math.abs(outAbs[row * R + d] - values.reduce((a, b) => a + Math.abs(b), 0)), 1e-12);
+      }
+    }
+  }
+});
+
 Deno.test("attendAbsorbed() of some rows, in any order, equals those rows of all", () => {
   const inputs = makeAttendInputs(SHAPE, "normal", 1);
   const all = attendAbsorbed(inputs);
