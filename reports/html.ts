@@ -9,7 +9,8 @@ import { chartScript, styles, viewScript } from "./html_assets.ts";
 import { makeView, type View } from "./html_data.ts";
 import { environmentSection, softwareBanner, subtitle } from "./html_environment.ts";
 import { html, type Markup, scriptJson, trusted } from "./html_escape.ts";
-import { summarySection, verdictOf } from "./html_summary.ts";
+import { summarySection } from "./html_summary.ts";
+import { verdictOf } from "./html_verdict.ts";
 
 /**
  * What the page may do: run these very scripts, use these very styles, and nothing else. It also stands in the file, so
@@ -76,6 +77,7 @@ export function renderHtml(report: Report): string {
 /** Frames that the scripts fill; without scripts, one sentence in their place. */
 function interactiveSections({ data }: View): Markup {
   const off = data.cases.length === 0 && "off";
+  const constant = data.axes.flatMap(({ name, values }) => values.length === 1 ? `${name} ${values[0]}` : []);
   return html`
     <p class="static quiet">The matrix and the table of all ${data.cases.length} cases need scripts, which are off;
     results.csv beside this file holds the same figures.</p>
@@ -99,6 +101,7 @@ function interactiveSections({ data }: View): Markup {
     </section>
     <section id="cases" class="live ${off}">
       <h2>Cases</h2>
+      ${constant.length > 0 && html`<p class="quiet above">The same in all: ${constant.join(", ")}.</p>`}
       <div id="cases-body" class="scroll"></div>
       <nav id="cases-pager" aria-label="Pages of cases"></nav>
     </section>

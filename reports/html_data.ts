@@ -4,8 +4,14 @@
  * @module
  */
 import type { Check, Measured, Report, Result, Samples, Status, Timer } from "../bench/result.ts";
-import { summarize, type Summary } from "../bench/statistics.ts";
-import { compareValues, shellQuote } from "./view/format.js";
+import type { Summary } from "../bench/statistics.ts";
+import { plainText } from "./escape.ts";
+import { figure, kernelOf, type Row, rowsOf } from "./figures.ts";
+import { explainCheck } from "./outcome.ts";
+import { reproduceCommands } from "./reproduce.ts";
+import { compareValues } from "./view/format.js";
+
+export { reproduceCommands };
 
 /** An axis of the report's cases. */
 export interface ViewAxis {
@@ -66,9 +72,9 @@ export interface ViewRun extends Samples {
   readonly summary: Summary;
   /** Distribution: bins of equal width from `lowNs`. */
   readonly histogram: Histogram;
-  /** Bandwidth at the median; absent when the times are invalid. */
+  /** Bandwidth at the median; absent when the times are invalid, or a CPU's. */
   readonly gbps?: number;
-  /** Throughput at the median; absent when the times are invalid or there are no flops. */
+  /** Throughput at the median; absent too where there are no flops. */
   readonly tflops?: number;
 }
 
@@ -114,7 +120,8 @@ export interface View {
 
 /** Computes what the report shows of `report`. */
 export function makeView(report: Report): View {
-  const details = report.results.map((result) => detailOf(result, report.environment.argv));
+  const rows = Map.groupBy(rowsOf(report), ({ result }) => result);
+  const details = report.results.map((result) => detailOf(result, rows.get(result) ?? [], report.environment.argv));
   const axes = axesOf(report.results);
   const medians = new Map<string, number>();
   report.results.forEach((result, i) => {
@@ -122,32 +129,11 @@ export function makeView(report: Report): View {
     if (headline && believed(result)) medians.set(result.id, headline.summary.medianNs);
   });
   const cases = report.results.map((result, i) => caseOf(result, details[i], axes, medians));
-  const withAxis = axes.map((axis, a) => ({ name: axis.name, values: sortedValues(cases.map((row) => row.axes[a])) }));
-  return { data: { axes: withAxis, cases, defaults: defaultsOf(withAxis, cases) }, details };
-}
-
-/** `operation/variant` of a case id. */
-export function kernelOf(id: string): string {
-  const colon = id.indexOf(":");
-  return colon < 0 ? id : id.slice(0, colon);
-}
-
-/** The commands that run a case again: its verification, and its timing too where it has one. */
-export function reproduceCommands(result: Result, argv: readonly string[]): string[] {
-  const rest = [`--filter ${shellQuote(result.id)}`, ...carriedFlags(argv)].join(" ");
-  const tasks = result.status === "measured" ? ["bench", "verify"] : ["verify"];
-  return tasks.map((task) => `deno task ${task} ${rest}`);
-}
-
-/** Flags without which the same case would be another one, or run elsewhere. */
-const CARRIED = ["--tensors", "--provider", "--dawn-toggles"];
-
-function carriedFlags(argv: readonly string[]): string[] {
-  return argv.flatMap((word, i) => {
-    if (CARRIED.includes(word) && argv[i + 1] !== undefined) return [`${word} ${shellQuote(argv[i + 1])}`];
-    const flag = CARRIED.find((name) => word.startsWith(`${name}=`));
-    return flag === undefined ? [] : [`${flag} ${shellQuote(word.slice(flag.length + 1))}`];
-  });
+  const withValues = axes.map((axis, a) => ({
+    name: axis.name,
+    values: sortedValues(cases.map((row) => row.axes[a])),
+  }));
+  return { data: { axes: withValues, cases, defaults: defaultsOf(withValues, cases) }, details };
 }
 
 /** Whether the times of a result may be shown as figures. */
@@ -178,7 +164,7 @@ function caseOf(
   const kernel = kernelOf(result.id);
   const headline = believed(result) ? detail.runs[0] : undefined;
   const baseline = medians.get(result.id.replace(kernel, `${kernel.split("/")[0]}/unfused`));
-  const budgets = detail.checks.flatMap((check) => check.budgetUsed ?? []);
+  const row: Row = { result, kernel, software: false };
   return dropUndefined({
     id: result.id,
     kernel,
@@ -192,8 +178,8 @@ function caseOf(
     speedup: headline && baseline !== undefined && !kernel.endsWith("/unfused")
       ? baseline / headline.summary.medianNs
       : undefined,
-    budget: budgets.length > 0 ? Math.max(...budgets) : undefined,
-    coverage: detail.coverage,
+    budget: figure("errorBudget").value(row),
+    coverage: figure("coverage").value(row),
     compileMs: result.compileMs,
     note: noteOf(result),
   });
@@ -203,57 +189,48 @@ function caseOf(
 export function noteOf(result: Result): string | undefined {
   switch (result.status) {
     case "measured":
-      return result.reasons.length > 0 ? printable(result.reasons.join("\n")) : undefined;
+      return result.reasons.length > 0 ? plainText(result.reasons.join("\n")) : undefined;
     case "verified":
       return undefined;
-    case "incorrect": {
-      const wrong = result.verification.checks.filter((check) => !check.passed);
-      return printable(wrong.map((check) => `${check.name}: ${check.message ?? "out of bound"}`).join("\n"));
-    }
+    case "incorrect":
+      return plainText(result.verification.checks.filter((check) => !check.passed).map(explainCheck).join("\n"));
     case "skipped":
-      return printable(result.reason);
+      return plainText(result.reason);
     case "failed":
-      return printable(`${result.stage}: ${result.message}`);
+      return plainText(`${result.stage}: ${result.message}`);
     default:
       return result satisfies never;
   }
 }
 
-/** Compilers colour their messages for terminals: without the escapes, and with other control characters visible. */
-function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/\x1b\[[0-9;]*[A-Za-z]/g, "").replace(/[\0-\x08\x0b-\x1f\x7f]/g, "\ufffd");
-}
-
-function detailOf(result: Result, argv: readonly string[]): ViewDetail {
+function detailOf(result: Result, rows: readonly Row[], argv: readonly string[]): ViewDetail {
   const verification = "verification" in result ? result.verification : undefined;
   const measurement = result.status === "measured" ? result.measurement : undefined;
-  const runs = measurement === undefined ? [] : measurement.runs.filter((run) => run.samplesNs.length > 0)
-    .map((run): ViewRun => {
-      const summary = summarize(run.samplesNs);
-      const perNs = (amount: number) => believed(result) && amount > 0 ? amount / summary.medianNs : undefined;
-      const teraPerS = perNs(measurement.flops);
-      return dropUndefined({
-        ...run,
-        // Six digits are what a plot can show; report.json keeps them all.
-        samplesNs: run.samplesNs.map((ns) => Number(ns.toPrecision(6))),
-        summary,
-        histogram: histogramOf(run.samplesNs, summary),
-        gbps: perNs(measurement.minBytes),
-        tflops: teraPerS === undefined ? undefined : teraPerS / 1000,
-      });
-    });
   return dropUndefined({
     commands: reproduceCommands(result, argv),
     checks: verification?.checks ?? [],
     coverage: verification?.coverage,
-    runs,
+    runs: rows.flatMap(runOf),
     timer: measurement?.timer,
     minBytes: measurement?.minBytes,
     flops: measurement && measurement.flops > 0 ? measurement.flops : undefined,
     chosen: result.chosen,
     hostMs: result.hostMs,
   });
+}
+
+function runOf(row: Row): ViewRun[] {
+  const { run, summary } = row;
+  if (run === undefined || summary === undefined) return [];
+  return [dropUndefined({
+    ...run,
+    // Six digits are what a plot can show; report.json keeps them all.
+    samplesNs: run.samplesNs.map((ns) => Number(ns.toPrecision(6))),
+    summary,
+    histogram: histogramOf(run.samplesNs, summary),
+    gbps: figure("gbPerS").value(row),
+    tflops: figure("tflopPerS").value(row),
+  })];
 }
 
 /**

@@ -1,16 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { summarize } from "../bench/statistics.ts";
-import {
-  hostileKernel,
-  makeFailed,
-  makeId,
-  makeIncorrect,
-  makeMeasured,
-  makeReport,
-  makeSkipped,
-  makeVerified,
-} from "./fixture.ts";
-import { histogramOf, makeView, noteOf, reproduceCommands } from "./html_data.ts";
+import { makeFailed, makeIncorrect, makeMeasured, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
+import { histogramOf, makeView, noteOf } from "./html_data.ts";
 
 Deno.test("makeView() takes figures from the headline run by the shared statistics", () => {
   const result = makeMeasured({ centreNs: 50_000 });
@@ -34,6 +25,14 @@ Deno.test("makeView() shows no throughput and no time of an invalid measurement,
   assertEquals(row.note, "impossible");
   assertEquals([details[0].runs[0].gbps, details[0].runs[0].tflops], [undefined, undefined]);
   assertEquals(details[0].runs[0].samplesNs.length, 40);
+});
+
+Deno.test("makeView() shows no throughput of a software adapter, but its times", () => {
+  const { data, details } = makeView(makeReport({ software: true, results: [makeMeasured()] }));
+  const [row] = data.cases;
+  assertEquals([row.gbps, row.tflops, details[0].runs[0].gbps], [undefined, undefined, undefined]);
+  assertAlmostEquals(row.medianNs!, 50_000, 100);
+  assertEquals(data.defaults.metric, "medianNs");
 });
 
 Deno.test("makeView() gives the speed-up over unfused only where both were timed on the same case", () => {
@@ -78,19 +77,6 @@ Deno.test("noteOf() says why, without a terminal's colours", () => {
   const failed = noteOf(makeFailed())!;
   assert(failed.startsWith("compile: error: unknown identifier"), failed);
   assertEquals(failed.includes("\u001b"), false);
-});
-
-Deno.test("reproduceCommands() quotes the id for a shell and carries what decides where and on what it runs", () => {
-  assertEquals(reproduceCommands(makeFailed(), []), [
-    `deno task verify --filter '${makeId(hostileKernel)}'`,
-  ]);
-  const odd = { ...makeMeasured(), id: "attend/it's:B=1" };
-  assertEquals(
-    reproduceCommands(odd, ["--suite", "smoke", "--provider=dawn", "--tensors", "my file.safetensors", "--out", "x"]),
-    ["bench", "verify"].map((task) =>
-      `deno task ${task} --filter 'attend/it'\\''s:B=1' --provider 'dawn' --tensors 'my file.safetensors'`
-    ),
-  );
 });
 
 Deno.test("histogramOf() counts every sample once, also when all are equal", () => {

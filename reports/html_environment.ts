@@ -5,7 +5,7 @@
  */
 import type { Environment } from "../bench/result.ts";
 import { html, type Insertable, type Markup } from "./html_escape.ts";
-import { shellQuote } from "./view/format.js";
+import { shellQuote } from "./reproduce.ts";
 
 /** One line under the report's name: device, date, commit. */
 export function subtitle(environment: Environment): string {

@@ -1,112 +1,18 @@
 /**
- * The part of the HTML report that needs no scripts: the verdict in sentences, kernels side by side, what needs attention.
+ * The part of the HTML report that needs no scripts: the verdict, kernels side by side, what needs attention.
  *
  * @module
  */
 import type { Report } from "../bench/result.ts";
 import type { View, ViewCase } from "./html_data.ts";
 import { html, type Markup } from "./html_escape.ts";
+import { countOutcomes, number, verdictOf } from "./html_verdict.ts";
 import { percent, significant } from "./view/format.js";
 import { outcome, OUTCOMES } from "./view/query.js";
 import { SIGNS } from "./view/signs.js";
 
 /** Rows of a list that are shown at once, and those that unfold; the table of all cases has the rest. */
 const [SHOWN_ROWS, FOLDED_ROWS] = [8, 200];
-
-/** What the summary says, as plain text: also the document's title and what tests read. */
-export interface Verdict {
-  /** `bad` when a case is incorrect or failed, `doubt` when nothing was verified or times are invalid. */
-  readonly tone: "ok" | "bad" | "doubt";
-  /** What is right. */
-  readonly headline: string;
-  /** What is right, what is fast and how sure that is, each where there is something to say. */
-  readonly answers: readonly (readonly [question: string, answer: string])[];
-}
-
-/** Puts the whole run into a few sentences. */
-export function verdictOf(report: Report, { data }: View): Verdict {
-  const count = countOutcomes(data.cases);
-  const of = (...names: string[]) => names.reduce((sum, name) => sum + (count.get(name) ?? 0), 0);
-  const wrong = of("incorrect");
-  const failed = of("failed");
-  const right = of("measured", "verified", "unstable", "invalid");
-  const answers = [
-    ["What is right", rightSentence(data.cases)],
-    ["What is fast", fastSentence(report, data.cases)],
-    ["How sure that is", sureSentence(data.cases)],
-  ] as const;
-  return {
-    tone: wrong + failed > 0 ? "bad" : right === 0 || of("invalid") > 0 ? "doubt" : "ok",
-    headline: headlineOf(right, wrong, failed, of("skipped")),
-    answers: answers.filter(([, sentence]) => sentence !== ""),
-  };
-}
-
-function headlineOf(right: number, wrong: number, failed: number, skipped: number): string {
-  const checked = right + wrong;
-  if (checked + failed + skipped === 0) return "Nothing was run.";
-  if (checked + failed === 0) {
-    return `Nothing was verified: ${skipped === 1 ? "the one case was" : `all ${cases(skipped)} were`} skipped.`;
-  }
-  const failures = failed === 0 ? "" : `${cases(failed)} failed to run`;
-  if (checked === 0) return `Nothing was verified: ${failures}.`;
-  const verdict = wrong === 0
-    ? checked === 1 ? "The one verified case is right" : `All ${number(checked)} verified cases are right`
-    : `${number(wrong)} of ${number(checked)} verified cases ${wrong === 1 ? "is" : "are"} wrong`;
-  return failures === "" ? `${verdict}.` : `${verdict}; ${failures}.`;
-}
-
-function rightSentence(rows: readonly ViewCase[]): string {
-  const checked = rows.filter((row) => row.coverage !== undefined);
-  if (checked.length === 0) return "";
-  const least = checked.reduce((a, b) => (a.coverage! <= b.coverage! ? a : b)).coverage!;
-  const mean = checked.reduce((sum, row) => sum + row.coverage!, 0) / checked.length;
-  const coverage = least >= 1
-    ? "Every output row of every verified case was compared with the f64 reference"
-    : `${percent(mean)} % of the output rows were compared with the f64 reference, at least ${
-      percent(least)
-    } % in each case`;
-  const closest = rows.filter((row) => row.status !== "incorrect" && row.budget !== undefined)
-    .reduce<number | undefined>((most, row) => Math.max(most ?? 0, row.budget!), undefined);
-  return closest === undefined
-    ? `${coverage}.`
-    : `${coverage}; the closest of the right ones used ${percent(closest)} % of its error bound.`;
-}
-
-function fastSentence({ environment }: Report, rows: readonly ViewCase[]): string {
-  const best = (key: "tflops" | "gbps") =>
-    rows.filter((row) => row[key] !== undefined && row.verdict === "ok")
-      .reduce<ViewCase | undefined>(
-        (most, row) => (most === undefined || row[key]! > most[key]! ? row : most),
-        undefined,
-      );
-  const [byFlops, byBytes] = [best("tflops"), best("gbps")];
-  const figures = [
-    byFlops && `${significant(byFlops.tflops)} TFLOP/s (${byFlops.kernel})`,
-    byBytes && `${significant(byBytes.gbps)} GB/s (${byBytes.kernel})`,
-  ].filter((text) => text !== undefined);
-  if (figures.length === 0) {
-    return environment.command === "verify" ? "Nothing was timed: this was a verification." : "";
-  }
-  const claim = `The best figures are ${figures.join(" and ")}.`;
-  return environment.adapter.software ? `${claim} They are of a CPU and say nothing about a GPU.` : claim;
-}
-
-function sureSentence(rows: readonly ViewCase[]): string {
-  const timed = rows.filter((row) => row.status === "measured");
-  if (timed.length === 0) return "";
-  const widths = timed.flatMap((row) => row.halfWidth ?? []).sort((a, b) => a - b);
-  const unstable = timed.filter((row) => row.verdict === "unstable").length;
-  const invalid = timed.filter((row) => row.verdict === "invalid").length;
-  const doubts = [
-    unstable > 0 ? `${cases(unstable)} ${unstable === 1 ? "is" : "are"} unstable` : "",
-    invalid > 0 ? `${cases(invalid)} ${invalid === 1 ? "has" : "have"} times that cannot be believed` : "",
-  ].filter((text) => text !== "");
-  const known = widths.length === 0
-    ? "No median has a 95 % interval"
-    : `Half of the medians are known to ±${percent(widths[widths.length >> 1])} % or better, with 95 % confidence`;
-  return [known, ...doubts].join("; ") + ".";
-}
 
 /** Verdict, counts, kernels, attention list and reasons of skips. */
 export function summarySection(report: Report, view: View): Markup {
@@ -133,18 +39,18 @@ ${skipsSection(view.data.cases)}`;
 }
 
 function countsBar(rows: readonly ViewCase[]): Markup {
-  const count = countOutcomes(rows);
-  const present = OUTCOMES.filter((name) => (count.get(name) ?? 0) > 0);
+  const of = countOutcomes(rows);
+  const present = OUTCOMES.filter((name) => of(name) > 0);
   let x = 0;
   const segments = present.map((name) => {
-    const width = 1000 * count.get(name)! / rows.length;
+    const width = 1000 * of(name) / rows.length;
     const rect = html`<rect class="${name}" x="${x}" y="0" width="${Math.max(width - 2, 1)}" height="10"></rect>`;
     x += width;
     return rect;
   });
   return html`<svg class="counts" viewBox="0 0 1000 10" preserveAspectRatio="none" aria-hidden="true">${segments}</svg>
 <ul class="counts">${
-    present.map((name) => html`<li class="${name}"><b>${number(count.get(name)!)}</b> ${SIGNS[name]} ${name}</li>`)
+    present.map((name) => html`<li class="${name}"><b>${number(of(name))}</b> ${SIGNS[name]} ${name}</li>`)
   }</ul>`;
 }
 
@@ -156,8 +62,7 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
     return values.length === 0 ? undefined : Math.max(...values);
   };
   const lines = [...byKernel].map(([kernel, list]) => {
-    const count = countOutcomes(list);
-    const of = (...names: string[]) => names.reduce((sum, name) => sum + (count.get(name) ?? 0), 0);
+    const of = countOutcomes(list);
     const speedups = list.flatMap((row) => row.speedup ?? []);
     const believed = list.filter((row) => row.verdict === "ok");
     return html`
@@ -198,7 +103,7 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
         </table>
       </div>
       <p
-        class="quiet">Against unfused: geometric mean over the cases that both kernels were timed on. Best: of stable times only.</p>
+        class="quiet">Error budget: the most that a right case used. Against unfused: geometric mean over the cases that both kernels were timed on. Best: of stable times only.</p>
     </section>
   `;
 }
@@ -241,23 +146,9 @@ ${
 ${left > 0 && html`<p class="quiet">And ${number(left)} others.</p>`}`;
 }
 
-function countOutcomes(rows: readonly ViewCase[]): Map<string, number> {
-  const count = new Map<string, number>();
-  for (const row of rows) count.set(outcome(row), (count.get(outcome(row)) ?? 0) + 1);
-  return count;
-}
-
 function geometricMean(values: readonly number[]): number | undefined {
   if (values.length === 0) return undefined;
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
-}
-
-function cases(count: number): string {
-  return count === 1 ? "1 case" : `${number(count)} cases`;
-}
-
-function number(value: number): string {
-  return value.toLocaleString("en");
 }
 
 function firstLine(text: string): string {

@@ -1,48 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { Result } from "../bench/result.ts";
-import { makeFailed, makeIncorrect, makeMeasured, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
+import { makeIncorrect, makeReport } from "./fixture.ts";
 import { makeView } from "./html_data.ts";
-import { summarySection, verdictOf } from "./html_summary.ts";
-
-function headline(...results: Result[]): [string, string] {
-  const report = makeReport({ results });
-  const { tone, headline } = verdictOf(report, makeView(report));
-  return [tone, headline];
-}
-
-Deno.test("verdictOf() puts what is wrong before everything else", () => {
-  assertEquals(headline(makeMeasured(), makeVerified()), ["ok", "All 2 verified cases are right."]);
-  assertEquals(headline(makeMeasured(), makeIncorrect()), ["bad", "1 of 2 verified cases is wrong."]);
-  assertEquals(headline(makeMeasured(), makeFailed()), [
-    "bad",
-    "The one verified case is right; 1 case failed to run.",
-  ]);
-});
-
-Deno.test("verdictOf() does not call right what was not verified", () => {
-  assertEquals(headline(), ["doubt", "Nothing was run."]);
-  assertEquals(headline(makeSkipped()), ["doubt", "Nothing was verified: the one case was skipped."]);
-  assertEquals(headline(makeFailed(), makeSkipped()), ["bad", "Nothing was verified: 1 case failed to run."]);
-});
-
-Deno.test("verdictOf() says how sure the times are and leaves doubtful ones out of the best", () => {
-  const report = makeReport({
-    results: [
-      makeMeasured({ centreNs: 50_000 }),
-      makeMeasured({ axes: { B: 1 }, centreNs: 10, verdict: "invalid", reasons: ["impossible"] }),
-      makeMeasured({ axes: { B: 2 }, centreNs: 1_000, spread: 0.4, verdict: "unstable", reasons: ["wide"] }),
-    ],
-  });
-  const text = verdictOf(report, makeView(report)).answers.flat().join("\n");
-  assertStringIncludes(text, "1.51 TFLOP/s (attend/fused)");
-  assertStringIncludes(text, "1 case is unstable; 1 case has times that cannot be believed");
-  assertStringIncludes(text, "used 21 % of its error bound");
-});
-
-Deno.test("verdictOf() says that a software adapter's times are no GPU's", () => {
-  const report = makeReport({ software: true, results: [makeMeasured()] });
-  assertStringIncludes(verdictOf(report, makeView(report)).answers.flat().join("\n"), "say nothing about a GPU");
-});
+import { summarySection } from "./html_summary.ts";
 
 Deno.test("summarySection() lists every case that needs attention with the command that runs it again", () => {
   const report = makeReport();

@@ -58,15 +58,6 @@ export function duration(ns) {
 }
 
 /**
- * `text` as one word of a POSIX shell.
- * @param {string} text
- * @returns {string}
- */
-export function shellQuote(text) {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-/**
  * Orders axis values: numbers by size and before text, lists of numbers by their numbers, text as people sort it.
  * @param {string | number | null} a
  * @param {string | number | null} b

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { compareValues, duration, microseconds, percent, shellQuote, significant } from "./format.js";
+import { compareValues, duration, microseconds, percent, significant } from "./format.js";
 
 Deno.test("significant() keeps the digits asked for and leaves absent numbers empty", () => {
   assertEquals([1234.5, 12.345, 0.0012345, 0, 999.6].map((x) => significant(x)), [
@@ -35,11 +35,6 @@ Deno.test("percent() never rounds up to all", () => {
 Deno.test("times are written in one unit in columns and in the best unit alone", () => {
   assertEquals([512, 50_123.4, 6.1e8].map(microseconds), ["0.5120", "50.12", "610,000"]);
   assertEquals([512, 50_123.4, 6.1e8, 2.5e9].map(duration), ["512.0 ns", "50.12 µs", "610.0 ms", "2.500 s"]);
-});
-
-Deno.test("shellQuote() makes one word of anything", () => {
-  assertEquals(shellQuote("a;b $(c) `d`"), "'a;b $(c) `d`'");
-  assertEquals(shellQuote("it's"), `'it'\\''s'`);
 });
 
 Deno.test("compareValues() orders numbers before text, lists by their numbers, absent values last", () => {
