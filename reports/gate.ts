@@ -6,7 +6,7 @@
 import { fingerprintDifferences } from "../bench/fingerprint.ts";
 import type { Measured, Report, Result } from "../bench/result.ts";
 import { compareSamples, type ModeComparison } from "./compare.ts";
-import { kernelOf } from "./figures.ts";
+import { formatShare, kernelOf } from "./figures.ts";
 import { explain } from "./outcome.ts";
 
 /** What {@linkcode gate} may be told. */
@@ -181,7 +181,11 @@ function overall({ counts, nothing, missingCounts, margin }: {
         ...nothing === undefined ? [] : [nothing],
       ],
     },
-    { verdict: "regressed", exitCode: 1, reasons: some(counts.regressed, `slower by more than ${100 * margin} %`) },
+    {
+      verdict: "regressed",
+      exitCode: 1,
+      reasons: some(counts.regressed, `slower by more than ${formatShare(margin)}`),
+    },
     {
       verdict: "inconclusive",
       exitCode: 3,

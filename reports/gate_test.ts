@@ -39,7 +39,7 @@ Deno.test("gate() fails a slower case with 1, the slowest first", () => {
     ["regressed", "attend/fused:B=2"],
     ["same", "attend/fused:B=1"],
   ]);
-  assertEquals(outcome.reasons, ["2 cases slower by more than 5 %"]);
+  assertEquals(outcome.reasons, ["2 cases slower by more than 5.00 %"]);
   assertMatch(outcome.cases[0].reason, /^cold: \+50\.0 % \(50\.0 µs → 75\.0 µs\).*; hot: \+50\.0 % /);
 });
 
@@ -70,7 +70,7 @@ Deno.test("gate() puts correctness before everything", () => {
     report([makeIncorrect("attend/fused"), run(2, { axes: { B: 1 } })]),
   );
   assertEquals(slowAndWrong.exitCode, 2);
-  assertEquals(slowAndWrong.reasons, ["1 case incorrect", "1 case slower by more than 5 %"]);
+  assertEquals(slowAndWrong.reasons, ["1 case incorrect", "1 case slower by more than 5.00 %"]);
 });
 
 Deno.test("gate() lets nothing with a verdict but ok into a comparison", () => {
