@@ -6,8 +6,8 @@
 import type { Report, Result } from "../bench/result.ts";
 import { oneLine, plainText, xml } from "./escape.ts";
 import { formatFigure, kernelOf, type Row, rowsOf } from "./figures.ts";
-import { reproduceCommands } from "./html_data.ts";
 import { adapterInWords, explain } from "./outcome.ts";
+import { reproduceCommands } from "./reproduce.ts";
 
 /** Draws `report` as JUnit XML: one test suite per kernel, one test case per case, times in s of the host. */
 export function toJunit(report: Report): string {

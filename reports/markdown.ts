@@ -6,8 +6,8 @@
 import type { Report, Result } from "../bench/result.ts";
 import { markdownCode, markdownText } from "./escape.ts";
 import { formatFigure, type Row, rowsOf } from "./figures.ts";
-import { reproduceCommands } from "./html_data.ts";
 import { adapterInWords, countResults, countsInWords, explain, skippedByReason } from "./outcome.ts";
+import { reproduceCommands } from "./reproduce.ts";
 
 /** Draws `report` as Markdown: counts, environment, what is wrong, times, what was only verified, what was skipped and why. */
 export function toMarkdown(report: Report): string {

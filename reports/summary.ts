@@ -6,8 +6,8 @@
 import type { Report, Result } from "../bench/result.ts";
 import { oneLine } from "./escape.ts";
 import { figure, formatFigure, type Row, rowsOf } from "./figures.ts";
-import { reproduceCommands } from "./html_data.ts";
 import { adapterInWords, countResults, countsInWords, explain, skippedByReason, worstFirst } from "./outcome.ts";
+import { reproduceCommands } from "./reproduce.ts";
 
 /** What {@linkcode toSummary} varies. */
 export interface SummaryOptions {
