@@ -62,12 +62,18 @@ export function makeDetail(data, details, update) {
       const row = data.cases[index];
       const detail = details()[index];
       draws = [];
-      const focus = document.activeElement?.getAttribute("data-keep");
+      // The drawer is filled anew for each case: the focus must stay inside, or its keys would stop working.
+      const focus = document.activeElement?.getAttribute("data-keep") ?? "title";
       dialog.replaceChildren(
         h(
           "header",
           {},
-          h("div", { class: "title" }, badge(outcome(row)), h("h2", {}, row.id)),
+          h(
+            "div",
+            { class: "title" },
+            badge(outcome(row)),
+            h("h2", { tabindex: -1, autofocus: true, "data-keep": "title" }, row.id),
+          ),
           h(
             "nav",
             {},
@@ -79,7 +85,8 @@ export function makeDetail(data, details, update) {
         h("div", { class: "body" }, ...sections(row, detail)),
       );
       if (!dialog.open) dialog.showModal();
-      if (focus) /** @type {HTMLElement?} */ (dialog.querySelector(`[data-keep="${focus}"]`))?.focus();
+      const kept = /** @type {HTMLElement?} */ (dialog.querySelector(`[data-keep="${focus}"]:not(:disabled)`));
+      (kept ?? /** @type {HTMLElement?} */ (dialog.querySelector("h2")))?.focus();
       dialog.scrollTop = 0;
       redraw();
     },

@@ -151,7 +151,7 @@ export function verdictOf(cell) {
   if (bad.length > 0) return { tone: "bad", text: bad.join(" "), share, title };
   if (checked === 0) return { tone: "skip", text: `– ${skipped} skipped`, share, title };
   const text = `✓ ${right}${doubtful > 0 ? ` · ${doubtful}~` : ""}`;
-  return { tone: doubtful > 0 ? "doubtful" : "ok", text, share, title };
+  return { tone: "ok", text, share, title };
 }
 
 /**
