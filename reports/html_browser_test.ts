@@ -1,17 +1,9 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
-import type { Browser, Page } from "playwright-core";
-import type { Report, Result } from "../bench/result.ts";
-import { hostileKernel, makeFailed, makeId, makeIncorrect, makeMeasured, makeReport, makeSkipped } from "./fixture.ts";
-import { renderHtml } from "./html.ts";
-import { browserRequired, findChromium, launchChromium, missingChromium } from "./html_browser.ts";
+import type { Result } from "../bench/result.ts";
+import { makeFailed, makeId, makeIncorrect, makeMeasured, makeReport, makeSkipped } from "./fixture.ts";
+import { count, openReport, shareChromium, testReport, texts } from "./html_browser.ts";
 
-const absent = findChromium() === undefined && !browserRequired;
-
-let browser: Browser | undefined;
-Deno.test.beforeAll(async () => {
-  if (!absent) browser = await launchChromium();
-});
-Deno.test.afterAll(() => browser?.close());
+shareChromium();
 
 /** Four kernels over four pages, six lengths and as many batch sizes as it takes: `count` results. */
 function makeSweep(count: number): Result[] {
@@ -30,60 +22,9 @@ function makeSweep(count: number): Result[] {
   });
 }
 
-/** Opens `report` from disk; fails after `use` if the page logged anything or asked for anything else than itself. */
-function inBrowser(name: string, report: Report, use: (page: Page, url: string) => Promise<void>): void {
-  Deno.test({
-    name: `in Chromium, ${name}${absent ? ` (skipped: ${missingChromium})` : ""}`,
-    ignore: absent,
-    // The driver keeps timers and pipes of its own until the browser has closed.
-    sanitizeOps: false,
-    sanitizeResources: false,
-    fn: async () => {
-      const directory = await Deno.makeTempDir({ prefix: "mla-bench-report-" });
-      const context = await browser!.newContext({
-        viewport: { width: 1400, height: 900 },
-        colorScheme: "light",
-        reducedMotion: "reduce",
-      });
-      try {
-        const url = `file://${directory}/report.html`;
-        await Deno.writeTextFile(`${directory}/report.html`, renderHtml(report));
-        const page = await context.newPage();
-        const complaints: string[] = [];
-        page.on("console", (message) => complaints.push(`console ${message.type()}: ${message.text()}`));
-        page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-        page.on("dialog", (dialog) => {
-          complaints.push(`dialog: ${dialog.message()}`);
-          dialog.dismiss();
-        });
-        page.on("request", (request) => {
-          if (!request.url().startsWith("data:") && request.url().split("#")[0] !== url) {
-            complaints.push(`request: ${request.url()}`);
-          }
-        });
-        await open(page, url);
-        await use(page, url);
-        assertEquals(complaints, []);
-      } finally {
-        await context.close();
-        await Deno.remove(directory, { recursive: true });
-      }
-    },
-  });
-}
-
-/** Loads `url`, also when only the part after `#` is new. */
-async function open(page: Page, url: string): Promise<void> {
-  await page.goto("about:blank");
-  await page.goto(url);
-  await page.waitForSelector("html.live", { timeout: 10_000 });
-}
-
-const texts = (page: Page, selector: string): Promise<string[]> => page.locator(selector).allTextContents();
-const count = (page: Page, selector: string): Promise<number> => page.locator(selector).count();
 const sweep = makeReport({ results: makeSweep(240) });
 
-inBrowser("the report loads from disk with its verdict, matrix and table", sweep, async (page) => {
+testReport("the report loads from disk with its verdict, matrix and table", sweep, async (page) => {
   assertMatch(await page.textContent("h1") ?? "", /^2 of \d+ verified cases are wrong; 1 case failed to run\.$/);
   assertEquals(await count(page, ".cases tbody tr"), 100);
   assertEquals(await page.textContent("#filter-count"), "240 cases");
@@ -91,7 +32,7 @@ inBrowser("the report loads from disk with its verdict, matrix and table", sweep
   assertEquals(await count(page, "#environment .facts") > 2, true);
 });
 
-inBrowser("the matrix shows any two axes, with correctness beside every figure", sweep, async (page) => {
+testReport("the matrix shows any two axes, with correctness beside every figure", sweep, async (page) => {
   await page.selectOption("select[name=rows]", "page");
   await page.selectOption("select[name=columns]", "kv");
   assertEquals(await texts(page, ".matrix tbody th"), ["1", "16", "64", "128"]);
@@ -114,7 +55,7 @@ inBrowser("the matrix shows any two axes, with correctness beside every figure",
   assertEquals(await page.inputValue("select[name='axis.kv']"), "0");
 });
 
-inBrowser("filters narrow matrix and table alike", sweep, async (page) => {
+testReport("filters narrow matrix and table alike", sweep, async (page) => {
   await page.fill("#filter-text", "attend/fused:*page=16*");
   const shown = await count(page, ".cases tbody tr");
   assertEquals(await page.textContent("#filter-count"), `${shown} of 240 cases`);
@@ -129,7 +70,7 @@ inBrowser("filters narrow matrix and table alike", sweep, async (page) => {
   assertStringIncludes(await page.textContent("#matrix-body") ?? "", "No case matches");
 });
 
-inBrowser("the table sorts by its headings, from the keyboard too, and turns pages", sweep, async (page) => {
+testReport("the table sorts by its headings, from the keyboard too, and turns pages", sweep, async (page) => {
   const medians = async () =>
     (await texts(page, ".cases tbody tr")).length > 0
       ? (await page.locator(".cases tbody tr").evaluateAll(
@@ -162,7 +103,7 @@ inBrowser("the table sorts by its headings, from the keyboard too, and turns pag
   assertEquals(await page.evaluate("document.activeElement.closest('tr').rowIndex"), 2);
 });
 
-inBrowser(
+testReport(
   "a case opens with its checks, charts, reasons and the command that runs it again",
   makeReport(),
   async (page) => {
@@ -191,7 +132,7 @@ inBrowser(
   },
 );
 
-inBrowser("previous, next and the browser's back button move between cases", makeReport(), async (page) => {
+testReport("previous, next and the browser's back button move between cases", makeReport(), async (page) => {
   await page.locator(".cases tbody a").first().click();
   const first = await page.textContent("dialog h2");
   await page.keyboard.press("j");
@@ -207,7 +148,7 @@ inBrowser("previous, next and the browser's back button move between cases", mak
   await page.waitForSelector("dialog:not([open])", { state: "attached" });
 });
 
-inBrowser("a link restores the view, and one to what is not there opens the report", sweep, async (page, url) => {
+testReport("a link restores the view, and one to what is not there opens the report", sweep, async (page, url) => {
   await page.selectOption("select[name=rows]", "page");
   await page.selectOption("select[name=figure]", "budget");
   await page.fill("#filter-text", "fused");
@@ -218,14 +159,17 @@ inBrowser("a link restores the view, and one to what is not there opens the repo
   const before = await view();
   const link = page.url();
   assertStringIncludes(link, "#");
-  await open(page, link);
+  await openReport(page, link);
   assertEquals(await view(), before);
-  await open(page, `${url}#case=gone&rows=gone&figure=x&axis.gone=1&sort=gone&status=gone&page=999&metric=__proto__`);
+  await openReport(
+    page,
+    `${url}#case=gone&rows=gone&figure=x&axis.gone=1&sort=gone&status=gone&page=999&metric=__proto__`,
+  );
   assertEquals(await page.textContent("#filter-count"), "240 cases");
   assertEquals(await count(page, "dialog[open]"), 0);
 });
 
-inBrowser("light and dark follow the system until the button decides", makeReport(), async (page) => {
+testReport("light and dark follow the system until the button decides", makeReport(), async (page) => {
   const background = () => page.evaluate("getComputedStyle(document.body).backgroundColor");
   const light = await background();
   await page.emulateMedia({ colorScheme: "dark" });
@@ -236,40 +180,7 @@ inBrowser("light and dark follow the system until the button decides", makeRepor
   assertEquals(await page.textContent("#theme"), "Dark");
 });
 
-inBrowser(
-  "hostile names stay text",
-  makeReport({
-    results: [
-      ...[hostileKernel, "attend/</script><script>alert(2)</script>", "attend/javascript:alert(3)"].flatMap((
-        kernel,
-      ) => [
-        makeMeasured({
-          kernel,
-          axes: { cache: "<svg onload=alert(4)>" },
-          verdict: "unstable",
-          reasons: ["<b>wide</b>"],
-        }),
-        makeFailed(kernel, { kv: '"><img src=x onerror=alert(5)>' }),
-      ]),
-    ],
-  }),
-  async (page) => {
-    assertEquals(await count(page, "main img, main b b, dialog img, svg[onload]"), 0);
-    assert((await texts(page, ".cases a")).includes(hostileKernel));
-    for (const row of await page.locator(".cases tbody a").all()) {
-      await row.click();
-      await page.waitForSelector("dialog[open] h2");
-      assertEquals(await count(page, "dialog img, dialog script, dialog b"), 0);
-      await page.keyboard.press("Escape");
-    }
-    assertEquals(
-      await page.evaluate("[...document.querySelectorAll('a')].every((a) => a.getAttribute('href').startsWith('#'))"),
-      true,
-    );
-  },
-);
-
-inBrowser("a phone shows all of it without scrolling sideways", sweep, async (page) => {
+testReport("a phone shows all of it without scrolling sideways", sweep, async (page) => {
   await page.setViewportSize({ width: 390, height: 800 });
   const overflow = "document.documentElement.scrollWidth - innerWidth";
   assertEquals(await page.evaluate(overflow), 0);
@@ -278,12 +189,12 @@ inBrowser("a phone shows all of it without scrolling sideways", sweep, async (pa
   assertEquals(await page.evaluate("document.querySelector('dialog').scrollWidth <= innerWidth"), true);
 });
 
-inBrowser("a report without cases says so", makeReport({ results: [] }), async (page) => {
+testReport("a report without cases says so", makeReport({ results: [] }), async (page) => {
   assertEquals(await page.textContent("h1"), "Nothing was run.");
   assertEquals(await page.locator("#matrix").isVisible(), false);
 });
 
-inBrowser(
+testReport(
   "5,000 cases are drawn and filtered within two seconds",
   makeReport({ results: makeSweep(5000) }),
   async (page, url) => {
@@ -291,7 +202,7 @@ inBrowser(
     let [openMs, useMs] = [Infinity, Infinity];
     for (let attempt = 0; attempt < 3 && !(openMs < 2000 && useMs < 2000); attempt++) {
       let began = performance.now();
-      await open(page, url);
+      await openReport(page, url);
       await page.waitForSelector(".cases tbody tr");
       openMs = Math.min(openMs, performance.now() - began);
       began = performance.now();
@@ -306,59 +217,3 @@ inBrowser(
     assertLess(useMs, 2000);
   },
 );
-
-Deno.test({
-  name: `in Chromium, without scripts the summary, what is wrong and the environment are there${
-    absent ? ` (skipped: ${missingChromium})` : ""
-  }`,
-  ignore: absent,
-  sanitizeOps: false,
-  sanitizeResources: false,
-  fn: async () => {
-    const context = await browser!.newContext({ javaScriptEnabled: false });
-    try {
-      const page = await context.newPage();
-      await page.setContent(renderHtml(makeReport()));
-      assertEquals(await page.locator("#attention").isVisible(), true);
-      assertEquals(await page.locator("p.static").isVisible(), true);
-      assertEquals(await page.locator("#filters").isVisible(), false);
-      assertEquals(await page.locator("#theme").isVisible(), false);
-      assertStringIncludes(await page.innerText("#environment"), "NVIDIA H200");
-    } finally {
-      await context.close();
-    }
-  },
-});
-
-Deno.test({
-  name: `in Chromium, the policy stops what got into the page anyway${absent ? ` (skipped: ${missingChromium})` : ""}`,
-  ignore: absent,
-  sanitizeOps: false,
-  sanitizeResources: false,
-  fn: async () => {
-    const context = await browser!.newContext();
-    try {
-      const page = await context.newPage();
-      const stopped: string[] = [];
-      page.on("console", (message) => stopped.push(message.text()));
-      page.on("dialog", (dialog) => {
-        stopped.push("a dialog");
-        dialog.dismiss();
-      });
-      const hostile = `<script>alert(1)</script><img src="data:," onerror="alert(2)"><img src="http://127.0.0.1:1/x">
-<p style="color: red">x</p><form action="http://127.0.0.1:1/"></form>`;
-      await page.setContent(renderHtml(makeReport()).replace("</body>", `${hostile}</body>`));
-      await page.waitForSelector("html.live");
-      const kinds = [
-        "Executing inline script",
-        "Executing inline event handler",
-        "Loading the image",
-        "Applying inline style",
-      ];
-      for (const kind of kinds) assert(stopped.some((text) => text.includes(kind)), `${kind}: ${stopped.join("\n")}`);
-      assertEquals(stopped.includes("a dialog"), false);
-    } finally {
-      await context.close();
-    }
-  },
-});
