@@ -38,6 +38,7 @@ export interface Gpu {
 
 /** Thrown by {@linkcode openGpu} where no adapter is found. */
 export class NoAdapterError extends Error {
+  /** For messages. */
   override name = "NoAdapterError";
 }
 

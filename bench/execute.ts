@@ -11,6 +11,7 @@ export const POISON_WORD = 0x7fc0_7e01;
 
 /** A case could not be run; `stage` says where, `skip` that the device lacks room for it. */
 export class ExecutionError extends Error {
+  /** For messages. */
   override name = "ExecutionError";
   /** Where it happened. */
   readonly stage: "compile" | "run";

@@ -19,7 +19,8 @@ export async function loadKernels(urls: readonly string[]): Promise<Kernel[]> {
   for (const url of urls) {
     let exports: Record<string, unknown>;
     try {
-      exports = await import(url);
+      // The prefix is written out for tools that look for computed imports.
+      exports = await import(`file://${url.slice("file://".length)}`);
     } catch (error) {
       const message = (error as Error).message.split("\n")[0];
       throw new TypeError(`Cannot load kernels from "${url}": ${message}`);

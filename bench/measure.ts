@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { type Clock, FULL_CLOCK, MAX_PASSES_PER_SUBMISSION, spansOf, spansWithProbe, type TimedPass } from "./clock.ts";
+import {
+  type Clock,
+  FULL_CLOCK,
+  MAX_PASSES_PER_SUBMISSION,
+  spansOf,
+  spansWithProbe,
+  type TimedPass,
+  warmUp,
+} from "./clock.ts";
 import type { Gpu } from "./device.ts";
 import { type BoundLaunch, type BufferRange, createStorage, guarded, type PreparedLaunch } from "./execute.ts";
 import type { Measurement, Samples, Timer } from "./result.ts";
@@ -111,7 +119,10 @@ async function sampleByTimestamps(
     const batch = await submit(perBatch, launchesPerPass);
     const positive = batch.spansNs.filter((ns) => ns > 0);
     const full = Math.max(batch.beforeNs, batch.afterNs) <= FULL_CLOCK * (clock.bestProbeNs ?? Infinity);
-    if (!full && retries++ < CLOCK_RETRIES) continue;
+    if (!full && retries++ < CLOCK_RETRIES) {
+      await warmUp(gpu, clock, { minMs: 0, maxMs: 3000 });
+      continue;
+    }
     samplesNs.push(...positive.map((ns) => ns / launchesPerPass));
     droppedSpans += batch.spansNs.length - positive.length;
     spentNs += batch.spansNs.reduce((a, b) => a + Math.abs(b), 0);

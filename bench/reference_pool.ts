@@ -96,7 +96,8 @@ function joinReferences(rows: Int32Array, parts: readonly AttendReference[]): At
   const joined: Record<string, unknown> = {};
   for (const key of Object.keys(parts[0]) as (keyof AttendReference)[]) {
     const arrays = parts.map((part) => part[key] as Float64Array);
-    const whole = new Float64Array(arrays.reduce((sum, { length }) => sum + length, 0));
+    const ArrayType = arrays[0].constructor as Float64ArrayConstructor;
+    const whole = new ArrayType(arrays.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
     for (const array of arrays) {
       whole.set(array, at);

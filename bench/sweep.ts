@@ -5,7 +5,7 @@
  */
 import { type Kernel, kernelName, type Launch } from "../kernels/kernel.ts";
 import { checkLimits, missingFeature } from "../kernels/limits.ts";
-import { appendMinBytes, attendFlops, attendMinBytes } from "../kernels/work.ts";
+import { minBytes, workFlops } from "../kernels/work.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
@@ -180,15 +180,8 @@ async function verifyAndMeasure(
     const again = verify(inputs, inputs.check(timed).map((check) => ({ ...check, name: `timed_${check.name}` })));
     if (!again.passed) return { status: "incorrect", verification: again };
   }
-  const measurement = { timer, runs, ...workOf(c) };
+  const measurement = { timer, runs, minBytes: minBytes(c), flops: workFlops(c) };
   return { status: "measured", verification, measurement, ...judge(measurement) };
-}
-
-/** The work that the operation cannot avoid, whatever the kernel. */
-function workOf(c: Case): { minBytes: number; flops: number } {
-  return c.operation === "attend"
-    ? { minBytes: attendMinBytes(c.shape), flops: attendFlops(c.shape) }
-    : { minBytes: appendMinBytes(c.shape), flops: 0 };
 }
 
 /** What the timed launches left in the result buffers. */

@@ -3,13 +3,11 @@
  *
  * @module
  */
-import { loadKernels } from "../bench/kernel_modules.ts";
 import type { Report } from "../bench/result.ts";
 import { KERNELS } from "../kernels/registry.ts";
-import { gate } from "../reports/gate.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { type Flags, isOn, text, UsageError } from "./flags.ts";
-import { readReportFile, showGate } from "./judge.ts";
+import { judge, readReportFile } from "./judge.ts";
 import { defaultOut, execute, providerOf } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -22,11 +20,11 @@ export async function gateCommand(flags: Flags, argv: readonly string[], termina
   if (candidatePath !== undefined) {
     const clash = ["out", "provider"].find((name) => flags.values[name] !== undefined);
     if (clash) throw new UsageError(`Cannot combine --candidate with --${clash}: nothing is run`);
-    return await showGate(gate(baseline, await readReportFile(candidatePath, "candidate")), terminal);
+    return await judge(baseline, await readReportFile(candidatePath, "candidate"), false, terminal);
   }
   const outcome = await runAgain(baseline, flags, argv, terminal);
   if (outcome.interrupted) return 130;
-  return await showGate(gate(baseline, outcome.report), terminal);
+  return await judge(baseline, outcome.report, false, terminal);
 }
 
 async function runAgain(baseline: Report, flags: Flags, argv: readonly string[], terminal: Terminal) {
@@ -40,7 +38,7 @@ async function runAgain(baseline: Report, flags: Flags, argv: readonly string[],
     selection: {
       suites: [],
       axes: [],
-      kernels: [...KERNELS, ...await loadKernels([])],
+      kernels: KERNELS,
       kernelNames: [],
       kernelModules: [],
       full: false,

@@ -7,7 +7,7 @@ import { readJournal } from "../bench/journal.ts";
 import type { Report } from "../bench/result.ts";
 import { mergeReports } from "../reports/merge.ts";
 import { serveReport } from "../reports/serve.ts";
-import { summarizeReport } from "../reports/summary.ts";
+import { toSummary } from "../reports/summary.ts";
 import { writeReports } from "../reports/write.ts";
 import { type Flags, isOn, text, UsageError } from "./flags.ts";
 import { readReportFile } from "./judge.ts";
@@ -20,12 +20,12 @@ export async function reportCommand(flags: Flags, terminal: Terminal): Promise<n
     throw new UsageError("Cannot draw a report of nothing: name folders of runs, or report.json files");
   }
   const reports = await Promise.all(files.map(readAny));
-  const report = reports.length === 1 ? reports[0] : mergeReports(reports);
+  const report = mergeReports(reports.map((report, i) => ({ source: files[i], report })));
   const out = text(flags, "out") ?? (files.length === 1 ? await folderOf(files[0]) : undefined);
   if (out === undefined) throw new UsageError(`Cannot merge ${files.length} reports without a folder: give --out=DIR`);
   await Deno.mkdir(out, { recursive: true });
   await writeReports(report, out);
-  terminal.out(summarizeReport(report));
+  terminal.out(toSummary(report));
   terminal.out(`\nReports are in ${out}: open ${out}/report.html\n`);
   if (!isOn(flags, "serve")) return 0;
   const server = serveReport(report);

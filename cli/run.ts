@@ -8,12 +8,11 @@ import { hashCaseIds, type JournalHeader, openJournal, readJournal, resumeJourna
 import { type Provider, PROVIDERS, startProvider } from "../bench/provider.ts";
 import type { Environment, Report, Result } from "../bench/result.ts";
 import { supervise } from "../bench/supervise.ts";
-import { gate } from "../reports/gate.ts";
-import { exitCode, summarizeReport } from "../reports/summary.ts";
+import { exitCode, toSummary } from "../reports/summary.ts";
 import { writeReports } from "../reports/write.ts";
 import type { Case } from "../suites/case.ts";
 import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
-import { readReportFile, showGate } from "./judge.ts";
+import { judge, readReportFile, tellGitHub, worstExit } from "./judge.ts";
 import { Progress } from "./progress.ts";
 import { casesOf, describeIo, readSelection, type Selection, suitesOf } from "./select.ts";
 import type { Terminal } from "./terminal.ts";
@@ -83,8 +82,12 @@ export async function bench(
   }, terminal);
   if (outcome.interrupted) return INTERRUPTED;
   const code = exitCode(outcome.report, command);
-  if (!baseline || code === 2) return code;
-  return Math.max(code, await showGate(gate(baseline, outcome.report), terminal));
+  if (baseline) {
+    const partial = selection.filter !== undefined || selection.shard !== undefined;
+    return worstExit(code, await judge(baseline, outcome.report, partial, terminal));
+  }
+  await tellGitHub(outcome.report, terminal);
+  return code;
 }
 
 /** Flags of the run in `dir`, which its journal holds; of the new ones only `--quiet` and `--provider` may differ. */
@@ -198,7 +201,7 @@ async function sweep(
     results: ids.flatMap((id) => results.get(id) ?? []),
   };
   await writeReports(report, plan.out);
-  terminal.out(summarizeReport(report));
+  terminal.out(toSummary(report));
   terminal.out(`\nReports are in ${plan.out}: open ${plan.out}/report.html\n`);
   const interrupted = interruption.signal.aborted && report.results.length < cases.length;
   if (interrupted) {

@@ -4,29 +4,8 @@
  * @module
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
+import { attendFlops } from "../reference/rows.ts";
 import { type AppendShape, type AttendShape, total } from "../reference/shapes.ts";
-
-/** Pairs of query and key that `shape` attends to: the causal rule, bottom-right aligned, leaves `kv − q + i + 1` to query i. */
-export function attendedPairs({ q, kv, causal }: Pick<AttendShape, "q" | "kv" | "causal">): number {
-  return total(q.map((queries, b) => {
-    if (!causal) return queries * kv[b];
-    const visible = Array.from({ length: queries }, (_, i) => Math.max(0, kv[b] - queries + i + 1));
-    return total(visible);
-  }));
-}
-
-/**
- * Floating-point operations of `attend`: `2·H·(2R+Dr)` for each attended pair of query and key.
- *
- * @example One head, one key, R = 512, Dr = 64
- * ```ts
- * import { assertEquals } from "@std/assert";
- * assertEquals(attendFlops({ H: 1, R: 512, Dr: 64, q: [1], kv: [1], causal: true }), 2 * (512 + 64 + 512));
- * ```
- */
-export function attendFlops(shape: Pick<AttendShape, "H" | "R" | "Dr" | "q" | "kv" | "causal">): number {
-  return 2 * shape.H * (2 * shape.R + shape.Dr) * attendedPairs(shape);
-}
 
 /**
  * Bytes that `attend` must move: every input read once — queries, the cached tokens of all sequences, their page-table

@@ -1,16 +1,18 @@
 import { assertEquals } from "@std/assert";
 import { appendShape, decodeShape } from "./testing.ts";
-import { attendedPairs, minBytes, workFlops } from "./work.ts";
+import { minBytes, workFlops } from "./work.ts";
 
 Deno.test("workFlops() of decode is 2·H·kv·(2R+Dr)", () => {
   const shape = decodeShape({ H: 128, R: 512, Dr: 64, kv: [4096, 0, 1] });
   assertEquals(workFlops({ operation: "attend", shape }), 2 * 128 * 4097 * 1088);
 });
 
-Deno.test("attendedPairs() follows the causal rule, bottom-right aligned", () => {
-  assertEquals(attendedPairs({ q: [3], kv: [5], causal: true }), 3 + 4 + 5);
-  assertEquals(attendedPairs({ q: [3], kv: [5], causal: false }), 15);
-  assertEquals(attendedPairs({ q: [3], kv: [2], causal: true }), 0 + 1 + 2);
+Deno.test("workFlops() follows the causal rule, bottom-right aligned", () => {
+  const flopsOf = (q: number, kv: number, causal: boolean) =>
+    workFlops({ operation: "attend", shape: { ...decodeShape({ H: 1, R: 16, Dr: 0, kv: [kv] }), q: [q], causal } });
+  assertEquals(flopsOf(3, 5, true), (3 + 4 + 5) * 64);
+  assertEquals(flopsOf(3, 5, false), 15 * 64);
+  assertEquals(flopsOf(3, 2, true), (0 + 1 + 2) * 64);
 });
 
 Deno.test("minBytes() of attend reads every input once and writes every output once", () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { appendMinBytes, attendFlops, attendMinBytes } from "../kernels/work.ts";
+import { minBytes, workFlops } from "../kernels/work.ts";
 import type { Case } from "./case.ts";
 
 /** Work of one launch. */
@@ -15,8 +15,6 @@ export interface Cost {
 }
 
 /** The work that `testCase` asks for, whichever kernel does it. */
-export function estimateCost({ operation, shape }: Case): Cost {
-  return operation === "attend"
-    ? { flops: attendFlops(shape), bytes: attendMinBytes(shape) }
-    : { flops: 0, bytes: appendMinBytes(shape) };
+export function estimateCost(testCase: Case): Cost {
+  return { flops: workFlops(testCase), bytes: minBytes(testCase) };
 }

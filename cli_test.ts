@@ -1,0 +1,183 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { Report } from "./bench/result.ts";
+import { runCli, withFolder } from "./cli/testing.ts";
+
+const GOLDEN = new URL("./reference/goldens/sharp-h3-r256.safetensors", import.meta.url).pathname;
+const FAULTY = new URL("./bench/testdata/faulty_kernels.ts", import.meta.url).pathname;
+const SMALL = "attend/fused:B=1;H=2;R=32;Dr=16;q=1;kv=5;page=4;cache=f32";
+
+async function readReport(dir: string): Promise<Report> {
+  return JSON.parse(await Deno.readTextFile(`${dir}/report.json`));
+}
+
+/** Bad input by what is wrong with it, and what the one line says. */
+const BAD: readonly (readonly [argv: string[], says: RegExp])[] = [
+  [["bnech"], /^Cannot run "bnech": there are bench, verify, gate, report, list, info\n$/],
+  [["bench", "--suit=smoke"], /^Cannot take "--suit=smoke": bench has --suite, .*--help\n$/],
+  [["bench", "smoke"], /^Cannot take "smoke": bench takes flags only/],
+  [["bench", "--suite"], /^Cannot take --suite without a value: give --suite=NAME\n$/],
+  [["bench", "--out=a", "--out=b"], /^Cannot take --out twice: "a" and "b"\n$/],
+  [["bench", "--full=yes"], /^Cannot take --full=yes: --full takes no value\n$/],
+  [["bench", "--suite=smok"], /^Cannot find suite "smok": there are smoke, /],
+  [["bench", "--kernel=onlien"], /^Cannot select kernel "onlien": there are attend\/unfused, /],
+  [["bench", "--kernel=./missing.ts"], /^Cannot load kernels from ".*missing\.ts": /],
+  [["bench", "--kernel=mod.ts"], /^Cannot load kernel "append\/combined" from ".*mod\.ts": the name is taken\n$/],
+  [["bench", "--axis=pge=16"], /^Cannot .*pge.*page/],
+  [["bench", "--axis=page"], /^Cannot .*page/],
+  [["bench", "--axis=page=sixteen"], /^Cannot .*sixteen/],
+  [["bench", "--axis=kv=9..1:+1"], /^Cannot .*9\.\.1/],
+  [["bench", "--axis=R=100"], /^Cannot .*100/],
+  [["bench", "--seed=1.5"], /^Cannot take seed "1\.5": give an integer from 0 to 4294967295\n$/],
+  [["bench", "--seed=-1"], /^Cannot take seed "-1"/],
+  [["bench", "--shard=3/2"], /^Cannot .*3\/2/],
+  [["bench", "--shard=0/2"], /^Cannot .*0\/2/],
+  [["bench", "--shard=x"], /^Cannot .*"x"/],
+  [["bench", "--filter=nothing/*"], /^Cannot select cases by filter "nothing\/\*": none of \d+ matches/],
+  [["bench", "--provider=dawm"], /^Cannot use provider "dawm": there are wgpu, software\n$/],
+  [["bench", "--tensors=missing.safetensors"], /^Cannot read tensors "missing\.safetensors": there is no such file\n$/],
+  [["bench", "--baseline=missing.json"], /^Cannot read baseline "missing\.json": there is no such file\n$/],
+  [["bench", "--resume=missing"], /^Cannot resume "missing": there is no such file \(cases\.ndjson\)\n$/],
+  [["bench", "--resume=x", "--suite=smoke"], /^Cannot combine --resume with --suite: /],
+  [["gate"], /^Cannot gate without a baseline: give --baseline=FILE\n$/],
+  [["report"], /^Cannot draw a report of nothing: /],
+  [["report", "missing"], /^Cannot read report "missing": there is no such file\n$/],
+];
+
+for (const [argv, says] of BAD) {
+  Deno.test(`${argv.join(" ")} is refused in one line with exit code 64`, async () => {
+    const { code, out, err } = await runCli(argv);
+    assertMatch(err, says);
+    assertEquals([code, out, err.trimEnd().split("\n").length], [64, "", 1]);
+  });
+}
+
+Deno.test("a folder that cannot be written is refused before anything runs", () =>
+  withFolder(async (dir) => {
+    await Deno.writeTextFile(`${dir}/file`, "keep");
+    const { code, err } = await runCli(["verify", `--filter=${SMALL}`, `--out=${dir}/file`]);
+    assertEquals(code, 64);
+    assertMatch(err, /^Cannot write to --out ".*file": /);
+    assertEquals(await Deno.readTextFile(`${dir}/file`), "keep");
+  }));
+
+Deno.test("files that are no report are refused in one line, and nothing is written", () =>
+  withFolder(async (dir) => {
+    for (const content of ["", "{", "[]", '{"schemaVersion":2}', '{"schemaVersion":1,"environment":{},"results":[]}']) {
+      await Deno.writeTextFile(`${dir}/baseline.json`, content);
+      const { code, err } = await runCli(["bench", `--baseline=${dir}/baseline.json`, `--out=${dir}/out`]);
+      assertEquals([code, err.trimEnd().split("\n").length], [64, 1], err);
+      assertStringIncludes(err, "baseline.json");
+    }
+    assertEquals([...Deno.readDirSync(dir)].map(({ name }) => name), ["baseline.json"]);
+  }));
+
+Deno.test("bench verifies, times and writes every report", () =>
+  withFolder(async (dir) => {
+    const { code, out } = await runCli(["bench", `--filter=${SMALL}`, `--out=${dir}`, "--quiet"]);
+    assertEquals(code, 0, out);
+    const names = [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
+    assertEquals(names, ["cases.ndjson", "junit.xml", "report.html", "report.json", "report.md", "results.csv"]);
+    const { results: [result] } = await readReport(dir);
+    assert(result.status === "measured" && result.measurement.runs[0].samplesNs.length >= 6);
+    assertEquals([result.id, result.verification.coverage], [SMALL, 1]);
+  }));
+
+Deno.test("verify ends with 2 where a kernel is wrong, and prints the command that runs it again", () =>
+  withFolder(async (dir) => {
+    const { code, out } = await runCli([
+      "verify",
+      `--kernel=${FAULTY}`,
+      `--filter=${SMALL.replace("fused", "idles")}`,
+      `--out=${dir}`,
+      "--quiet",
+    ]);
+    assertEquals(code, 2);
+    assertMatch(out, /INCORRECT attend\/idles:/);
+    assertMatch(out, /deno task verify .*--filter '?attend\/idles:B=1;H=2;/);
+  }));
+
+Deno.test("Ctrl-C keeps the journal, and --resume runs only the rest", () =>
+  withFolder(async (dir) => {
+    const selection = ["--suite=smoke", "--kernel=append/combined"];
+    const begun = await runCli(["verify", ...selection, `--out=${dir}`], "3/");
+    assertEquals(begun.code, 130);
+    assertStringIncludes(begun.err, `deno task verify --resume ${dir}`);
+    const before = await Deno.readTextFile(`${dir}/cases.ndjson`);
+    assert(before.split("\n").length >= 4, before);
+    const resumed = await runCli(["verify", `--resume=${dir}`]);
+    assertEquals(resumed.code, 0, resumed.err);
+    assertMatch(resumed.err, /of them done before/);
+    const after = await Deno.readTextFile(`${dir}/cases.ndjson`);
+    assert(after.startsWith(before) && after.length > before.length);
+    const { results } = await readReport(dir);
+    assertEquals(results.length, new Set(results.map(({ id }) => id)).size);
+    const other = await runCli(["bench", `--resume=${dir}`]);
+    assertEquals([other.code, other.err.includes("it was begun by verify")], [64, true]);
+  }));
+
+Deno.test("recorded tensors pass through every kernel; a value of out changed by 0.5 does not", () =>
+  withFolder(async (dir) => {
+    const few = ["--axis=page=61", "--quiet"];
+    const right = await runCli(["verify", `--tensors=${GOLDEN}`, ...few, `--out=${dir}/right`]);
+    assertEquals(right.code, 0, right.out);
+    const { results } = await readReport(`${dir}/right`);
+    const checks = new Set(
+      results.flatMap((r) => r.status === "verified" ? r.verification.checks.map(({ name }) => name) : []),
+    );
+    assertEquals([...checks].sort(), ["cache", "lse", "out", "recorded_out"]);
+
+    const bytes = await Deno.readFile(GOLDEN);
+    const header = JSON.parse(
+      new TextDecoder().decode(bytes.subarray(8, 8 + new DataView(bytes.buffer).getUint32(0, true))),
+    );
+    const at = 8 + new DataView(bytes.buffer).getUint32(0, true) + header.out.data_offsets[0] + 4 * 1000;
+    const view = new DataView(bytes.buffer);
+    view.setFloat32(at, view.getFloat32(at, true) + 0.5, true);
+    await Deno.writeFile(`${dir}/wrong.safetensors`, bytes);
+    const wrong = await runCli(["verify", `--tensors=${dir}/wrong.safetensors`, ...few, `--out=${dir}/wrong`]);
+    assertEquals(wrong.code, 2, wrong.out);
+    assertStringIncludes(wrong.out, "recorded_out");
+
+    await Deno.writeFile(`${dir}/cut.safetensors`, bytes.subarray(0, bytes.length - 100));
+    const cut = await runCli(["verify", `--tensors=${dir}/cut.safetensors`, ...few, `--out=${dir}/cut`]);
+    assertEquals([cut.code, cut.err.trimEnd().split("\n").length], [64, 1]);
+  }));
+
+Deno.test("report draws the same files from report.json, and from the journal of a killed run", () =>
+  withFolder(async (dir) => {
+    await runCli(["verify", `--filter=${SMALL}`, `--out=${dir}/run`, "--quiet"]);
+    const html = await Deno.readTextFile(`${dir}/run/report.html`);
+    await Deno.remove(`${dir}/run/report.html`);
+    assertEquals((await runCli(["report", `${dir}/run`])).code, 0);
+    assertEquals(await Deno.readTextFile(`${dir}/run/report.html`), html);
+    await Deno.remove(`${dir}/run/report.json`);
+    assertEquals((await runCli(["report", `${dir}/run`, `--out=${dir}/again`])).code, 0);
+    assertEquals((await readReport(`${dir}/again`)).results.map(({ id }) => id), [SMALL]);
+  }));
+
+Deno.test("gate fails on an incorrect case, passes a right one, and names what is missing", () =>
+  withFolder(async (dir) => {
+    await runCli(["bench", `--filter=${SMALL}`, `--out=${dir}/run`, "--quiet"]);
+    const baseline = `${dir}/run/report.json`;
+    const report = await readReport(`${dir}/run`);
+    const same = await runCli(["gate", `--baseline=${baseline}`, `--candidate=${baseline}`]);
+    assert(same.code !== 2 && same.code !== 64, same.out + same.err);
+    const [{ id, axes, hostMs }] = report.results;
+    const failed = { id, axes, hostMs, status: "failed", stage: "crashed", message: "planted" };
+    await Deno.writeTextFile(`${dir}/bad.json`, JSON.stringify({ ...report, results: [failed] }));
+    assertEquals((await runCli(["gate", `--baseline=${baseline}`, `--candidate=${dir}/bad.json`])).code, 2);
+    await Deno.writeTextFile(`${dir}/none.json`, JSON.stringify({ ...report, results: [] }));
+    const none = await runCli(["gate", `--baseline=${baseline}`, `--candidate=${dir}/none.json`]);
+    assertStringIncludes(none.out, SMALL);
+    assertEquals(none.code, 4);
+  }));
+
+Deno.test("list prints ids without a GPU, and every command explains itself", async () => {
+  const { code, out } = await runCli(["list", "--suite=smoke", "--filter=*;R=512;*"]);
+  assertEquals(code, 0);
+  assertMatch(out, /^attend\/unfused:B=\d+;H=\d+;R=512;/);
+  for (const command of ["bench", "verify", "gate", "report", "list", "info"]) {
+    const help = await runCli([command, "--help"]);
+    assertEquals([help.code, help.out.includes("Exit codes")], [0, true]);
+  }
+});

@@ -1,0 +1,31 @@
+/**
+ * Writes every form of a report into one folder.
+ *
+ * @module
+ */
+import type { Report } from "../bench/result.ts";
+import { toCsv } from "./csv.ts";
+import { renderHtml } from "./html.ts";
+import { toJunit } from "./junit.ts";
+import { toMarkdown } from "./markdown.ts";
+
+/** Files of a report by name, and what draws each. */
+export const OUTPUTS: Readonly<Record<string, (report: Report) => string>> = {
+  "report.json": (report) => JSON.stringify(report) + "\n",
+  "report.html": renderHtml,
+  "report.md": toMarkdown,
+  "junit.xml": toJunit,
+  "results.csv": toCsv,
+};
+
+/**
+ * Writes the files of {@linkcode OUTPUTS} into `dir`, each by way of a temporary name, so that a reader never sees half
+ * of one.
+ */
+export async function writeReports(report: Report, dir: string): Promise<void> {
+  for (const [name, draw] of Object.entries(OUTPUTS)) {
+    const path = `${dir}/${name}`;
+    await Deno.writeTextFile(`${path}.partial`, draw(report));
+    await Deno.rename(`${path}.partial`, path);
+  }
+}
