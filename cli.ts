@@ -84,7 +84,7 @@ function standardTerminal(): Terminal {
     const bytes = encoder.encode(text);
     for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
   };
-  const interactive = Deno.stderr.isTerminal() && Deno.env.get("CI") === undefined;
+  const interactive = Deno.stderr.isTerminal() && environment("CI") === undefined;
   return {
     out: write(Deno.stdout),
     err: write(Deno.stderr),
@@ -95,6 +95,13 @@ function standardTerminal(): Terminal {
       return () => Deno.removeSignalListener("SIGINT", stop);
     },
   };
+}
+
+/** A variable of the environment; undefined where the task may not read it: `report` and `list` may read none. */
+function environment(name: string): string | undefined {
+  return Deno.permissions.querySync({ name: "env", variable: name }).state === "granted"
+    ? Deno.env.get(name)
+    : undefined;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args, standardTerminal()));

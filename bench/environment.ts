@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { cpus } from "node:os";
 import config from "../deno.json" with { type: "json" };
 import type { Environment } from "./result.ts";
 
@@ -20,22 +21,11 @@ export async function describeHost(): Promise<Pick<Environment, "version" | "git
       os: Deno.build.os,
       osRelease: Deno.osRelease(),
       arch: Deno.build.arch,
-      cpu: await cpuModel(),
+      cpu: cpus()[0]?.model.trim() ?? "unknown",
       cores: navigator.hardwareConcurrency,
       loadAverage: Deno.loadavg(),
     },
   };
-}
-
-/** Model name of the processor, where the system tells. */
-async function cpuModel(): Promise<string> {
-  if (Deno.build.os !== "linux") return "unknown";
-  try {
-    const text = await Deno.readTextFile("/proc/cpuinfo");
-    return /^model name\s*:\s*(.+)$/m.exec(text)?.[1] ?? "unknown";
-  } catch {
-    return "unknown";
-  }
 }
 
 /** The commit of this project's own checkout; undefined where it is not one, or git is missing. */

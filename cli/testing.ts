@@ -15,15 +15,15 @@ export interface Ran {
   readonly err: string;
 }
 
-/** Runs `argv`; `interruptAfter` presses Ctrl-C once standard error holds that text. */
-export async function runCli(argv: readonly string[], interruptAfter?: string): Promise<Ran> {
+/** Runs `argv`; `interruptAfter` presses Ctrl-C once standard error matches it. */
+export async function runCli(argv: readonly string[], interruptAfter?: RegExp): Promise<Ran> {
   let out = "", err = "";
   let stop: (() => void) | undefined;
   const code = await main(argv, {
     out: (text) => out += text,
     err(text) {
       err += text;
-      if (interruptAfter !== undefined && err.includes(interruptAfter)) stop?.();
+      if (interruptAfter !== undefined && interruptAfter.test(err)) stop?.();
     },
     interactive: interruptAfter !== undefined,
     columns: 200,
