@@ -10,7 +10,7 @@ import text from "./naive_kernel.wgsl" with { type: "text" };
 export const naive: AttendKernel = {
   operation: "attend",
   variant: "naive",
-  summary: "one workgroup for each head, three passes over its keys",
+  summary: "one workgroup for each head, which reads every key for itself",
   requires: [],
   refuses({ B, H, q, cache }, { splits = 1 }) {
     if (cache !== "f32") return `cache=${cache}: only f32`;
@@ -36,7 +36,7 @@ export const naive: AttendKernel = {
         bindings: ["q_latent", "q_pe", "cache", "page_table", "kv_len", "out", "lse"],
         workgroups: [B * H, 1, 1],
         workgroupSize: 64,
-        workgroupBytes: 0,
+        workgroupBytes: 256,
       }],
       chosen: {},
     };

@@ -12,7 +12,7 @@ const CARRIED = ["--tensors", "--provider", "--dawn-toggles"];
  * The commands that run a case again: its timing, where it has one, then its verification.
  *
  * @param result The result.
- * @param argv Arguments of the run it comes from, whose `--tensors` and `--provider` are carried over.
+ * @param argv Arguments of the run it comes from, whose `--tensors`, `--provider` and modules of kernels are carried over.
  */
 export function reproduceCommands(result: Result, argv: readonly string[]): string[] {
   const rest = [`--filter ${shellQuote(result.id)}`, ...carriedFlags(argv)].join(" ");
@@ -26,9 +26,19 @@ export function shellQuote(text: string): string {
 }
 
 function carriedFlags(argv: readonly string[]): string[] {
-  return argv.flatMap((word, i) => {
-    if (CARRIED.includes(word) && argv[i + 1] !== undefined) return [`${word} ${shellQuote(argv[i + 1])}`];
-    const flag = CARRIED.find((name) => word.startsWith(`${name}=`));
-    return flag === undefined ? [] : [`${flag} ${shellQuote(word.slice(flag.length + 1))}`];
+  return flagsOf(argv).filter(isCarried).map(([name, value]) => `${name} ${shellQuote(value)}`);
+}
+
+/** Flags with their values, whether written `--name value` or `--name=value`. */
+function flagsOf(argv: readonly string[]): [name: string, value: string][] {
+  return argv.flatMap((word, i): [string, string][] => {
+    const [, name, value] = /^(--[^=]+)(?:=(.*))?$/s.exec(word) ?? [];
+    if (name === undefined) return [];
+    return value !== undefined || argv[i + 1] !== undefined ? [[name, value ?? argv[i + 1]]] : [];
   });
+}
+
+/** `--kernel` only where it names a module: a built-in kernel is named by the case id. */
+function isCarried([name, value]: [name: string, value: string]): boolean {
+  return CARRIED.includes(name) || (name === "--kernel" && /\.[cm]?[jt]s$/.test(value));
 }

@@ -17,3 +17,13 @@ Deno.test("reproduceCommands() quotes the id for a shell and carries what decide
     ),
   );
 });
+
+Deno.test("reproduceCommands() carries the module of a user's kernel, and not the name of a built-in one", () => {
+  const [command] = reproduceCommands(makeFailed(), [
+    "--kernel=attend/fused",
+    "--kernel",
+    "my kernels/a.ts",
+    "--suite=smoke",
+  ]);
+  assertEquals(command.slice(command.indexOf(" --kernel")), " --kernel 'my kernels/a.ts'");
+});

@@ -55,40 +55,41 @@ export function toSummary(report: Report, options: SummaryOptions = {}): string 
       ],
       "wrong or failed",
     ),
-    ...limited(
-      results.filter((result) => result.status === "measured" && result.verdict !== "ok"),
-      5,
-      (
-        result,
-      ) => [
-        `${environment.adapter.software ? "note" : "DOUBT"} ${oneLine(result.id)}`,
-        `  ${cut(oneLine(explain(result)))}`,
-      ],
-      "in doubt",
-    ),
+    ...timesInWords(report),
     ...skippedByReason(results).map(({ reason, ids }) => `skipped ${ids.length}: ${cut(oneLine(reason))}`),
-    ...bestPerKernel(report).slice(0, maxKernels),
+    ...environment.adapter.software ? [] : bestPerKernel(report).slice(0, maxKernels),
     `${oneLine(adapterInWords(report))}, ${environment.wallS.toFixed(1)} s: ${countsInWords(countResults(results))}`,
   ];
   return lines.join("\n") + "\n";
 }
 
-/** The fastest believed row of each kernel: by TFLOP/s, then GB/s, and on a software adapter by time. */
+/** Measured times that are in doubt; of a software adapter only that they say nothing. */
+function timesInWords({ results, environment }: Report): string[] {
+  const doubtful = results.filter((result) => result.status === "measured" && result.verdict !== "ok");
+  if (!environment.adapter.software) {
+    const draw = (result: Result) => [`DOUBT ${oneLine(result.id)}`, `  ${cut(oneLine(explain(result)))}`];
+    return limited(doubtful, 5, draw, "in doubt");
+  }
+  return results.some(({ status }) => status === "measured")
+    ? ["Times were taken on a software adapter: they show that measuring works and say nothing about GPUs."]
+    : [];
+}
+
+/** The fastest believed headline of each kernel: by TFLOP/s, then GB/s. */
 function bestPerKernel(report: Report): string[] {
-  const believed = rowsOf(report).filter(({ result, summary }) =>
-    result.status === "measured" && result.verdict === "ok" && summary !== undefined
+  const believed = rowsOf(report).filter(({ result, run, summary }) =>
+    result.status === "measured" && result.verdict === "ok" && summary !== undefined &&
+    run === result.measurement.runs[0]
   );
   const speed = (row: Row) => [figure("tflopPerS"), figure("gbPerS")].map(({ value }) => value(row) ?? 0);
   return [...Map.groupBy(believed, (row) => row.kernel)].map(([kernel, rows]) => {
     const [best] = rows.toSorted((a, b) => {
       const [tflopA, gbA] = speed(a), [tflopB, gbB] = speed(b);
-      return tflopB - tflopA || gbB - gbA || a.summary!.medianNs - b.summary!.medianNs;
+      return tflopB - tflopA || gbB - gbA;
     });
     const figures = ["tflopPerS", "gbPerS", "medianNs"].map((name) => formatFigure(name, best)).filter(Boolean);
     const shape = best.result.id.slice(kernel.length + 1);
-    return `best ${oneLine(kernel)}: ${figures.join(", ")} (${best.run?.mode}${
-      best.software ? ", software adapter" : ""
-    }; ${oneLine(shape)})`;
+    return `best ${oneLine(kernel)}: ${figures.join(", ")} (${best.run?.mode}; ${oneLine(shape)})`;
   });
 }
 
