@@ -320,6 +320,23 @@ export async function readBack(
   });
 }
 
+/**
+ * Whether the device still does what it is asked: after an error it may be lost without saying so, and every case after
+ * it would fail.
+ */
+export async function isAlive(gpu: Gpu): Promise<boolean> {
+  if (gpu.lost) return false;
+  try {
+    const written = crypto.getRandomValues(new Uint8Array(16));
+    const range = uploadStorage(gpu, "alive", written);
+    const [read] = await readBack(gpu, [range]);
+    range.buffer.destroy();
+    return written.every((byte, i) => byte === read[i]);
+  } catch {
+    return false;
+  }
+}
+
 /** Runs a prepared launch once into poisoned memory and returns its result buffers by name. */
 export async function runOnce(gpu: Gpu, prepared: PreparedLaunch): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const specs = resultBuffers(prepared.launch);

@@ -15,6 +15,7 @@ import {
   type BufferRange,
   ExecutionError,
   guarded,
+  isAlive,
   prepare,
   type PreparedLaunch,
   readBack,
@@ -74,12 +75,19 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
       if (session.gpu.lost) await reopen(session, options);
       // On a GPU the host is idle while kernels run: the next shape's reference is made meanwhile.
       const next = session.gpu.adapter.software ? undefined : cases.slice(i).find((d) => inputsKey(d) !== inputsKey(c));
-      yield await runCase(session, c, options, next);
+      yield await withLoss(session.gpu, await runCase(session, c, options, next));
     }
   } finally {
     session.pool.close();
     session.gpu.close();
   }
+}
+
+/** `result`, and where the device did not survive it, that it was lost. */
+async function withLoss(gpu: Gpu, result: Result): Promise<Result> {
+  if (result.status !== "failed" || await isAlive(gpu)) return result;
+  gpu.lost ??= "it stopped working";
+  return { ...result, message: `the device was lost (${gpu.lost}): ${result.message}` };
 }
 
 async function startClock(gpu: Gpu): Promise<Clock> {
@@ -90,6 +98,7 @@ async function startClock(gpu: Gpu): Promise<Clock> {
 }
 
 async function reopen(session: Session, options: SweepOptions): Promise<void> {
+  session.gpu.close();
   session.uploaded = undefined;
   session.gpu = await openGpu();
   if (options.timing !== false) session.clock = await startClock(session.gpu);

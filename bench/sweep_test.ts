@@ -1,0 +1,85 @@
+import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import { attendFused } from "../kernels/attend_fused.ts";
+import { KERNELS } from "../kernels/registry.ts";
+import type { Case } from "../suites/case.ts";
+import { parseCaseId } from "../suites/case_id.ts";
+import { type Gpu, openGpu } from "./device.ts";
+import { SOFTWARE_MEASURE } from "./measure.ts";
+import type { Result } from "./result.ts";
+import { runCases, type SweepOptions } from "./sweep.ts";
+
+const ATTEND = "H=2;R=32;Dr=16;q=1;kv=9;page=4;cache=f32";
+
+function cases(...ids: string[]): Case[] {
+  return ids.map(parseCaseId);
+}
+
+async function run(list: readonly Case[], options: Partial<SweepOptions> = {}): Promise<Result[]> {
+  return await Array.fromAsync(runCases(list, { kernels: KERNELS, ...options }));
+}
+
+Deno.test("runCases() verifies and times each kernel, and gives samples only with a passed verification", async () => {
+  const results = await run(cases(
+    `attend/unfused:B=1;${ATTEND}`,
+    `attend/fused:B=1;${ATTEND}`,
+    "append/combined:B=2;R=32;Dr=16;q=3;kv=9;page=4;cache=bf16",
+  ));
+  for (const result of results) {
+    assert(result.status === "measured", JSON.stringify(result));
+    assertEquals([result.verification.passed, result.verification.coverage], [true, 1]);
+    assertGreater(result.measurement.runs[0].samplesNs.length, 5);
+    assertEquals(result.measurement.timer, "timestamp-query");
+  }
+});
+
+Deno.test("runCases() times by the slope of host time where the device has no timestamps, and says so", async () => {
+  const gpu = await openGpu();
+  const features = new Set([...gpu.traits.features].filter((name) => name !== "timestamp-query"));
+  const [result] = await run(cases(`attend/fused:B=1;${ATTEND}`), {
+    gpu: { ...gpu, traits: { ...gpu.traits, features } },
+    measure: { ...SOFTWARE_MEASURE, budgetMs: 80 },
+  });
+  assert(result.status === "measured", JSON.stringify(result));
+  assertEquals(result.measurement.timer, "host-slope");
+  const [{ samplesNs }] = result.measurement.runs;
+  assert(samplesNs.length > 0 && samplesNs.every((ns) => ns > 0));
+});
+
+Deno.test("a device that is lost is opened anew, and the cases after it run", async () => {
+  const gpu: Gpu = await openGpu();
+  const list = cases(...[5, 6, 7].map((kv) => `attend/fused:B=1;${ATTEND.replace("kv=9", `kv=${kv}`)}`));
+  const results = await run(list, {
+    gpu,
+    timing: false,
+    onBegin: (c) => c === list[1] && gpu.device.destroy(),
+  });
+  assertEquals([results[0].status, results[2].status], ["verified", "verified"]);
+  const [, lost] = results;
+  assert(lost.status === "verified" || lost.status === "failed");
+  if (lost.status === "failed") assertMatch(lost.message, /lost|destroyed/i);
+});
+
+Deno.test("a case that does not fit the device, or lacks a feature, is skipped with the reason", async () => {
+  const gpu = await openGpu();
+  const traits = { ...gpu.traits, limits: { ...gpu.traits.limits, maxStorageBufferBindingSize: 1024 } };
+  const needy = { ...attendFused, variant: "needy", requires: ["chromium-experimental-subgroup-matrix"] };
+  const results = await run(cases(`attend/fused:B=1;${ATTEND}`, `attend/needy:B=1;${ATTEND}`), {
+    kernels: [attendFused, needy],
+    gpu: { ...gpu, traits },
+    timing: false,
+  });
+  const reasons = results.map((result) => result.status === "skipped" ? result.reason : result.status);
+  assertMatch(reasons[0], /needs \d+ bytes, the device's maxStorageBufferBindingSize is 1024/);
+  assertMatch(reasons[1], /chromium-experimental-subgroup-matrix/);
+});
+
+Deno.test("a budget for the reference samples rows and records the coverage", async () => {
+  const [result] = await run(cases("attend/fused:B=3;H=40;R=64;Dr=16;q=1;kv=33;page=4;cache=f16"), {
+    timing: false,
+    referenceBudgetFlops: 2e5,
+  });
+  assert(result.status === "verified", JSON.stringify(result));
+  const { coverage, checks } = result.verification;
+  assert(coverage > 0 && coverage < 1, String(coverage));
+  assertEquals(checks.map(({ name }) => name), ["out", "lse", "unsampled"]);
+});
