@@ -12,7 +12,10 @@ export type { Check, Verification, WorstElement } from "../reference/check.ts";
 /** How a sample was timed; figures of different timers are never compared. */
 export type Timer = "timestamp-query" | "host-slope";
 
-/** Reading of the fixed dependent-FMA probe: how fast the clock was, relative to the best seen in the session. */
+/**
+ * Reading of the fixed dependent-FMA probe: how fast the clock was, relative to the best seen in the session. Of several
+ * submissions the median.
+ */
 export interface ClockProbe {
   /** Probe duration right before the samples, ns. */
   readonly beforeNs: number;
@@ -34,6 +37,8 @@ export interface Samples {
   readonly rotation: number;
   /** Spans that came back negative or zero and were dropped. */
   readonly droppedSpans: number;
+  /** Submissions that were measured again because the clock was not at its best. */
+  readonly rejectedBatches: number;
   /** Clock probe around the samples, where timestamps exist. */
   readonly clock?: ClockProbe;
 }
@@ -42,6 +47,8 @@ export interface Samples {
 export interface Measurement {
   /** Timer. */
   readonly timer: Timer;
+  /** Nanoseconds per timestamp tick, as calibrated; absent where timestamps were not used. */
+  readonly tickNs?: number;
   /** Samples by mode; the first is the headline. */
   readonly runs: readonly Samples[];
   /** Bytes the operation must move: every input read once, every output written once. */

@@ -162,7 +162,7 @@ async function sweep(
   const resumed = plan.resume ? resumeJournal(path, header) : undefined;
   using journal = resumed?.journal ?? openJournal(path, header);
   const results = new Map<string, Result>(resumed?.results.map((result) => [result.id, result]));
-  const earlierS = resumed?.header.environment.wallS ?? 0;
+  const earlierS = (resumed?.results ?? []).reduce((sum, { hostMs }) => sum + hostMs / 1000, 0);
   const start = performance.now();
   if (!plan.quiet) terminal.err(`${describeStart(plan, environment, cases.length, results.size)}\n`);
   const progress = new Progress({
