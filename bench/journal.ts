@@ -77,8 +77,8 @@ export function openJournal(path: string, header: JournalHeader): Journal {
 /**
  * Takes up the journal at `path`: reads it, cuts off a torn last line and opens it for appending.
  *
- * @param header What the present command would write; must agree with the file's in command, suites, seed, cases and
- * adapter, otherwise results of two different runs would pass for one.
+ * @param header What the present command would write; must agree with the file's as {@linkcode planDifference} says,
+ * otherwise results of two different runs would pass for one.
  * @throws {SyntaxError} If the file is no journal, or is malformed beyond a torn last line.
  * @throws {RangeError} If it belongs to another plan; the message names the difference.
  */
@@ -102,21 +102,41 @@ export function readJournal(path: string): JournalContent {
   return parseJournal(Deno.readFileSync(path), path);
 }
 
-/** Why `present` cannot go on where `past` ended; undefined when it can. */
+/**
+ * Why `present` cannot go on where `past` ended; undefined when it can: command, arguments, suites, seed, cases, version,
+ * adapter and, where git knows it on both sides, the code must be the same. What two uncommitted changes of one commit are,
+ * nobody knows: they pass.
+ */
 export function planDifference(past: JournalHeader, present: JournalHeader): string | undefined {
-  const compared: [string, (header: JournalHeader) => unknown][] = [
+  const compared: Compared[] = [
     ["command", (header) => header.environment.command],
     ["list of suites", (header) => header.environment.suites],
     ["seed", (header) => header.environment.seed],
     ["number of cases", (header) => header.cases.count],
     ["hash of the case ids", (header) => header.cases.sha256],
+    ["list of arguments", (header) => planArguments(header.environment.argv)],
     ["version", (header) => header.environment.version],
+    ...past.environment.git && present.environment.git
+      ? [
+        ["commit", (header: JournalHeader) => header.environment.git?.commit],
+        ["state of the checkout", (header: JournalHeader) => header.environment.git?.dirty ? "changed" : "clean"],
+      ] satisfies Compared[]
+      : [],
   ];
   for (const [name, of] of compared) {
     const [then, now] = [JSON.stringify(of(past)), JSON.stringify(of(present))];
     if (then !== now) return `the ${name} was ${then} and is now ${now}`;
   }
   return fingerprintDifferences(past.environment, present.environment)[0];
+}
+
+type Compared = [name: string, of: (header: JournalHeader) => unknown];
+
+/** Arguments that decide what is run: without progress, and where the results go. */
+function planArguments(argv: readonly string[]): string[] {
+  return argv.filter((word, i) =>
+    !/^--(quiet|out|resume)(=|$)/.test(word) && !(i > 0 && /^--(out|resume)$/.test(argv[i - 1]))
+  );
 }
 
 function journalOf(file: Deno.FsFile): Journal {

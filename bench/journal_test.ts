@@ -154,9 +154,40 @@ Deno.test("resumeJournal() refuses another plan and leaves the file as it was", 
     assertEquals(Deno.readTextFileSync(path), before);
   }));
 
-Deno.test("planDifference() lets start time, arguments and load differ", () => {
-  const later = { ...environment, startedAt: "2026-08-02T00:00:00.000Z", argv: ["--resume", "out"], wallS: 3 };
-  assertEquals(planDifference(header, { ...header, environment: later }), undefined);
+Deno.test("planDifference() lets start time, load and the arguments that decide nothing differ", () => {
+  const host = { ...environment.host, loadAverage: [9, 9, 9] };
+  const later = { ...environment, host, startedAt: "2026-08-02T00:00:00.000Z", wallS: 3 };
+  for (const argv of [["--resume", "out"], ["--resume=out", "--quiet"], ["--out=x"], ["--quiet", "--out", "x"]]) {
+    assertEquals(planDifference(header, { ...header, environment: { ...later, argv } }), undefined, argv.join(" "));
+  }
+});
+
+Deno.test("planDifference() sees other kernels or another provider in the arguments", () => {
+  const withArguments = (...argv: string[]) => ({ ...header, environment: { ...environment, argv } });
+  const past = withArguments("--kernel", "a.ts", "--out", "x");
+  assertEquals(planDifference(past, withArguments("--out=y", "--kernel", "a.ts")), undefined);
+  assertEquals(
+    planDifference(past, withArguments("--kernel", "b.ts", "--out", "x")),
+    'the list of arguments was ["--kernel","a.ts"] and is now ["--kernel","b.ts"]',
+  );
+  assertMatch(planDifference(past, withArguments("--out", "x")) ?? "", /is now \[\]$/);
+  assertMatch(planDifference(header, withArguments("--outer", "x")) ?? "", /is now \["--outer","x"\]$/);
+});
+
+Deno.test("planDifference() keeps results of two states of the code apart", () => {
+  const at = (commit: string, dirty: boolean): JournalHeader => ({
+    ...header,
+    environment: { ...environment, git: { commit, dirty } },
+  });
+  assertEquals(planDifference(at("a", false), at("b", false)), 'the commit was "a" and is now "b"');
+  assertEquals(
+    planDifference(at("a", false), at("a", true)),
+    'the state of the checkout was "clean" and is now "changed"',
+  );
+  assertEquals(planDifference(at("a", false), at("a", false)), undefined);
+  assertEquals(planDifference(at("a", true), at("a", true)), undefined);
+  assertEquals(planDifference(header, at("a", true)), undefined);
+  assertEquals(planDifference(at("a", true), header), undefined);
 });
 
 Deno.test("hashCaseIds() depends on every id and on their order", async () => {

@@ -51,6 +51,16 @@ export interface Peaks {
   readonly flopsPerS: number;
 }
 
+/** Two times between which the samples switch, in the unit of the samples. */
+export interface Modes {
+  /** Median of the lower cluster. */
+  readonly low: number;
+  /** Median of the upper cluster. */
+  readonly high: number;
+  /** Share of samples in the lower cluster. */
+  readonly lowShare: number;
+}
+
 /** Whether times can be believed, and why not. */
 export interface Judgement {
   /** As in {@linkcode Measured}. */
@@ -65,11 +75,24 @@ export interface Judgement {
  */
 export const maxRelativeHalfWidth = 0.05;
 
-/** Spans that came back negative or zero, of all, beyond which the timer is called unreliable. */
+/**
+ * Share of spans that may come back negative or zero. A timestamp query has no business to return any, so more make its
+ * times `invalid`; more slopes of host time make them `unstable`.
+ */
 export const maxDroppedShare = 0.01;
 
-/** Probe time over the session's best beyond which the clock is called throttled: nvbench's 75 % of the default clock. */
-export const maxClockRatio = 4 / 3;
+/**
+ * Share of negative slopes beyond which host times are `invalid`. A slope is a difference of two noisy times: a few
+ * below zero are that noise, but with a quarter of them the noise is as large as the time itself (a normal variable
+ * is negative that often at a mean of 0.67 deviations), and dropping them biases what is left.
+ */
+export const maxDroppedSlopes = 0.25;
+
+/**
+ * Probe time over the session's best beyond which times are `unstable`: a clock 5 % slower makes a kernel 5 % slower,
+ * which is the gate's default margin, so such a time would pass for a regression, or hide one as a baseline.
+ */
+export const maxClockRatio = 1.05;
 
 /** Factor by which a figure may pass a measured peak before it is impossible: peaks are measured, not known. */
 export const peakAllowance = 1.2;
@@ -148,6 +171,43 @@ export function isUnstable(summary: Summary): boolean {
   return !(summary.relativeHalfWidth !== undefined && summary.relativeHalfWidth <= maxRelativeHalfWidth);
 }
 
+/**
+ * Finds two modes: a kernel that runs now at one speed and now at another has a median that is a matter of luck, and an
+ * interval of the median does not show it.
+ *
+ * The samples are cut in two where the squares within both parts sum to least (W. D. Fisher, JASA 53, 1958; Otsu's
+ * threshold), a part holding at least a fifth of them. The parts are modes if their medians differ by more than 5 % of
+ * the median of all and the gap between them, 90th percentile of the lower to 10th of the upper, so that a few samples
+ * in transition do not hide it, exceeds three times the interquartile range of either. Halves of one normal
+ * distribution have a gap of 0.3 such ranges, those of a uniform one (a steady drift) of 0.4. Simulated, under 1 % of
+ * normal, log-normal (σ = 0.5), t₄ and drifting samples are taken for two modes from 20 samples on, and none in
+ * thousands from 50 on; modes 8 % apart of 1 % deviation each are found in 8 of 10.
+ *
+ * @param samples Finite values, in any order.
+ * @returns Undefined for one mode, and for fewer than 20 samples.
+ * @throws {RangeError} If a sample is not finite or there is none.
+ */
+export function findModes(samples: readonly number[]): Modes | undefined {
+  const x = sorted(samples);
+  const n = x.length;
+  if (n < 20) return undefined;
+  // Least squares within is most between: k (n − k) times the squared difference of the means.
+  const total = x.reduce((sum, value) => sum + value);
+  const least = Math.ceil(n / 5);
+  let cut = least, below = 0, most = -1;
+  for (let k = 1; k <= n - least; k++) {
+    below += x[k - 1];
+    const between = k * (n - k) * (below / k - (total - below) / (n - k)) ** 2;
+    if (k >= least && between > most) [cut, most] = [k, between];
+  }
+  const parts = [x.subarray(0, cut), x.subarray(cut)];
+  const [low, high] = parts.map((part) => quantileOfSorted(part, 0.5));
+  const gap = quantileOfSorted(parts[1], 0.1) - quantileOfSorted(parts[0], 0.9);
+  const spread = Math.max(...parts.map((part) => quantileOfSorted(part, 0.75) - quantileOfSorted(part, 0.25)));
+  const apart = high - low > 0.05 * quantileOfSorted(x, 0.5) && gap > 3 * spread;
+  return apart ? { low, high, lowShare: cut / n } : undefined;
+}
+
 /** Probe time around the samples over the best of the session: 1 at full clock, 2 at half of it. */
 export function clockRatio(clock: ClockProbe): number {
   return (clock.beforeNs + clock.afterNs) / 2 / clock.bestNs;
@@ -156,9 +216,11 @@ export function clockRatio(clock: ClockProbe): number {
 /**
  * Judges the times of a case.
  *
- * `invalid`: nothing was sampled; more than {@linkcode maxDroppedShare} of the spans were negative or zero; or a figure
- * is beyond {@linkcode peakAllowance} times a peak. Bytes are held against the bandwidth of memory only when cold, since
- * hot inputs may come from a cache. `unstable`: see {@linkcode isUnstable}; or the clock was throttled.
+ * `invalid`: nothing was sampled; more than {@linkcode maxDroppedShare} of the spans were negative or zero (of host
+ * slopes: {@linkcode maxDroppedSlopes}); or a figure is beyond {@linkcode peakAllowance} times a peak. Bytes are held
+ * against the bandwidth of memory only when cold, since hot inputs may come from a cache. `unstable`: see
+ * {@linkcode isUnstable}; the samples have two modes; more host slopes than {@linkcode maxDroppedShare} were negative; or
+ * the clock was slower than {@linkcode maxClockRatio} allows.
  *
  * @param measurement Samples with the work of one launch.
  * @param peaks What the device has been seen to reach; absent: not judged.
@@ -170,8 +232,11 @@ export function judge(measurement: Measurement, peaks?: Peaks): Judgement {
   for (const run of measurement.runs) {
     const { mode, samplesNs, droppedSpans } = run;
     const spans = samplesNs.length + droppedSpans;
-    if (!(droppedSpans <= maxDroppedShare * spans)) {
+    const maxDropped = measurement.timer === "host-slope" ? maxDroppedSlopes : maxDroppedShare;
+    if (!(droppedSpans <= maxDropped * spans)) {
       invalid.push(`${mode}: timer unreliable, ${droppedSpans} of ${spans} spans were negative or zero`);
+    } else if (!(droppedSpans <= maxDroppedShare * spans)) {
+      unstable.push(`${mode}: ${droppedSpans} of ${spans} slopes of host time were negative or zero`);
     }
     if (samplesNs.length === 0) {
       invalid.push(`${mode}: no samples were taken`);
@@ -196,6 +261,12 @@ export function judge(measurement: Measurement, peaks?: Peaks): Judgement {
           : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${summary.n} samples, ` +
             `wider than ±${100 * maxRelativeHalfWidth} %`,
       );
+    }
+    const modes = findModes(samplesNs);
+    if (modes !== undefined) {
+      const [low, high] = [modes.low, modes.high].map((ns) => Number(ns.toPrecision(3)));
+      const share = (100 * modes.lowShare).toFixed(0);
+      unstable.push(`${mode}: two modes, ${low} ns in ${share} % of the samples and ${high} ns in the others`);
     }
     if (run.clock !== undefined && !(clockRatio(run.clock) <= maxClockRatio)) {
       const percent = (100 / clockRatio(run.clock)).toFixed(0);

@@ -1,9 +1,16 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import type { Measurement, Samples } from "./result.ts";
-import { clockRatio, isUnstable, judge, medianInterval, quantile, summarize } from "./statistics.ts";
+import { clockRatio, findModes, isUnstable, judge, medianInterval, quantile, summarize } from "./statistics.ts";
 
 function measurement(runs: Partial<Samples>[]): Measurement {
-  const defaults: Samples = { mode: "cold", samplesNs: [], launchesPerPass: 1, rotation: 1, droppedSpans: 0 };
+  const defaults: Samples = {
+    mode: "cold",
+    samplesNs: [],
+    launchesPerPass: 1,
+    rotation: 1,
+    droppedSpans: 0,
+    rejectedBatches: 0,
+  };
   // 1 MB and 1 MFLOP per launch: at 1000 ns that is 1000 GB/s and 1 TFLOP/s.
   return {
     timer: "timestamp-query",
@@ -158,4 +165,99 @@ Deno.test("judge() calls wide, scarce and throttled samples unstable", () => {
   ]]);
   const unknown = judge(measurement([{ samplesNs: steady, clock: { beforeNs: NaN, afterNs: 1, bestNs: 1 } }]));
   assertEquals(unknown.verdict, "unstable");
+});
+
+Deno.test("judge() calls times unstable whose clock was slower than the gate's margin", () => {
+  const at = (ratio: number) =>
+    judge(measurement([{ samplesNs: steady, clock: { beforeNs: ratio, afterNs: ratio, bestNs: 1 } }]));
+  assertEquals(at(1.05).verdict, "ok");
+  assertEquals(at(1.06), { verdict: "unstable", reasons: ["cold: the clock ran at 94 % of the best of the session"] });
+});
+
+Deno.test("judge() takes a few negative slopes of host time for noise, and a quarter of them for no time at all", () => {
+  const slopes = (droppedSpans: number) =>
+    judge({
+      ...measurement([{ mode: "hot", samplesNs: steady.slice(0, 20 - droppedSpans), droppedSpans }]),
+      timer: "host-slope",
+    });
+  assertEquals(slopes(0).verdict, "ok");
+  assertEquals(slopes(1), { verdict: "unstable", reasons: ["hot: 1 of 20 slopes of host time were negative or zero"] });
+  assertEquals(slopes(5).verdict, "unstable");
+  assertEquals(slopes(6).verdict, "invalid");
+});
+
+Deno.test("judge() calls samples of two modes unstable although their interval closes", () => {
+  // An H200 in turns, as sampled: two samples at one speed, two at the other; no interval of 200 medians shows it.
+  const turns = Array.from({ length: 200 }, (_, i) => [871, 876, 822, 827][i % 4] + i % 3);
+  assert(!isUnstable(summarize(turns)));
+  assertEquals(judge(measurement([{ samplesNs: turns }])), {
+    verdict: "unstable",
+    reasons: ["cold: two modes, 826 ns in 50 % of the samples and 875 ns in the others"],
+  });
+});
+
+/** Uniform in (0, 1), the same on every run: a 32-bit xorshift (Marsaglia, J. Stat. Software 8(14), 2003). */
+function uniformFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return ((state >>> 0) + 0.5) / 2 ** 32;
+  };
+}
+
+/** Share of `trials` samples of size `n` in which two modes are found. */
+function shareOfTwoModes(n: number, trials: number, draw: (i: number) => number): number {
+  let found = 0;
+  for (let trial = 0; trial < trials; trial++) {
+    if (findModes(Array.from({ length: n }, (_, i) => draw(i))) !== undefined) found++;
+  }
+  return found / trials;
+}
+
+Deno.test("findModes() takes under 1 % of samples of one mode for two, whatever their shape", () => {
+  const uniform = uniformFrom(2463534242);
+  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+  const chiSquare4 = () => -2 * Math.log(uniform() * uniform());
+  for (const n of [20, 50, 500]) {
+    const shapes: Record<string, (i: number) => number> = {
+      normal: () => 1 + 0.1 * normal(),
+      logNormal: () => Math.exp(0.5 * normal()),
+      heavyTailed: () => 1 + 0.1 * normal() / Math.sqrt(chiSquare4() / 4),
+      drifting: (i) => 1 + 0.2 * i / n + 0.01 * normal(),
+      settling: (i) => 1 + 0.5 * Math.exp(-6 * i / n) + 0.01 * normal(),
+    };
+    for (const [shape, draw] of Object.entries(shapes)) {
+      const share = shareOfTwoModes(n, n === 500 ? 200 : 2000, draw);
+      assert(share < 0.01, `${shape}, ${n} samples: ${share}`);
+    }
+  }
+});
+
+Deno.test("findModes() finds two modes where there are two", () => {
+  const uniform = uniformFrom(88675123);
+  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+  const mixed = (share: number, deviation: number) => () => (uniform() < share ? 1 : 1.08) + deviation * normal();
+  for (const n of [20, 50, 500]) {
+    for (const [share, deviation, least] of [[0.5, 0.005, 0.97], [0.5, 0.01, 0.8], [0.3, 0.01, 0.7]]) {
+      const found = shareOfTwoModes(n, n === 500 ? 100 : 500, mixed(share, deviation));
+      assert(found > least, `${share} at ± ${deviation}, ${n} samples: ${found}`);
+    }
+  }
+  assertEquals(findModes([...Array(14).fill(5.95), 6.3, ...Array(9).fill(6.7)]), {
+    low: 5.95,
+    high: 6.7,
+    lowShare: 15 / 24,
+  });
+});
+
+Deno.test("findModes() finds none 4 % apart, among outliers, or in fewer than 20 samples", () => {
+  const two = (n: number, ratio: number, share: number) =>
+    Array.from({ length: n }, (_, i) => i < share * n ? 1 : ratio);
+  assert(findModes(two(40, 1.06, 0.5)) !== undefined);
+  assertEquals(findModes(two(40, 1.04, 0.5)), undefined);
+  assertEquals(findModes(two(40, 3, 0.9)), undefined);
+  assertEquals(findModes(two(19, 3, 0.5)), undefined);
+  assertEquals(findModes(Array(30).fill(7)), undefined);
 });
