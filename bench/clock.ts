@@ -14,6 +14,8 @@ import { guarded } from "./execute.ts";
 export interface Clock {
   /** Nanoseconds per timestamp tick. */
   readonly tickNs: number;
+  /** Why {@linkcode Clock.tickNs} cannot be believed; absent when it can. */
+  readonly doubt?: string;
   /** Best probe duration of the session, ns; undefined before the first and on software adapters. */
   bestProbeNs?: number;
 }
@@ -39,11 +41,18 @@ ${"    x = fma(x, 0.5, 0.25);\n".repeat(32)}  }
   sink[id.x & 31u] = x;
 }`;
 
-/**
- * Submits `passes` in order and returns the span of each in ticks, in order; spans can come back zero or negative and
- * are returned as they are.
- */
-export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<number[]> {
+/** What the timestamps of one submission say. */
+export interface Spans {
+  /** Span of each pass in ticks, in order; it can come back zero or negative and is kept as it is. */
+  readonly ticks: readonly number[];
+  /** Device time at the beginning of the first pass, ticks. */
+  readonly firstTick: bigint;
+  /** Host time right before the submission, ms. */
+  readonly submittedMs: number;
+}
+
+/** Submits `passes` in order and reads their timestamps. */
+export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<Spans> {
   const { device } = gpu;
   const count = 2 * passes.length;
   return await guarded(gpu, "run", async () => {
@@ -64,10 +73,13 @@ export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<n
       });
       encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
       encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
-      device.queue.submit([encoder.finish()]);
+      const commands = encoder.finish();
+      const submittedMs = performance.now();
+      device.queue.submit([commands]);
       await staging.mapAsync(GPUMapMode.READ);
-      const ticks = new BigUint64Array(staging.getMappedRange());
-      return passes.map((_, i) => Number(BigInt.asIntN(64, ticks[2 * i + 1] - ticks[2 * i])));
+      const stamps = new BigUint64Array(staging.getMappedRange());
+      const ticks = passes.map((_, i) => Number(BigInt.asIntN(64, stamps[2 * i + 1] - stamps[2 * i])));
+      return { ticks, firstTick: stamps[0], submittedMs };
     } finally {
       querySet.destroy();
       resolved.destroy();
@@ -101,29 +113,43 @@ function probePass(gpu: Gpu): TimedPass {
   return probe;
 }
 
+/** Host time over which the tick period is read. */
+const CALIBRATION_MS = 2500;
+/** Slopes of pairs of readings must agree within this share, or the period is not believed. */
+const MAX_TICK_SPREAD = 0.02;
+
 /**
- * Calibrates the tick period: the slope of host time over device ticks between a short and a long submission, so that
- * the fixed cost of a submission cancels. Values are raw device ticks in Deno and no period is exposed. A slope within
- * 5 % of 1 is taken as exactly 1 ns, which is what NVIDIA and lavapipe report. Software adapters tick in ns by
- * construction (they read the host's clock), so nothing is measured there.
+ * Calibrates the tick period: values are raw device ticks in Deno and no period is exposed. Submissions to an empty
+ * queue begin within microseconds of the host's call, so host time before the call against device time at the beginning
+ * of the first pass is a straight line over seconds; its slope is the median over pairs of readings far apart
+ * (Theil–Sen), in which every fixed cost cancels, and so does whatever grows with the work in between. The device is
+ * kept busy with the probe, so calibrating also wakes it. A slope within 0.5 % of 1 is taken as 1 ns exactly, which is
+ * what NVIDIA and lavapipe report. Software adapters read the host's clock in ns, so nothing is measured there.
  */
-export async function calibrateClock(gpu: Gpu): Promise<Clock> {
-  if (gpu.adapter.software) return { tickNs: 1 };
+export async function calibrateClock(gpu: Gpu, durationMs: number = CALIBRATION_MS): Promise<Clock> {
   const probe = probePass(gpu);
-  const slopes: number[] = [];
-  for (let round = 0; round < 4; round++) {
-    const short = await hostAndTicks(gpu, probe, 40);
-    const long = await hostAndTicks(gpu, probe, 240);
-    slopes.push((long.hostNs - short.hostNs) / (long.ticks - short.ticks));
-  }
-  const tickNs = quantile(slopes, 0.5);
-  return { tickNs: Math.abs(tickNs - 1) < 0.05 ? 1 : tickNs };
+  const readings: Spans[] = [];
+  const start = performance.now();
+  while (performance.now() - start < durationMs) readings.push(await spansOf(gpu, Array(SPIN_PASSES).fill(probe)));
+  return clockFrom(readings);
 }
 
-async function hostAndTicks(gpu: Gpu, probe: TimedPass, passes: number): Promise<{ hostNs: number; ticks: number }> {
-  const before = performance.now();
-  const spans = await spansOf(gpu, Array(passes).fill(probe));
-  return { hostNs: (performance.now() - before) * 1e6, ticks: spans.reduce((a, b) => a + b, 0) };
+/** The tick period that `readings` of one device agree on. */
+export function clockFrom(readings: readonly Pick<Spans, "firstTick" | "submittedMs">[]): Clock {
+  const half = Math.floor(readings.length / 2);
+  if (half < 3) return { tickNs: 1, doubt: `${readings.length} readings are too few for the tick period` };
+  const slopes = readings.slice(0, half).map((early, i) => {
+    const late = readings[i + half];
+    return (late.submittedMs - early.submittedMs) * 1e6 / Number(late.firstTick - early.firstTick);
+  });
+  if (!slopes.every((slope) => Number.isFinite(slope) && slope > 0)) {
+    return { tickNs: 1, doubt: "timestamps do not grow with time" };
+  }
+  const tickNs = quantile(slopes, 0.5);
+  const spread = (quantile(slopes, 0.9) - quantile(slopes, 0.1)) / tickNs;
+  const snapped = Math.abs(tickNs - 1) < 0.005 ? 1 : tickNs;
+  if (spread <= MAX_TICK_SPREAD) return { tickNs: snapped };
+  return { tickNs: snapped, doubt: `the tick period varies by ${(100 * spread).toFixed(1)} %` };
 }
 
 /** Reads the clock around other passes in the same submission: the spans of `passes`, and the probe before and after. */
@@ -133,13 +159,16 @@ export async function spansWithProbe(
   passes: readonly TimedPass[],
 ): Promise<{ spansNs: number[]; beforeNs: number; afterNs: number }> {
   const probe = probePass(gpu);
-  const all = [...Array(SPIN_PASSES).fill(probe), ...passes, probe];
-  const spansNs = (await spansOf(gpu, all)).map((ticks) => ticks * clock.tickNs);
-  const beforeNs = spansNs[SPIN_PASSES - 1];
-  const afterNs = spansNs[spansNs.length - 1];
-  const best = Math.min(...spansNs.slice(0, SPIN_PASSES).filter((ns) => ns > 0), clock.bestProbeNs ?? Infinity);
-  if (Number.isFinite(best)) clock.bestProbeNs = best;
-  return { spansNs: spansNs.slice(SPIN_PASSES, -1), beforeNs, afterNs };
+  const { ticks } = await spansOf(gpu, [...Array(SPIN_PASSES).fill(probe), ...passes, probe]);
+  const spansNs = ticks.map((span) => span * clock.tickNs);
+  const spin = spansNs.slice(0, SPIN_PASSES).filter((ns) => ns > 0);
+  // A lower quartile, not the least: one glitch of the timer would be the best clock for ever.
+  if (spin.length > 0) clock.bestProbeNs = Math.min(quantile(spin, 0.25), clock.bestProbeNs ?? Infinity);
+  return {
+    spansNs: spansNs.slice(SPIN_PASSES, -1),
+    beforeNs: spansNs[SPIN_PASSES - 1],
+    afterNs: spansNs[spansNs.length - 1],
+  };
 }
 
 /** A probe within this factor of the session's best counts as full clock. */

@@ -93,20 +93,25 @@ export function createStorage(gpu: Gpu, label: string, size: number): BufferRang
 /** Allocates a storage buffer that holds `data`. */
 export function uploadStorage(gpu: Gpu, label: string, data: Uint8Array): BufferRange {
   const range = createStorage(gpu, label, data.byteLength);
+  writeStorage(gpu, range, data);
+  return range;
+}
+
+/** Writes `data` to the beginning of `range`. */
+export function writeStorage(gpu: Gpu, range: BufferRange, data: Uint8Array): void {
   const whole = data.byteLength - data.byteLength % 4;
   // One write copies the data into a staging buffer of the same size: in slices the peak stays small.
   const slice = 64 << 20;
   for (let at = 0; at < whole; at += slice) {
     const end = Math.min(at + slice, whole);
-    gpu.device.queue.writeBuffer(range.buffer, at, data as Uint8Array<ArrayBuffer>, at, end - at);
+    gpu.device.queue.writeBuffer(range.buffer, range.offset + at, data as Uint8Array<ArrayBuffer>, at, end - at);
     if (end < whole) gpu.device.queue.submit([]);
   }
   if (whole < data.byteLength) {
     const tail = new Uint8Array(4);
     tail.set(data.subarray(whole));
-    gpu.device.queue.writeBuffer(range.buffer, whole, tail);
+    gpu.device.queue.writeBuffer(range.buffer, range.offset + whole, tail);
   }
-  return range;
 }
 
 /**
@@ -126,7 +131,7 @@ export async function prepare(
   for (const dispatch of launch.dispatches) {
     const cached = gpu.pipelines.get(dispatch.shader);
     if (!cached) created++;
-    pipelines.push(cached ?? await compile(gpu, dispatch));
+    pipelines.push(cached ?? await compile(gpu, dispatch, launch.buffers));
   }
   const compileMs = created > 0 ? performance.now() - before : undefined;
   const own: GPUBuffer[] = [];
@@ -207,13 +212,17 @@ function createUniform(gpu: Gpu, { label, params }: DispatchSpec): GPUBuffer | u
  * Compiles one dispatch with an explicit layout (an automatic one drops bindings that the shader does not touch for a
  * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text.
  */
-async function compile(gpu: Gpu, dispatch: DispatchSpec): Promise<GPUComputePipeline> {
+async function compile(
+  gpu: Gpu,
+  dispatch: DispatchSpec,
+  buffers: readonly BufferSpec[],
+): Promise<GPUComputePipeline> {
   const { device } = gpu;
   let module: GPUShaderModule | undefined;
   try {
     const pipeline = await guarded(gpu, "compile", () => {
       module = device.createShaderModule({ label: dispatch.label, code: dispatch.shader });
-      const layout = device.createPipelineLayout({ bindGroupLayouts: [createLayout(device, dispatch)] });
+      const layout = device.createPipelineLayout({ bindGroupLayouts: [createLayout(device, dispatch, buffers)] });
       return device.createComputePipeline({ label: dispatch.label, layout, compute: { module, entryPoint: "main" } });
     });
     gpu.pipelines.set(dispatch.shader, pipeline);
@@ -226,17 +235,35 @@ async function compile(gpu: Gpu, dispatch: DispatchSpec): Promise<GPUComputePipe
   }
 }
 
-/** Reads the access of each storage binding off the shader text, the only place that declares it. */
-function createLayout(device: GPUDevice, dispatch: DispatchSpec): GPUBindGroupLayout {
+/**
+ * Reads the access of each storage binding off the shader text, the only place that declares it.
+ *
+ * @throws {ExecutionError} If the shader may write an input: the kernels after it would be fed what it left.
+ */
+function createLayout(
+  device: GPUDevice,
+  dispatch: DispatchSpec,
+  buffers: readonly BufferSpec[],
+): GPUBindGroupLayout {
   const text = dispatch.shader.replaceAll(/\/\/.*$/gm, "");
   const declared = text.matchAll(
     /@binding\(\s*(\d+)u?\s*\)\s*var\s*<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>/g,
   );
-  const entries = [...declared].map(([, binding, space, access]): GPUBindGroupLayoutEntry => ({
-    binding: Number(binding),
-    visibility: GPUShaderStage.COMPUTE,
-    buffer: { type: space === "uniform" ? "uniform" : access === "read_write" ? "storage" : "read-only-storage" },
-  }));
+  const entries = [...declared].map(([, binding, space, access]): GPUBindGroupLayoutEntry => {
+    const name = dispatch.bindings[Number(binding) - 1];
+    const writes = access === "read_write";
+    if (writes && buffers.some((spec) => spec.name === name && spec.role === "input")) {
+      throw new ExecutionError(
+        "compile",
+        `${dispatch.label} declares the input "${name}" read_write: inputs are read only`,
+      );
+    }
+    return {
+      binding: Number(binding),
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: space === "uniform" ? "uniform" : writes ? "storage" : "read-only-storage" },
+    };
+  });
   return device.createBindGroupLayout({ label: dispatch.label, entries });
 }
 

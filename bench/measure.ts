@@ -1,21 +1,15 @@
 /**
- * Times a prepared launch: many launches per pass, many passes per await, the clock read around them.
+ * Times a verified launch: many launches per pass, many passes per await, the clock read around them.
  *
  * @module
  */
-import {
-  type Clock,
-  FULL_CLOCK,
-  MAX_PASSES_PER_SUBMISSION,
-  spansOf,
-  spansWithProbe,
-  type TimedPass,
-  warmUp,
-} from "./clock.ts";
+import { type Clock, FULL_CLOCK, MAX_PASSES_PER_SUBMISSION, spansOf, spansWithProbe, warmUp } from "./clock.ts";
 import type { Gpu } from "./device.ts";
-import { type BoundLaunch, type BufferRange, createStorage, guarded, type PreparedLaunch } from "./execute.ts";
-import type { Measurement, Samples, Timer } from "./result.ts";
-import { summarize } from "./statistics.ts";
+import type { BoundLaunch, PreparedLaunch } from "./execute.ts";
+import { sampleByHostSlope } from "./host_slope.ts";
+import type { Measurement, Samples } from "./result.ts";
+import { bindCold, bindHot } from "./rotation.ts";
+import { quantile, summarize } from "./statistics.ts";
 
 /** How long and how carefully to measure. */
 export interface MeasureOptions {
@@ -25,6 +19,10 @@ export interface MeasureOptions {
   readonly minSamples: number;
   /** Relative half-width of the median's interval at which sampling stops. */
   readonly targetHalfWidth: number;
+  /** Submissions over which the samples are spread at least, so that they see more than one moment of the device. */
+  readonly minBatches: number;
+  /** Least time of a pass, ns: shorter ones are dominated by the timer's quantum and the pass's own cost. */
+  readonly minPassNs: number;
   /** Bytes that the largest cache of the device is assumed to hold: WebGPU does not say. */
   readonly cacheBytes: number;
   /** Modes to measure, the headline first. */
@@ -36,6 +34,8 @@ export const HARDWARE_MEASURE: MeasureOptions = {
   budgetMs: 120,
   minSamples: 20,
   targetHalfWidth: 0.01,
+  minBatches: 5,
+  minPassNs: 200_000,
   cacheBytes: 64 << 20,
   modes: ["cold", "hot"],
 };
@@ -45,189 +45,159 @@ export const SOFTWARE_MEASURE: MeasureOptions = {
   budgetMs: 12,
   minSamples: 6,
   targetHalfWidth: 0.05,
+  minBatches: 1,
+  minPassNs: 0,
   cacheBytes: 0,
   modes: ["hot"],
 };
 
-/** A pass shorter than this is dominated by the timer's quantum and the pass's own overhead, ns. */
-const MIN_PASS_NS = 200_000;
 const MAX_LAUNCHES_PER_PASS = 512;
-const MAX_ROTATION = 256;
-const MAX_ROTATION_BYTES = 2 * 2 ** 30;
-const CLOCK_RETRIES = 6;
+/** A pass covers whole rotations, or its time would depend on the copy, unless that takes longer than this, ns. */
+const MAX_PASS_NS = 50_000_000;
+/** Multiple of the budget at which even the least number of samples is cut: launches that take seconds. */
+const MAX_SPENT = 8;
+/** Submissions that are measured again because the clock was not at its best. */
+const MAX_REJECTED = 6;
+/** Longest wait for the clock before one is measured again, ms. */
+const MAX_WAKE_MS = 3000;
 
-/** Measures `prepared` in every mode of `options`. */
+/** A verified launch that is to be timed. */
+export interface Subject {
+  /** The launch. */
+  readonly prepared: PreparedLaunch;
+  /** Bytes that one launch touches. */
+  readonly touchedBytes: number;
+  /** Puts every buffer that the launch writes back into the state before a first run: poison, or its first content. */
+  readonly reset: () => Promise<void>;
+  /** Whether the result buffers hold what was verified; called after each mode. */
+  readonly inspect: () => Promise<boolean>;
+}
+
+/**
+ * Measures `subject` in every mode of `options` that it can be measured in.
+ *
+ * @returns Undefined where the timed launches left a wrong result: their times mean nothing.
+ */
 export async function measure(
   gpu: Gpu,
   clock: Clock,
-  prepared: PreparedLaunch,
+  subject: Subject,
   options: MeasureOptions,
-): Promise<Pick<Measurement, "timer" | "runs">> {
-  const timer: Timer = gpu.traits.features.has("timestamp-query") ? "timestamp-query" : "host-slope";
+): Promise<Pick<Measurement, "timer" | "tickNs" | "runs"> | undefined> {
+  const timestamps = gpu.traits.features.has("timestamp-query");
   const runs: Samples[] = [];
   for (const mode of options.modes) {
-    // Cold figures by host slope would need rotation inside one huge submission; only timestamps give them.
-    if (mode === "cold" && timer === "host-slope" && options.modes.includes("hot")) continue;
-    const rotation = await rotate(gpu, prepared, mode, options.cacheBytes);
+    // A slope of host time needs thousands of launches in one submission; cold ones would need as many copies.
+    if (mode === "cold" && !timestamps) continue;
+    const rotation = mode === "hot"
+      ? await bindHot(gpu, subject.prepared)
+      : await bindCold(gpu, subject.prepared, { touchedBytes: subject.touchedBytes, cacheBytes: options.cacheBytes });
     if (!rotation) continue;
     try {
-      const run = timer === "timestamp-query"
-        ? await sampleByTimestamps(gpu, clock, rotation.bound, options)
-        : await sampleByHostSlope(gpu, rotation.bound, options);
+      await subject.reset();
+      const run = timestamps
+        ? await sampleByTimestamps(makeSampler(gpu, clock, rotation.bound), options)
+        : await sampleByHostSlope(gpu, rotation.bound, { spanMs: options.budgetMs / 2, pairs: options.minSamples });
+      if (!await subject.inspect()) return undefined;
       runs.push({ mode, rotation: rotation.bound.length, ...run });
     } finally {
       rotation.destroy();
     }
   }
-  return { timer, runs };
+  return timestamps ? { timer: "timestamp-query", tickNs: clock.tickNs, runs } : { timer: "host-slope", runs };
 }
 
-type TimedSamples = Omit<Samples, "mode" | "rotation">;
+/** Submits passes of launches and reads their spans, and the clock around them. */
+interface Sampler {
+  /** Copies of the inputs that the launches rotate over. */
+  readonly rotation: number;
+  submit(
+    passes: number,
+    launches: number,
+  ): Promise<{ spansNs: readonly number[]; beforeNs?: number; afterNs?: number }>;
+  /** Best reading of the clock so far; undefined where it is not read. */
+  best(): number | undefined;
+  /** Keeps the device busy until it is at its best clock. */
+  wake(): Promise<unknown>;
+}
 
-async function sampleByTimestamps(
-  gpu: Gpu,
-  clock: Clock,
-  bound: readonly BoundLaunch[],
-  options: MeasureOptions,
-): Promise<TimedSamples> {
+function makeSampler(gpu: Gpu, clock: Clock, bound: readonly BoundLaunch[]): Sampler {
   let next = 0;
-  const passOf = (launches: number): TimedPass => ({
-    encode(pass) {
+  const passOf = (launches: number) => ({
+    encode(pass: GPUComputePassEncoder) {
       for (let i = 0; i < launches; i++) bound[next++ % bound.length].encode(pass);
     },
   });
-  const submit = async (count: number, launches: number) => {
-    const passes = Array.from({ length: count }, () => passOf(launches));
-    if (!gpu.adapter.software) return await spansWithProbe(gpu, clock, passes);
-    const spansNs = (await spansOf(gpu, passes)).map((ticks) => ticks * clock.tickNs);
-    return { spansNs, beforeNs: 0, afterNs: 0 };
+  return {
+    rotation: bound.length,
+    async submit(passes, launches) {
+      const work = Array.from({ length: passes }, () => passOf(launches));
+      if (!gpu.adapter.software) return await spansWithProbe(gpu, clock, work);
+      return { spansNs: (await spansOf(gpu, work)).ticks.map((span) => span * clock.tickNs) };
+    },
+    best: () => clock.bestProbeNs,
+    wake: () => warmUp(gpu, clock, { minMs: 0, maxMs: MAX_WAKE_MS }),
   };
-  const pilot = (await submit(2, 1)).spansNs;
-  const launchNs = Math.max(1, pilot[1] > 0 ? pilot[1] : pilot[0]);
-  const launchesPerPass = gpu.adapter.software
-    ? 1
-    : Math.max(1, Math.min(MAX_LAUNCHES_PER_PASS, 2 ** Math.ceil(Math.log2(MIN_PASS_NS / launchNs))));
-  const passNs = launchNs * launchesPerPass;
-  const perBatch = Math.max(
-    6,
-    Math.min(256, MAX_PASSES_PER_SUBMISSION, Math.ceil(options.budgetMs * 1e6 / 3 / passNs)),
-  );
-  const samplesNs: number[] = [];
-  let droppedSpans = 0, spentNs = 0, retries = 0;
-  let beforeNs = 0, afterNs = 0;
-  do {
-    const batch = await submit(perBatch, launchesPerPass);
-    const positive = batch.spansNs.filter((ns) => ns > 0);
-    const full = Math.max(batch.beforeNs, batch.afterNs) <= FULL_CLOCK * (clock.bestProbeNs ?? Infinity);
-    if (!full && retries++ < CLOCK_RETRIES) {
-      await warmUp(gpu, clock, { minMs: 0, maxMs: 3000 });
+}
+
+/** Takes samples until their interval closes or the budget is spent. */
+async function sampleByTimestamps(
+  sampler: Sampler,
+  options: MeasureOptions,
+): Promise<Omit<Samples, "mode" | "rotation">> {
+  const budgetNs = options.budgetMs * 1e6;
+  const { launchesPerPass, passNs } = await choosePass(sampler, options.minPassNs);
+  const share = Math.ceil(budgetNs / options.minBatches / passNs);
+  const passes = Math.max(passNs > budgetNs ? 2 : 6, Math.min(256, MAX_PASSES_PER_SUBMISSION, share));
+  const samplesNs: number[] = [], beforeNs: number[] = [], afterNs: number[] = [];
+  let droppedSpans = 0, rejectedBatches = 0, spentNs = 0, batches = 0;
+  while (batches < options.minBatches || (spentNs < budgetNs && !isSettled(samplesNs, options))) {
+    const batch = await sampler.submit(passes, launchesPerPass);
+    const slowest = Math.max(batch.beforeNs ?? 0, batch.afterNs ?? 0);
+    if (!(slowest <= FULL_CLOCK * (sampler.best() ?? Infinity)) && rejectedBatches < MAX_REJECTED) {
+      rejectedBatches++;
+      await sampler.wake();
       continue;
     }
+    const positive = batch.spansNs.filter((ns) => ns > 0);
+    batches++;
     samplesNs.push(...positive.map((ns) => ns / launchesPerPass));
     droppedSpans += batch.spansNs.length - positive.length;
-    spentNs += batch.spansNs.reduce((a, b) => a + Math.abs(b), 0);
-    beforeNs = Math.max(beforeNs, batch.beforeNs);
-    afterNs = Math.max(afterNs, batch.afterNs);
-    if (positive.length === 0) break;
-  } while (spentNs < options.budgetMs * 1e6 && !isSettled(samplesNs, options));
-  const probe = clock.bestProbeNs === undefined ? {} : { clock: { beforeNs, afterNs, bestNs: clock.bestProbeNs } };
-  return { samplesNs, launchesPerPass, droppedSpans, ...probe };
+    spentNs += batch.spansNs.reduce((sum, ns) => sum + Math.abs(ns), 0);
+    if (batch.beforeNs !== undefined) beforeNs.push(batch.beforeNs);
+    if (batch.afterNs !== undefined) afterNs.push(batch.afterNs);
+    if (positive.length === 0 || spentNs > MAX_SPENT * budgetNs) break;
+  }
+  const bestNs = sampler.best();
+  const clock = bestNs === undefined || beforeNs.length === 0
+    ? {}
+    : { clock: { beforeNs: quantile(beforeNs, 0.5), afterNs: quantile(afterNs, 0.5), bestNs } };
+  return { samplesNs, launchesPerPass, droppedSpans, rejectedBatches, ...clock };
+}
+
+/** Launches per pass such that a pass is long enough to be timed and covers whole rotations. */
+async function choosePass(
+  sampler: Sampler,
+  minPassNs: number,
+): Promise<{ launchesPerPass: number; passNs: number }> {
+  const spanOf = async (launches: number) => {
+    const { spansNs: [first, second] } = await sampler.submit(2, launches);
+    return Math.max(1, second > 0 ? second : first);
+  };
+  let launches = 1;
+  let passNs = await spanOf(launches);
+  // A pass of one launch includes the pass's own cost, so the first guess is too small for short launches.
+  for (let round = 0; round < 3 && passNs < minPassNs && launches < MAX_LAUNCHES_PER_PASS; round++) {
+    launches = Math.min(MAX_LAUNCHES_PER_PASS, Math.ceil(1.25 * launches * minPassNs / passNs));
+    passNs = await spanOf(launches);
+  }
+  const whole = Math.ceil(launches / sampler.rotation) * sampler.rotation;
+  const wholeNs = passNs / launches * whole;
+  return wholeNs <= MAX_PASS_NS ? { launchesPerPass: whole, passNs: wholeNs } : { launchesPerPass: launches, passNs };
 }
 
 function isSettled(samplesNs: readonly number[], { minSamples, targetHalfWidth }: MeasureOptions): boolean {
   if (samplesNs.length < minSamples) return false;
   const { relativeHalfWidth } = summarize(samplesNs);
   return relativeHalfWidth !== undefined && relativeHalfWidth <= targetHalfWidth;
-}
-
-/**
- * Time per launch as the slope of host time over the number of launches, in ABBA order: the fixed cost of an await
- * (10 ms and more in Deno) cancels. One sample is one pair.
- */
-async function sampleByHostSlope(
-  gpu: Gpu,
-  bound: readonly BoundLaunch[],
-  options: MeasureOptions,
-): Promise<TimedSamples> {
-  let next = 0;
-  const hostNs = async (launches: number) => {
-    const before = performance.now();
-    await guarded(gpu, "run", async () => {
-      const encoder = gpu.device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let i = 0; i < launches; i++) bound[next++ % bound.length].encode(pass);
-      pass.end();
-      gpu.device.queue.submit([encoder.finish()]);
-      await gpu.device.queue.onSubmittedWorkDone();
-    });
-    return (performance.now() - before) * 1e6;
-  };
-  await hostNs(1);
-  const spanNs = options.budgetMs * 1e6 / 4;
-  const pilotNs = Math.max(1000, (await hostNs(33) - await hostNs(1)) / 32);
-  const launches = Math.max(1, Math.min(65536, Math.ceil(spanNs / pilotNs)));
-  const samplesNs: number[] = [];
-  let droppedSpans = 0;
-  for (let pair = 0; pair < Math.max(4, options.minSamples / 2); pair++) {
-    const once = await hostNs(launches), twice = await hostNs(2 * launches);
-    const twiceAgain = await hostNs(2 * launches), onceAgain = await hostNs(launches);
-    for (const slopeNs of [(twice - once) / launches, (twiceAgain - onceAgain) / launches]) {
-      if (slopeNs > 0) samplesNs.push(slopeNs);
-      else droppedSpans++;
-    }
-  }
-  return { samplesNs, launchesPerPass: launches, droppedSpans };
-}
-
-interface Rotation {
-  readonly bound: readonly BoundLaunch[];
-  destroy(): void;
-}
-
-/**
- * Binds the launch to as many copies of its inputs as exceed twice the device's cache together (cold), or to the inputs
- * as they are (hot). Outputs are shared, so that launches that write them stay serialized.
- *
- * @returns Undefined where a cold figure cannot be had: too little room, or inputs so small that the copies would be
- * too many.
- */
-async function rotate(
-  gpu: Gpu,
-  prepared: PreparedLaunch,
-  mode: "cold" | "hot",
-  cacheBytes: number,
-): Promise<Rotation | undefined> {
-  if (mode === "hot") {
-    return { bound: [await guarded(gpu, "run", () => prepared.bind())], destroy() {} };
-  }
-  const inputs = prepared.launch.buffers.filter(({ role }) => role === "input" || role === "inout");
-  const bytes = inputs.reduce((sum, spec) => sum + spec.bytes, 0);
-  const copies = Math.max(2, Math.ceil(2 * cacheBytes / bytes) + 1);
-  if (copies > MAX_ROTATION || (copies - 1) * bytes > MAX_ROTATION_BYTES) return undefined;
-  const own: GPUBuffer[] = [];
-  const destroy = () => own.forEach((buffer) => buffer.destroy());
-  try {
-    const bound = await guarded(gpu, "run", () => {
-      const encoder = gpu.device.createCommandEncoder();
-      const bound = [prepared.bind()];
-      for (let copy = 1; copy < copies; copy++) {
-        const replaced = new Map<string, BufferRange>();
-        for (const { name } of inputs) {
-          const source = prepared.buffers.get(name)!;
-          const target = createStorage(gpu, `${name} ${copy}`, source.size);
-          own.push(target.buffer);
-          encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, 0, source.size);
-          replaced.set(name, target);
-        }
-        bound.push(prepared.bind(replaced));
-      }
-      gpu.device.queue.submit([encoder.finish()]);
-      return bound;
-    });
-    return { bound, destroy };
-  } catch (error) {
-    destroy();
-    if ((error as { outOfMemory?: boolean }).outOfMemory) return undefined;
-    throw error;
-  }
 }

@@ -59,6 +59,7 @@ export class ReferencePool {
   async #run(request: WithoutId<ReferenceRequest>): Promise<unknown> {
     const worker = await this.#take();
     const id = this.#nextId++;
+    let alive = true;
     try {
       return await new Promise((resolve, reject) => {
         worker.onmessage = ({ data }: MessageEvent<ReferenceResponse>) => {
@@ -68,27 +69,43 @@ export class ReferencePool {
         };
         worker.onerror = (event) => {
           event.preventDefault();
-          reject(new Error(event.message));
+          alive = false;
+          reject(new Error(`a Worker of the reference ended: ${event.message}`));
         };
         worker.postMessage({ ...request, id });
       });
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next(worker);
-      else this.#idle.push(worker);
+      this.#giveBack(alive ? worker : this.#replace(worker));
     }
+  }
+
+  #giveBack(worker: Worker): void {
+    const next = this.#waiting.shift();
+    if (next) next(worker);
+    else this.#idle.push(worker);
+  }
+
+  #replace(dead: Worker): Worker {
+    dead.terminate();
+    const worker = start();
+    this.#all.splice(this.#all.indexOf(dead), 1, worker);
+    return worker;
   }
 
   async #take(): Promise<Worker> {
     const idle = this.#idle.pop();
     if (idle) return idle;
     if (this.#all.length < this.#size) {
-      const worker = new Worker(new URL("./reference_worker.ts", import.meta.url), { type: "module" });
+      const worker = start();
       this.#all.push(worker);
       return worker;
     }
     return await new Promise((resolve) => this.#waiting.push(resolve));
   }
+}
+
+function start(): Worker {
+  return new Worker(new URL("./reference_worker.ts", import.meta.url), { type: "module" });
 }
 
 /** Concatenates references of consecutive parts of `rows`: every array of a reference is laid out by row. */

@@ -162,8 +162,8 @@ function describeEnd({ signal, code, stderr }: ChildEnding): string {
 export interface SuperviseOptions extends ChildOptions {
   /** A child to begin with, as {@linkcode startChild} gave it. */
   readonly child: GpuChild;
-  /** Time limit of one case, ms. */
-  readonly caseLimitMs: number;
+  /** Time limit of a case, ms. */
+  readonly caseLimitMs: (c: Case) => number;
   /** Called when a case begins. */
   readonly onBegin?: (id: string) => void;
   /** Called with each result, in order. */
@@ -183,31 +183,50 @@ export async function supervise(
   options: SuperviseOptions,
 ): Promise<void> {
   const { signal } = options;
-  let child = options.child;
-  const kill = () => void child.end();
+  let child: GpuChild | undefined = options.child;
+  const kill = () => void child?.end();
   signal?.addEventListener("abort", kill);
   try {
     let done = 0;
-    while (done < cases.length) {
+    while (done < cases.length && !signal?.aborted) {
+      child ??= await restart(options);
+      // Ctrl-C in a terminal reaches the child as well: one that was just starting is gone, and there is nothing to say.
+      if (!child || signal?.aborted) return;
       const doneBefore = done;
       await child.send({ ...plan, cases: cases.slice(done).map(({ id }) => id) }).catch(() => {});
-      const { id, stage, message, hostMs } = await follow(child, options, () => done++);
+      const { id, stage, message, hostMs } = await follow(
+        child,
+        options,
+        () => cases[Math.min(done, cases.length - 1)],
+        () => done++,
+      );
       const ending = await child.end();
+      child = undefined;
       if (signal?.aborted || done === cases.length) return;
       const how = stage === "timeout"
-        ? `no result within ${options.caseLimitMs / 1000} s; the process was ended`
+        ? `no result within ${(options.caseLimitMs(cases[done]) / 1000).toFixed(0)} s; the process was ended`
         : message ?? describeEnd(ending).replace(/^it /, "the process ");
       // A child that ends between two cases is replaced, but one that gets nowhere would end like that for ever.
       if (id === undefined && done === doneBefore) throw new Error(`Cannot run the plan: ${how}`);
       if (id !== undefined) await options.onResult(failure(cases[done++], stage, how, hostMs));
-      if (done === cases.length) return;
-      child = await startChild(options);
-      if (!child.adapter) throw new Error("Cannot go on: the GPU was not found again after a crash");
     }
   } finally {
     signal?.removeEventListener("abort", kill);
-    await child.end();
+    await child?.end();
   }
+}
+
+/** A new child; undefined where the run was interrupted while it started. */
+async function restart(options: SuperviseOptions): Promise<GpuChild | undefined> {
+  try {
+    const child = await startChild(options);
+    if (child.adapter) return child;
+    await child.end();
+  } catch (error) {
+    if (options.signal?.aborted) return undefined;
+    throw error;
+  }
+  throw new Error("Cannot go on: the GPU was not found again after a crash");
 }
 
 interface Interruption {
@@ -222,12 +241,13 @@ interface Interruption {
 async function follow(
   child: GpuChild,
   options: SuperviseOptions,
+  inFlight: () => Case,
   onDone: () => void,
 ): Promise<Interruption> {
   let id: string | undefined;
   let since = performance.now();
   while (true) {
-    const event = await child.next(options.caseLimitMs);
+    const event = await child.next(options.caseLimitMs(inFlight()));
     const hostMs = performance.now() - since;
     if (event === "timeout") return { id, stage: "timeout", hostMs };
     if (event === undefined) return { id, stage: "crashed", hostMs };

@@ -18,7 +18,7 @@ async function run(variants: string[], caseLimitMs: number, signal?: AbortSignal
   await supervise(cases, { kernelModules: [MODULE], recorded: [], timing: false }, {
     ...OPTIONS,
     child,
-    caseLimitMs,
+    caseLimitMs: () => caseLimitMs,
     signal,
     onResult: (result) => void results.push(result),
   });
@@ -49,4 +49,23 @@ Deno.test("supervise() ends without a result for the case in flight when it is i
   setTimeout(() => interruption.abort(), 3000);
   const results = await run(["fused", "hangs", "fused"], 60_000, interruption.signal);
   assertEquals(results.map(({ status }) => status), ["verified"]);
+});
+
+Deno.test("supervise() ends when it is interrupted while a new child starts", async () => {
+  const interruption = new AbortController();
+  const results: Result[] = [];
+  const cases = ["aborts", "fused", "fused"].map((variant, i) =>
+    parseCaseId(`attend/${variant}:B=1;H=2;R=32;Dr=16;q=1;kv=${5 + i};page=4;cache=f32`)
+  );
+  await supervise(cases, { kernelModules: [MODULE], recorded: [], timing: false }, {
+    ...OPTIONS,
+    child: await startChild(OPTIONS),
+    caseLimitMs: () => 30_000,
+    signal: interruption.signal,
+    onResult(result) {
+      results.push(result);
+      setTimeout(() => interruption.abort(), 5);
+    },
+  });
+  assertEquals(results.map(({ status }) => status), ["failed"]);
 });

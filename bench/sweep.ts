@@ -13,6 +13,7 @@ import { calibrateClock, type Clock, warmUp } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import {
   type BufferRange,
+  encodePoison,
   ExecutionError,
   guarded,
   isAlive,
@@ -22,8 +23,9 @@ import {
   resultBuffers,
   runOnce,
   uploadStorage,
+  writeStorage,
 } from "./execute.ts";
-import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE } from "./measure.ts";
+import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import type { Check, Result, Stage, Verification } from "./result.ts";
 import { judge } from "./statistics.ts";
@@ -93,7 +95,7 @@ async function withLoss(gpu: Gpu, result: Result): Promise<Result> {
 async function startClock(gpu: Gpu): Promise<Clock> {
   if (gpu.adapter.software || !gpu.traits.features.has("timestamp-query")) return { tickNs: 1 };
   const clock = await calibrateClock(gpu);
-  await warmUp(gpu, clock, { minMs: 3000, maxMs: 12_000 });
+  await warmUp(gpu, clock, { minMs: 1000, maxMs: 12_000 });
   return clock;
 }
 
@@ -181,20 +183,47 @@ async function verifyAndMeasure(
   if (!verification.passed) return { status: "incorrect", verification };
   if (options.timing === false) return { status: "verified", verification };
 
+  // Nothing is dispatched when there is nothing to do, and nothing cannot be timed.
+  if (prepared.launch.dispatches.length === 0) return { status: "verified", verification };
+
   trace.stage = "measure";
+  let wrong: Verification | undefined;
+  const subject: Subject = {
+    prepared,
+    touchedBytes: minBytes(c),
+    reset: () => reset(gpu, prepared, inputs),
+    async inspect() {
+      const timed = await readResults(gpu, prepared);
+      if ([...results].every(([name, bytes]) => equalBytes(bytes, timed.get(name)!))) return true;
+      const again = verify(inputs, inputs.check(timed).map((check) => ({ ...check, name: `timed_${check.name}` })));
+      if (!again.passed) wrong = again;
+      return again.passed;
+    },
+  };
   const how = options.measure ?? (gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE);
-  const { timer, runs } = await measure(gpu, clock, prepared, how);
-  const timed = await readTimed(gpu, prepared);
-  if (![...results].every(([name, bytes]) => equalBytes(bytes, timed.get(name)!))) {
-    const again = verify(inputs, inputs.check(timed).map((check) => ({ ...check, name: `timed_${check.name}` })));
-    if (!again.passed) return { status: "incorrect", verification: again };
-  }
-  const measurement = { timer, runs, minBytes: minBytes(c), flops: workFlops(c) };
-  return { status: "measured", verification, measurement, ...judge(measurement) };
+  const times = await measure(gpu, clock, subject, how);
+  if (!times) return { status: "incorrect", verification: wrong! };
+  const measurement = { ...times, minBytes: minBytes(c), flops: workFlops(c) };
+  const { verdict, reasons } = judge(measurement);
+  return clock.doubt !== undefined && times.timer === "timestamp-query"
+    ? { status: "measured", verification, measurement, verdict: "invalid", reasons: [clock.doubt, ...reasons] }
+    : { status: "measured", verification, measurement, verdict, reasons };
 }
 
-/** What the timed launches left in the result buffers. */
-async function readTimed(gpu: Gpu, prepared: PreparedLaunch): Promise<Map<string, Uint8Array>> {
+/** Poisons outputs and scratch, and gives buffers that are changed in place their first content. */
+async function reset(gpu: Gpu, prepared: PreparedLaunch, inputs: CaseInputs): Promise<void> {
+  await guarded(gpu, "run", () => {
+    const encoder = gpu.device.createCommandEncoder();
+    encodePoison(gpu, encoder, prepared);
+    gpu.device.queue.submit([encoder.finish()]);
+    for (const { name, role } of prepared.launch.buffers) {
+      if (role === "inout") writeStorage(gpu, prepared.buffers.get(name)!, inputs.buffers.get(name)!);
+    }
+  });
+}
+
+/** What the result buffers hold. */
+async function readResults(gpu: Gpu, prepared: PreparedLaunch): Promise<Map<string, Uint8Array>> {
   const specs = resultBuffers(prepared.launch);
   const contents = await readBack(gpu, specs.map(({ name }) => prepared.buffers.get(name)!));
   return new Map(specs.map(({ name, bytes }, i) => [name, contents[i].subarray(0, bytes)]));

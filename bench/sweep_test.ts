@@ -4,6 +4,7 @@ import { KERNELS } from "../kernels/registry.ts";
 import type { Case } from "../suites/case.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { type Gpu, openGpu } from "./device.ts";
+import { fickle, scribbles } from "./testdata/faulty_kernels.ts";
 import { SOFTWARE_MEASURE } from "./measure.ts";
 import type { Result } from "./result.ts";
 import { runCases, type SweepOptions } from "./sweep.ts";
@@ -82,4 +83,25 @@ Deno.test("a budget for the reference samples rows and records the coverage", as
   const { coverage, checks } = result.verification;
   assert(coverage > 0 && coverage < 1, String(coverage));
   assertEquals(checks.map(({ name }) => name), ["out", "lse", "unsampled"]);
+});
+
+Deno.test("a time is dropped when the timed launches left something else than was verified", async () => {
+  const [result] = await run(cases(`attend/fickle:B=1;${ATTEND}`), { kernels: [fickle] });
+  assert(result.status === "incorrect", JSON.stringify(result));
+  assert(result.verification.checks.some(({ name, passed }) => name === "timed_out" && !passed));
+});
+
+Deno.test("a kernel cannot be fed what another one wrote: declaring an input read_write does not compile", async () => {
+  const [written, after] = await run(cases(`attend/scribbles:B=1;${ATTEND}`, `attend/fused:B=1;${ATTEND}`), {
+    kernels: [scribbles, attendFused],
+    timing: false,
+  });
+  assert(written.status === "failed" && written.stage === "compile", JSON.stringify(written));
+  assertMatch(written.message, /input "q_latent" read_write/);
+  assertEquals(after.status, "verified");
+});
+
+Deno.test("a launch that dispatches nothing is verified and gets no time", async () => {
+  const [result] = await run(cases("append/combined:B=2;R=32;Dr=16;q=0;kv=9;page=4;cache=bf16"));
+  assertEquals(result.status, "verified");
 });

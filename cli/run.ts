@@ -11,14 +11,17 @@ import { supervise } from "../bench/supervise.ts";
 import { exitCode, toSummary } from "../reports/summary.ts";
 import { writeReports } from "../reports/write.ts";
 import type { Case } from "../suites/case.ts";
+import { estimateCost } from "../suites/cost.ts";
 import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
 import { judge, readReportFile, tellGitHub, worstExit } from "./judge.ts";
 import { Progress } from "./progress.ts";
 import { casesOf, describeIo, readSelection, type Selection, suitesOf } from "./select.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Longest that one case may take: the slowest kernel at the largest shape of a suite needs a tenth of it. */
+/** Longest that a case may take on a GPU: the slowest kernel at the largest shape of a suite needs a tenth of it. */
 const CASE_LIMIT_MS = 120_000;
+/** What a software adapter may take on top: a core does about 0.5 GFLOP/s, and a case is launched a dozen times. */
+const SOFTWARE_LIMIT_MS_PER_GFLOP = 30_000;
 /** What a shell reports for a command ended by Ctrl-C. */
 const INTERRUPTED = 130;
 
@@ -172,7 +175,9 @@ async function sweep(
     columns: terminal.columns,
     write: terminal.err,
   });
+  const { software } = provider.adapter;
   const interruption = new AbortController();
+  let breakdown: unknown;
   const stopListening = terminal.onInterrupt(() => interruption.abort());
   try {
     await supervise(cases.filter(({ id }) => !results.has(id)), {
@@ -182,7 +187,7 @@ async function sweep(
     }, {
       ...provider.options,
       child: provider.child,
-      caseLimitMs: CASE_LIMIT_MS,
+      caseLimitMs: (c) => CASE_LIMIT_MS + (software ? estimateCost(c).flops / 1e9 * SOFTWARE_LIMIT_MS_PER_GFLOP : 0),
       signal: interruption.signal,
       onBegin: (id) => progress.begin(id),
       onResult(result) {
@@ -191,6 +196,8 @@ async function sweep(
         progress.end(result);
       },
     });
+  } catch (error) {
+    breakdown = error;
   } finally {
     stopListening();
     progress.clear();
@@ -203,11 +210,12 @@ async function sweep(
   await writeReports(report, plan.out);
   terminal.out(toSummary(report));
   terminal.out(`\nReports are in ${plan.out}: open ${plan.out}/report.html\n`);
+  const done = `${report.results.length} of ${cases.length} cases are done`;
+  const resume = `Go on with: deno task ${plan.command} --resume ${plan.out}`;
+  // An error of its own, so that no class of it is taken for bad input.
+  if (breakdown) throw new Error(`${(breakdown as Error).message}; ${done}. ${resume}`, { cause: breakdown });
   const interrupted = interruption.signal.aborted && report.results.length < cases.length;
-  if (interrupted) {
-    const done = `${report.results.length} of ${cases.length} cases are done`;
-    terminal.err(`Interrupted: ${done}. Go on with: deno task ${plan.command} --resume ${plan.out}\n`);
-  }
+  if (interrupted) terminal.err(`Interrupted: ${done}. ${resume}\n`);
   return { report, interrupted, planned: cases.length };
 }
 

@@ -56,3 +56,30 @@ export const idles: AttendKernel = {
     return { ...launch, dispatches: [] };
   },
 };
+
+/** Works the first time, then writes something else. */
+export const fickle: AttendKernel = {
+  ...attendFused,
+  variant: "fickle",
+  launch(...args) {
+    const launch = attendFused.launch(...args);
+    const [first, ...rest] = launch.dispatches;
+    const shader = first.shader.replace(
+      "let item = ",
+      "if (bitcast<u32>(out[0].x) != 0x7fc07e01u) { out[0].x = out[0].x + 1.0; return; }\n  let item = ",
+    );
+    return { ...launch, dispatches: [{ ...first, shader }, ...rest] };
+  },
+};
+
+/** May write its queries. */
+export const scribbles: AttendKernel = {
+  ...attendFused,
+  variant: "scribbles",
+  launch(...args) {
+    const launch = attendFused.launch(...args);
+    const [first, ...rest] = launch.dispatches;
+    const shader = first.shader.replace("var<storage, read> q_latent", "var<storage, read_write> q_latent");
+    return { ...launch, dispatches: [{ ...first, shader }, ...rest] };
+  },
+};

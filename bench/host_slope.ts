@@ -1,0 +1,56 @@
+/**
+ * Times launches by the host's clock, where the device has no timestamps.
+ *
+ * @module
+ */
+import type { Gpu } from "./device.ts";
+import { type BoundLaunch, guarded } from "./execute.ts";
+import type { Samples } from "./result.ts";
+
+/** Most launches of one submission: the slower ones of a pair has twice as many. */
+const MAX_LAUNCHES = 32768;
+
+/**
+ * Time per launch as the slope of host time over the number of launches, in ABBA order: the fixed cost of an await
+ * (10 ms and more in Deno) cancels. One sample is one pair; a pair whose slope is not positive is noise and is counted
+ * as a dropped span.
+ *
+ * @param spanMs Device time that a pair should differ by.
+ * @param pairs Pairs to take.
+ */
+export async function sampleByHostSlope(
+  gpu: Gpu,
+  bound: readonly BoundLaunch[],
+  { spanMs, pairs }: { spanMs: number; pairs: number },
+): Promise<Omit<Samples, "mode" | "rotation">> {
+  let next = 0;
+  const hostNs = (launches: number) =>
+    guarded(gpu, "run", async () => {
+      const encoder = gpu.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (let i = 0; i < launches; i++) bound[next++ % bound.length].encode(pass);
+      pass.end();
+      const commands = encoder.finish();
+      const before = performance.now();
+      gpu.device.queue.submit([commands]);
+      await gpu.device.queue.onSubmittedWorkDone();
+      return (performance.now() - before) * 1e6;
+    });
+  await hostNs(1);
+  // Doubling keeps noise in a pilot from choosing a submission that takes minutes.
+  let launches = 1;
+  while (launches < MAX_LAUNCHES && await hostNs(2 * launches) - await hostNs(launches) < spanMs * 1e6 / 2) {
+    launches *= 2;
+  }
+  const samplesNs: number[] = [];
+  let droppedSpans = 0;
+  for (let pair = 0; pair < pairs; pair += 2) {
+    const once = await hostNs(launches), twice = await hostNs(2 * launches);
+    const twiceAgain = await hostNs(2 * launches), onceAgain = await hostNs(launches);
+    for (const slopeNs of [(twice - once) / launches, (twiceAgain - onceAgain) / launches]) {
+      if (slopeNs > 0) samplesNs.push(slopeNs);
+      else droppedSpans++;
+    }
+  }
+  return { samplesNs, launchesPerPass: launches, droppedSpans, rejectedBatches: 0 };
+}
