@@ -3,12 +3,12 @@
  *
  * @module
  */
+import { bench } from "./cli/bench.ts";
 import { type Command, COMMANDS, isCommand, parseFlags, usage, UsageError } from "./cli/flags.ts";
 import { gateCommand } from "./cli/gate.ts";
 import { info } from "./cli/info.ts";
 import { listCommand } from "./cli/list.ts";
 import { reportCommand } from "./cli/report.ts";
-import { bench } from "./cli/run.ts";
 import { test } from "./cli/test.ts";
 import type { Terminal } from "./cli/terminal.ts";
 

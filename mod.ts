@@ -51,7 +51,9 @@ export * from "./suites/suites.ts";
 // How it runs.
 export * from "./bench/clock.ts";
 export * from "./bench/device.ts";
+export * from "./bench/buffers.ts";
 export * from "./bench/execute.ts";
+export * from "./bench/guard.ts";
 export * from "./bench/measure.ts";
 export * from "./bench/result.ts";
 export * from "./bench/statistics.ts";

@@ -8,7 +8,7 @@
  */
 import { quantile } from "./statistics.ts";
 import type { Gpu } from "./device.ts";
-import { guarded } from "./execute.ts";
+import { guarded } from "./guard.ts";
 
 /** How device time is read. */
 export interface Clock {

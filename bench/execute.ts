@@ -4,36 +4,13 @@
  * @module
  */
 import type { BufferSpec, DispatchSpec, Launch } from "../kernels/kernel.ts";
+import { type BufferRange, createStorage, readBack, uploadStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
+import { guarded } from "./guard.ts";
+import { compile } from "./pipelines.ts";
 
 /** Pattern that outputs and scratch hold before each run: an f32 quiet NaN (and an f16 NaN in each half). */
 export const POISON_WORD = 0x7fc0_7e01;
-
-/** A case could not be run; `stage` says where, `skip` that the device lacks room for it. */
-export class ExecutionError extends Error {
-  /** For messages. */
-  override name = "ExecutionError";
-  /** Where it happened. */
-  readonly stage: "compile" | "run";
-  /** Whether the device is merely too small: a skip, not a failure. */
-  readonly outOfMemory: boolean;
-  /** Makes the error. */
-  constructor(stage: "compile" | "run", message: string, outOfMemory = false) {
-    super(message);
-    this.stage = stage;
-    this.outOfMemory = outOfMemory;
-  }
-}
-
-/** A buffer, or a part of one that starts at a multiple of the binding alignment. */
-export interface BufferRange {
-  /** The buffer. */
-  readonly buffer: GPUBuffer;
-  /** First byte. */
-  readonly offset: number;
-  /** Bytes. */
-  readonly size: number;
-}
 
 /** A launch whose pipelines and buffers exist. */
 export interface PreparedLaunch {
@@ -53,65 +30,6 @@ export interface PreparedLaunch {
 export interface BoundLaunch {
   /** Encodes all dispatches, in order, into `pass`. */
   encode(pass: GPUComputePassEncoder): void;
-}
-
-const STORAGE_USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-
-/** Runs `work` inside error scopes; throws what they caught. */
-export async function guarded<T>(gpu: Gpu, stage: "compile" | "run", work: () => T | Promise<T>): Promise<T> {
-  gpu.device.pushErrorScope("internal");
-  gpu.device.pushErrorScope("out-of-memory");
-  gpu.device.pushErrorScope("validation");
-  let value: T | undefined;
-  let thrown: unknown;
-  try {
-    value = await work();
-  } catch (error) {
-    thrown = error;
-  }
-  const validation = await gpu.device.popErrorScope();
-  const memory = await gpu.device.popErrorScope();
-  const internal = await gpu.device.popErrorScope();
-  if (gpu.lost) throw new ExecutionError("run", `device lost (${gpu.lost})`);
-  if (memory) throw new ExecutionError(stage, firstLines(memory.message) || "out of memory", true);
-  if (validation) throw new ExecutionError(stage, firstLines(validation.message));
-  if (internal) throw new ExecutionError(stage, firstLines(internal.message));
-  if (thrown !== undefined) throw thrown;
-  return value as T;
-}
-
-function firstLines(message: string): string {
-  return message.trim().split("\n").slice(0, 12).join("\n");
-}
-
-/** Allocates one storage buffer; `size` is rounded up to 16 so that an empty tensor can be bound. */
-export function createStorage(gpu: Gpu, label: string, size: number): BufferRange {
-  const bytes = Math.max(16, Math.ceil(size / 4) * 4);
-  return { buffer: gpu.device.createBuffer({ label, size: bytes, usage: STORAGE_USAGE }), offset: 0, size: bytes };
-}
-
-/** Allocates a storage buffer that holds `data`. */
-export function uploadStorage(gpu: Gpu, label: string, data: Uint8Array): BufferRange {
-  const range = createStorage(gpu, label, data.byteLength);
-  writeStorage(gpu, range, data);
-  return range;
-}
-
-/** Writes `data` to the beginning of `range`. */
-export function writeStorage(gpu: Gpu, range: BufferRange, data: Uint8Array): void {
-  const whole = data.byteLength - data.byteLength % 4;
-  // One write copies the data into a staging buffer of the same size: in slices the peak stays small.
-  const slice = 64 << 20;
-  for (let at = 0; at < whole; at += slice) {
-    const end = Math.min(at + slice, whole);
-    gpu.device.queue.writeBuffer(range.buffer, range.offset + at, data as Uint8Array<ArrayBuffer>, at, end - at);
-    if (end < whole) gpu.device.queue.submit([]);
-  }
-  if (whole < data.byteLength) {
-    const tail = new Uint8Array(4);
-    tail.set(data.subarray(whole));
-    gpu.device.queue.writeBuffer(range.buffer, range.offset + whole, tail);
-  }
 }
 
 /**
@@ -208,65 +126,6 @@ function createUniform(gpu: Gpu, { label, params }: DispatchSpec): GPUBuffer | u
   return buffer;
 }
 
-/**
- * Compiles one dispatch with an explicit layout (an automatic one drops bindings that the shader does not touch for a
- * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text.
- */
-async function compile(
-  gpu: Gpu,
-  dispatch: DispatchSpec,
-  buffers: readonly BufferSpec[],
-): Promise<GPUComputePipeline> {
-  const { device } = gpu;
-  let module: GPUShaderModule | undefined;
-  try {
-    const pipeline = await guarded(gpu, "compile", () => {
-      module = device.createShaderModule({ label: dispatch.label, code: dispatch.shader });
-      const layout = device.createPipelineLayout({ bindGroupLayouts: [createLayout(device, dispatch, buffers)] });
-      return device.createComputePipeline({ label: dispatch.label, layout, compute: { module, entryPoint: "main" } });
-    });
-    gpu.pipelines.set(dispatch.shader, pipeline);
-    return pipeline;
-  } catch (error) {
-    const messages = (await module?.getCompilationInfo())?.messages.filter(({ type }) => type === "error") ?? [];
-    const lines = messages.map(({ lineNum, linePos, message }) => `${lineNum}:${linePos} ${message.trim()}`);
-    if (lines.length === 0) throw error;
-    throw new ExecutionError("compile", `${dispatch.label} does not compile: ${lines.join("; ")}`);
-  }
-}
-
-/**
- * Reads the access of each storage binding off the shader text, the only place that declares it.
- *
- * @throws {ExecutionError} If the shader may write an input: the kernels after it would be fed what it left.
- */
-function createLayout(
-  device: GPUDevice,
-  dispatch: DispatchSpec,
-  buffers: readonly BufferSpec[],
-): GPUBindGroupLayout {
-  const text = dispatch.shader.replaceAll(/\/\/.*$/gm, "");
-  const declared = text.matchAll(
-    /@binding\(\s*(\d+)u?\s*\)\s*var\s*<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>/g,
-  );
-  const entries = [...declared].map(([, binding, space, access]): GPUBindGroupLayoutEntry => {
-    const name = dispatch.bindings[Number(binding) - 1];
-    const writes = access === "read_write";
-    if (writes && buffers.some((spec) => spec.name === name && spec.role === "input")) {
-      throw new ExecutionError(
-        "compile",
-        `${dispatch.label} declares the input "${name}" read_write: inputs are read only`,
-      );
-    }
-    return {
-      binding: Number(binding),
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: space === "uniform" ? "uniform" : writes ? "storage" : "read-only-storage" },
-    };
-  });
-  return device.createBindGroupLayout({ label: dispatch.label, entries });
-}
-
 const FILL_SHADER = `
 @group(0) @binding(0) var<storage, read_write> words: array<u32>;
 const PATTERN = ${POISON_WORD}u;
@@ -306,45 +165,6 @@ export function encodePoison(gpu: Gpu, encoder: GPUCommandEncoder, prepared: Pre
 /** Buffers of a launch whose content is the result. */
 export function resultBuffers(launch: Launch): readonly BufferSpec[] {
   return launch.buffers.filter(({ role }) => role === "output" || role === "inout");
-}
-
-/**
- * Copies `ranges` back to the host through one staging buffer, so that the fixed cost of mapping (10 ms in Deno) is
- * paid once. `encode` may put work in front of the copy in the same submission.
- */
-export async function readBack(
-  gpu: Gpu,
-  ranges: readonly BufferRange[],
-  encode?: (encoder: GPUCommandEncoder) => void,
-): Promise<Uint8Array<ArrayBuffer>[]> {
-  const bytes = ranges.reduce((sum, { size }) => sum + size, 0);
-  return await guarded(gpu, "run", async () => {
-    const staging = gpu.device.createBuffer({
-      label: "read back",
-      size: Math.max(4, bytes),
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    try {
-      const encoder = gpu.device.createCommandEncoder();
-      encode?.(encoder);
-      let at = 0;
-      for (const { buffer, offset, size } of ranges) {
-        encoder.copyBufferToBuffer(buffer, offset, staging, at, size);
-        at += size;
-      }
-      gpu.device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ);
-      const mapped = staging.getMappedRange();
-      at = 0;
-      return ranges.map(({ size }) => {
-        const copy = new Uint8Array(mapped.slice(at, at + size));
-        at += size;
-        return copy;
-      });
-    } finally {
-      staging.destroy();
-    }
-  });
 }
 
 /**

@@ -1,7 +1,9 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Launch } from "../kernels/kernel.ts";
 import { type Gpu, openGpu } from "./device.ts";
-import { ExecutionError, POISON_WORD, prepare, runOnce, uploadStorage } from "./execute.ts";
+import { uploadStorage } from "./buffers.ts";
+import { POISON_WORD, prepare, runOnce } from "./execute.ts";
+import { ExecutionError } from "./guard.ts";
 
 const DOUBLE = `
 struct Params { n: u32, factor: f32 }

@@ -4,7 +4,8 @@
  * @module
  */
 import type { Gpu } from "./device.ts";
-import { type BoundLaunch, guarded } from "./execute.ts";
+import type { BoundLaunch } from "./execute.ts";
+import { guarded } from "./guard.ts";
 import type { Samples } from "./result.ts";
 
 /** Most launches of one submission: the slower ones of a pair has twice as many. */

@@ -11,7 +11,8 @@ import { checkLimits } from "../kernels/limits.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import { appendShape, decodeShape } from "../kernels/testing.ts";
 import { type Gpu, openGpu } from "./device.ts";
-import { prepare, runOnce, uploadStorage } from "./execute.ts";
+import { uploadStorage } from "./buffers.ts";
+import { prepare, runOnce } from "./execute.ts";
 
 const ATTEND = KERNELS.filter((kernel): kernel is AttendKernel => kernel.operation === "attend");
 

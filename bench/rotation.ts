@@ -4,7 +4,9 @@
  * @module
  */
 import type { Gpu } from "./device.ts";
-import { type BoundLaunch, type BufferRange, createStorage, guarded, type PreparedLaunch } from "./execute.ts";
+import { type BufferRange, createStorage } from "./buffers.ts";
+import type { BoundLaunch, PreparedLaunch } from "./execute.ts";
+import { guarded } from "./guard.ts";
 
 /** A launch bound to one or more copies of its inputs, to be used in turn. */
 export interface Rotation {

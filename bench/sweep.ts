@@ -11,20 +11,9 @@ import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
 import { calibrateClock, type Clock, warmUp } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
-import {
-  type BufferRange,
-  encodePoison,
-  ExecutionError,
-  guarded,
-  isAlive,
-  prepare,
-  type PreparedLaunch,
-  readBack,
-  resultBuffers,
-  runOnce,
-  uploadStorage,
-  writeStorage,
-} from "./execute.ts";
+import { type BufferRange, readBack, uploadStorage, writeStorage } from "./buffers.ts";
+import { encodePoison, isAlive, prepare, type PreparedLaunch, resultBuffers, runOnce } from "./execute.ts";
+import { ExecutionError, guarded } from "./guard.ts";
 import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import type { Check, Result, Stage, Verification } from "./result.ts";

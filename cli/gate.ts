@@ -8,7 +8,8 @@ import { KERNELS } from "../kernels/registry.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { type Flags, isOn, text, UsageError } from "./flags.ts";
 import { judge, readReportFile } from "./judge.ts";
-import { defaultOut, execute, providerOf } from "./run.ts";
+import { defaultOut, INTERRUPTED, providerOf } from "./bench.ts";
+import { execute } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Runs `gate` and returns the exit code. */
@@ -23,7 +24,7 @@ export async function gateCommand(flags: Flags, argv: readonly string[], termina
     return await judge(baseline, await readReportFile(candidatePath, "candidate"), false, terminal);
   }
   const outcome = await runAgain(baseline, flags, argv, terminal);
-  if (outcome.interrupted) return 130;
+  if (outcome.interrupted) return INTERRUPTED;
   return await judge(baseline, outcome.report, false, terminal);
 }
 

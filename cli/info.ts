@@ -8,7 +8,7 @@ import { startProvider } from "../bench/provider.ts";
 import { kernelName } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import type { Flags } from "./flags.ts";
-import { providerOf } from "./run.ts";
+import { providerOf } from "./bench.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Runs `info` and returns the exit code. */

@@ -1,0 +1,88 @@
+/**
+ * Storage buffers: to the device and back.
+ *
+ * @module
+ */
+import type { Gpu } from "./device.ts";
+import { guarded } from "./guard.ts";
+
+/** A buffer, or a part of one that starts at a multiple of the binding alignment. */
+export interface BufferRange {
+  /** The buffer. */
+  readonly buffer: GPUBuffer;
+  /** First byte. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
+const STORAGE_USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+
+/** Allocates one storage buffer; `size` is rounded up to 16 so that an empty tensor can be bound. */
+export function createStorage(gpu: Gpu, label: string, size: number): BufferRange {
+  const bytes = Math.max(16, Math.ceil(size / 4) * 4);
+  return { buffer: gpu.device.createBuffer({ label, size: bytes, usage: STORAGE_USAGE }), offset: 0, size: bytes };
+}
+
+/** Allocates a storage buffer that holds `data`. */
+export function uploadStorage(gpu: Gpu, label: string, data: Uint8Array): BufferRange {
+  const range = createStorage(gpu, label, data.byteLength);
+  writeStorage(gpu, range, data);
+  return range;
+}
+
+/** Writes `data` to the beginning of `range`. */
+export function writeStorage(gpu: Gpu, range: BufferRange, data: Uint8Array): void {
+  const whole = data.byteLength - data.byteLength % 4;
+  // One write copies the data into a staging buffer of the same size: in slices the peak stays small.
+  const slice = 64 << 20;
+  for (let at = 0; at < whole; at += slice) {
+    const end = Math.min(at + slice, whole);
+    gpu.device.queue.writeBuffer(range.buffer, range.offset + at, data as Uint8Array<ArrayBuffer>, at, end - at);
+    if (end < whole) gpu.device.queue.submit([]);
+  }
+  if (whole < data.byteLength) {
+    const tail = new Uint8Array(4);
+    tail.set(data.subarray(whole));
+    gpu.device.queue.writeBuffer(range.buffer, range.offset + whole, tail);
+  }
+}
+
+/**
+ * Copies `ranges` back to the host through one staging buffer, so that the fixed cost of mapping (10 ms in Deno) is
+ * paid once. `encode` may put work in front of the copy in the same submission.
+ */
+export async function readBack(
+  gpu: Gpu,
+  ranges: readonly BufferRange[],
+  encode?: (encoder: GPUCommandEncoder) => void,
+): Promise<Uint8Array<ArrayBuffer>[]> {
+  const bytes = ranges.reduce((sum, { size }) => sum + size, 0);
+  return await guarded(gpu, "run", async () => {
+    const staging = gpu.device.createBuffer({
+      label: "read back",
+      size: Math.max(4, bytes),
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    try {
+      const encoder = gpu.device.createCommandEncoder();
+      encode?.(encoder);
+      let at = 0;
+      for (const { buffer, offset, size } of ranges) {
+        encoder.copyBufferToBuffer(buffer, offset, staging, at, size);
+        at += size;
+      }
+      gpu.device.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      const mapped = staging.getMappedRange();
+      at = 0;
+      return ranges.map(({ size }) => {
+        const copy = new Uint8Array(mapped.slice(at, at + size));
+        at += size;
+        return copy;
+      });
+    } finally {
+      staging.destroy();
+    }
+  });
+}

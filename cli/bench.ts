@@ -1,0 +1,82 @@
+/**
+ * `bench` and `verify`: from flags to a run, and from its report to an exit code.
+ *
+ * @module
+ */
+import { type JournalHeader, readJournal } from "../bench/journal.ts";
+import { PROVIDERS } from "../bench/provider.ts";
+import { exitCode } from "../reports/summary.ts";
+import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
+import { judge, readReportFile, tellGitHub, worstExit } from "./judge.ts";
+import { execute } from "./run.ts";
+import { casesOf, describeIo, readSelection, suitesOf } from "./select.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What a shell reports for a command ended by Ctrl-C. */
+export const INTERRUPTED = 130;
+
+/** Runs `bench` or `verify` and returns the exit code. */
+export async function bench(
+  command: "bench" | "verify",
+  given: Flags,
+  argv: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const resume = text(given, "resume");
+  const flags = resume === undefined ? given : resumedFlags(command, resume, given);
+  const baselinePath = text(flags, "baseline");
+  const baseline = baselinePath === undefined ? undefined : await readReportFile(baselinePath, "baseline");
+  const selection = await readSelection(flags);
+  const outcome = await execute({
+    command,
+    argv: resume === undefined ? argv : readJournal(`${resume}/cases.ndjson`).header.environment.argv,
+    selection,
+    cases: (software) => casesOf(selection, software),
+    suites: (software) => suitesOf(selection, software),
+    timing: command === "bench",
+    out: resume ?? text(flags, "out") ?? defaultOut(command),
+    resume: resume !== undefined,
+    provider: providerOf(flags),
+    quiet: isOn(given, "quiet"),
+  }, terminal);
+  if (outcome.interrupted) return INTERRUPTED;
+  const code = exitCode(outcome.report, command);
+  if (baseline) {
+    const partial = selection.filter !== undefined || selection.shard !== undefined;
+    return worstExit(code, await judge(baseline, outcome.report, partial, terminal));
+  }
+  await tellGitHub(outcome.report, terminal);
+  return code;
+}
+
+/** Flags of the run in `dir`, which its journal holds; of the new ones only `--quiet` and `--provider` may differ. */
+function resumedFlags(command: Command, dir: string, given: Flags): Flags {
+  const other = Object.keys(given.values).find((name) => !["resume", "quiet"].includes(name));
+  if (other) {
+    throw new UsageError(`Cannot combine --resume with --${other}: the run in "${dir}" has its own selection`);
+  }
+  let header: JournalHeader;
+  try {
+    ({ header } = readJournal(`${dir}/cases.ndjson`));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw error;
+    throw new UsageError(`Cannot resume "${dir}": ${describeIo(error)} (cases.ndjson)`);
+  }
+  const { command: then, argv } = header.environment;
+  if (then !== command) throw new UsageError(`Cannot resume "${dir}" with ${command}: it was begun by ${then}`);
+  return parseFlags(command, argv);
+}
+
+/** The provider that was asked for. */
+export function providerOf(flags: Flags): string | undefined {
+  const provider = text(flags, "provider");
+  if (provider !== undefined && !PROVIDERS.includes(provider)) {
+    throw new UsageError(`Cannot use provider "${provider}": there are ${PROVIDERS.join(", ")}`);
+  }
+  return provider;
+}
+
+/** A new folder for each run, so that none overwrites another. */
+export function defaultOut(command: Command, now: Date = new Date()): string {
+  return `out/${now.toISOString().slice(0, 19).replaceAll(":", "-")}-${command}`;
+}
