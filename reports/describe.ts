@@ -19,6 +19,7 @@ export function describeResult(result: Result): string {
     return why === "" ? head : `${head}: ${why}`;
   }
   const { runs: [run], minBytes, flops } = result.measurement;
+  if (run === undefined || run.samplesNs.length === 0) return `${head}: no samples`;
   const { medianNs, relativeHalfWidth } = summarize(run.samplesNs);
   const parts = [
     formatTimeNs(medianNs) + (relativeHalfWidth === undefined ? "" : ` ±${(100 * relativeHalfWidth).toFixed(1)} %`),

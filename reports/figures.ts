@@ -92,6 +92,7 @@ export const figures: readonly Figure[] = [
   count("outliersMild", "mild outliers", (row) => row.summary?.outliersMild),
   count("outliersSevere", "severe outliers", (row) => row.summary?.outliersSevere),
   count("droppedSpans", "dropped spans", (row) => row.run?.droppedSpans),
+  count("rejectedBatches", "rejected submissions", (row) => row.run?.rejectedBatches),
   count("launchesPerPass", "launches per pass", (row) => row.run?.launchesPerPass),
   count("rotation", "rotation", (row) => row.run?.rotation),
   share("clock", "clock", (row) => row.run?.clock && 1 / clockRatio(row.run.clock), "higher"),

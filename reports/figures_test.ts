@@ -78,6 +78,12 @@ Deno.test("clock is the share of the best clock of the session", () => {
   assertEquals(figure("clock").value(rowOf({ results: [makeMeasured()] })), undefined);
 });
 
+Deno.test("droppedSpans and rejectedBatches are those of the row's mode", () => {
+  const [cold, hot] = rowsOf(makeReport({ results: [makeMeasured()] }));
+  assertEquals([cold, hot].map((row) => figure("rejectedBatches").value(row)), [2, 0]);
+  assertEquals([cold, hot].map((row) => figure("droppedSpans").value(row)), [0, 0]);
+});
+
 Deno.test("figure() names the choices", () => {
   assertThrows(() => figure("medianMs"), RangeError, 'Cannot show the figure "medianMs": there are medianNs, ');
   assertEquals(new Set(figures.map((figure) => figure.name)).size, figures.length);

@@ -152,6 +152,7 @@ export function makeSamplesNs(centreNs: number, spread = 0.01, count = 40): numb
 /** A case of `attend`, verified and timed cold and hot. */
 export function makeMeasured(options: MeasuredFixtureOptions = {}): Measured {
   const { kernel = "attend/fused", centreNs = 50_000, spread = 0.01, count = 40, clockRatio } = options;
+  const timer = options.timer ?? "timestamp-query";
   const bestNs = 100_000;
   const clock = clockRatio === undefined
     ? {}
@@ -162,6 +163,7 @@ export function makeMeasured(options: MeasuredFixtureOptions = {}): Measured {
     launchesPerPass: mode === "cold" ? 4 : 16,
     rotation: mode === "cold" ? 27 : 1,
     droppedSpans: 0,
+    rejectedBatches: mode === "cold" ? 2 : 0,
     ...clock,
   });
   return {
@@ -173,7 +175,8 @@ export function makeMeasured(options: MeasuredFixtureOptions = {}): Measured {
     chosen: { splits: 4 },
     verification: makeVerification(),
     measurement: {
-      timer: options.timer ?? "timestamp-query",
+      timer,
+      ...timer === "timestamp-query" && { tickNs: 1 },
       runs: [samples("cold", 1), samples("hot", 0.8)],
       minBytes: 2_769_936,
       flops: 75_497_472,

@@ -21,12 +21,18 @@ export interface GateOptions {
   readonly margin?: number;
   /** Chance of any false regression by the noise of samples, over all cases. @default {0.05} */
   readonly alpha?: number;
-  /** The candidate was meant to run a part only: missing cases are named but keep nothing from passing. @default {false} */
+  /**
+   * The candidate was meant to run a part only: missing cases are named but keep nothing from passing. What it did run
+   * must still be covered as in the baseline.
+   * @default {false}
+   */
   readonly partial?: boolean;
 }
 
 /**
- * What became of a case, worst first. `verified`: right, but its time was not compared, for a reason that is given.
+ * What became of a case, worst first. `lost`: the baseline covers more of it, the candidate skips it, no longer times it
+ * or leaves out a mode. `skipped`: not covered by the baseline either. `verified`: right, but its time was not compared,
+ * for a reason that is given.
  */
 export const caseVerdicts = [
   "incorrect",
@@ -34,6 +40,7 @@ export const caseVerdicts = [
   "invalid",
   "regressed",
   "inconclusive",
+  "lost",
   "missing",
   "renamed",
   "skipped",
@@ -76,6 +83,8 @@ export interface GateOutcome {
   readonly counts: Readonly<Record<CaseVerdict, number>>;
   /** The margin that was used. */
   readonly margin: number;
+  /** Whether missing cases were forgiven. */
+  readonly partial: boolean;
 }
 
 /**
@@ -85,8 +94,10 @@ export interface GateOutcome {
  * come from the same adapter and it is no software adapter, the case is `ok` in both, and timer and mode agree; see
  * {@linkcode compareSamples} for the rule. On a software adapter ratios are reported and decide nothing. A gate
  * that compared no time (on a software adapter: verified no case of the baseline) is invalid, 4, as is a time that
- * cannot be believed. Cases of the baseline that are gone make it inconclusive, 3, when times are gated: nobody can say that
- * they are not slower. Skipped and new cases are named and change nothing.
+ * cannot be believed. Whatever the baseline covers and the candidate does not makes it inconclusive, 3: cases that are
+ * gone or skipped, and, where times are gated, times and modes that are gone. Nobody can say that these are neither
+ * wrong nor slower. A candidate of `verify` has lost its times and is right at best, thus inconclusive too. New cases and
+ * those that the baseline skips as well are named and change nothing.
  *
  * @throws {RangeError} If `margin` is not positive or `alpha` not between 0 and 1.
  */
@@ -130,6 +141,9 @@ export function gate(baseline: Report, candidate: Report, options: GateOptions =
       };
     }),
     ...baseline.results.filter(({ id }) => !after.has(id)).map(({ id, status }): GateCase => {
+      if (status === "skipped") {
+        return { id, comparisons: [], verdict: "skipped", reason: "skipped in the baseline, not in the candidate" };
+      }
       const to = renames.find((rename) => rename.from === id)?.to;
       return to === undefined
         ? { id, comparisons: [], verdict: "missing", reason: `${status} in the baseline, not in the candidate` }
@@ -143,27 +157,29 @@ export function gate(baseline: Report, candidate: Report, options: GateOptions =
   ) as Record<CaseVerdict, number>;
   const gated = timesNotGated === undefined ? compared.size : 0;
   const verified = candidate.results.filter((result) => before.has(result.id) && isRight(result)).length;
-  const nothing = software
+  const onlyVerified = candidate.environment.command === "verify" && counts.lost > 0;
+  const nothing = software || onlyVerified
     ? verified === 0 ? "no case of the baseline was verified" : undefined
     : gated === 0
     ? `no time was compared: ${timesNotGated ?? "no case has believable times of one timer and mode in both"}`
     : undefined;
   return {
-    ...overall({ counts, nothing, missingCounts: timesNotGated === undefined && !partial, margin }),
+    ...overall({ counts, nothing, partial, margin }),
     ...timesNotGated !== undefined && { timesNotGated },
     compared: gated,
     cases,
     counts,
     margin,
+    partial,
   };
 }
 
 type Overall = Pick<GateOutcome, "verdict" | "exitCode" | "reasons">;
 
-function overall({ counts, nothing, missingCounts, margin }: {
+function overall({ counts, nothing, partial, margin }: {
   counts: Readonly<Record<CaseVerdict, number>>;
   nothing: string | undefined;
-  missingCounts: boolean;
+  partial: boolean;
   margin: number;
 }): Overall {
   const some = (count: number, text: string) => count > 0 ? [`${count} ${count === 1 ? "case" : "cases"} ${text}`] : [];
@@ -191,8 +207,9 @@ function overall({ counts, nothing, missingCounts, margin }: {
       exitCode: 3,
       reasons: [
         ...some(counts.inconclusive, "inconclusive"),
-        ...missingCounts ? some(counts.missing, "of the baseline missing") : [],
-        ...missingCounts ? some(counts.renamed, "of the baseline renamed, thus without a baseline") : [],
+        ...some(counts.lost, "not covered as in the baseline"),
+        ...partial ? [] : some(counts.missing, "of the baseline missing"),
+        ...partial ? [] : some(counts.renamed, "of the baseline renamed, thus without a baseline"),
       ],
     },
   ];
@@ -215,7 +232,8 @@ function judgeCase(then: Result | undefined, now: Result, context: CaseContext):
   if (now.status === "incorrect" || now.status === "failed") return { verdict: now.status, reason: explain(now) };
   if (now.status === "skipped") {
     const before = then === undefined ? "new" : then.status === "skipped" ? "" : `${then.status} in the baseline`;
-    return { verdict: "skipped", reason: [now.reason, before].filter(Boolean).join("; ") };
+    const verdict = then !== undefined && isRight(then) ? "lost" : "skipped";
+    return { verdict, reason: [now.reason, before].filter(Boolean).join("; ") };
   }
   if (now.status === "measured" && now.verdict === "invalid" && !software) {
     return { verdict: "invalid", reason: explain(now) };
@@ -224,10 +242,11 @@ function judgeCase(then: Result | undefined, now: Result, context: CaseContext):
     return { verdict: "new", reason: formerly === undefined ? "not in the baseline" : `formerly ${formerly}` };
   }
   if (timesNotGated !== undefined) return { verdict: "verified", reason: timesNotGated };
-  if (comparisons.length > 0) {
+  const findings: Pick<GateCase, "verdict" | "reason">[] = [...comparisons, ...lostTimes(then, now)];
+  if (findings.length > 0) {
     // caseVerdicts is in order of gravity and holds every verdict of a comparison.
-    const [worst] = comparisons.toSorted((a, b) => caseVerdicts.indexOf(a.verdict) - caseVerdicts.indexOf(b.verdict));
-    return { verdict: worst.verdict, reason: comparisons.map(({ reason }) => reason).join("; ") };
+    const [worst] = findings.toSorted((a, b) => caseVerdicts.indexOf(a.verdict) - caseVerdicts.indexOf(b.verdict));
+    return { verdict: worst.verdict, reason: findings.map(({ reason }) => reason).join("; ") };
   }
   if (then.status === "measured" && then.verdict === "ok" && now.status === "measured" && now.verdict === "unstable") {
     return { verdict: "inconclusive", reason: explain(now) };
@@ -235,12 +254,27 @@ function judgeCase(then: Result | undefined, now: Result, context: CaseContext):
   return { verdict: "verified", reason: whyNotCompared(then, now) };
 }
 
+/** What of the baseline's times the candidate has nothing to set against. */
+function lostTimes(then: Result, now: Result): { verdict: "lost"; reason: string }[] {
+  if (then.status !== "measured") return [];
+  const lost = (reason: string) => [{ verdict: "lost" as const, reason }];
+  if (now.status !== "measured") return lost("measured in the baseline, the candidate has no time");
+  const [timerThen, timerNow] = [then.measurement.timer, now.measurement.timer];
+  if (timerThen !== timerNow) return lost(`the timers differ: ${timerThen} and ${timerNow}`);
+  const modes = sampledModes(now);
+  return sampledModes(then).filter((mode) => !modes.includes(mode)).flatMap((mode) =>
+    lost(`${mode}: measured in the baseline, not in the candidate`)
+  );
+}
+
+function sampledModes({ measurement }: Measured): string[] {
+  return measurement.runs.filter(({ samplesNs }) => samplesNs.length > 0).map(({ mode }) => mode);
+}
+
 function whyNotCompared(then: Result, now: Result): string {
   if (now.status !== "measured") return "the candidate has no time";
   if (then.status !== "measured") return `the baseline has no time: ${then.status}`;
   if (then.verdict !== "ok") return `the baseline's time is ${then.verdict}`;
-  const [timerThen, timerNow] = [then.measurement.timer, now.measurement.timer];
-  if (timerThen !== timerNow) return `the timers differ: ${timerThen} and ${timerNow}`;
   return "no mode was sampled in both";
 }
 

@@ -49,11 +49,11 @@ Deno.test("gate() sees a regression of one mode only", () => {
   const slowHot = { ...hot, samplesNs: hot.samplesNs.map((ns) => 1.3 * ns) };
   const candidate = { ...slow, measurement: { ...slow.measurement, runs: [cold, slowHot] } };
   assertEquals(judged([run()], [candidate]), [1, "regressed", "regressed"]);
-  // A mode that only one side has is no comparison.
+  // A mode that only the candidate has is no comparison.
   const onlyCold = { ...slow, measurement: { ...slow.measurement, runs: [cold] } };
   assertEquals(judged([onlyCold], [candidate]), [0, "pass", "same"]);
   const onlyHot = { ...slow, measurement: { ...slow.measurement, runs: [slowHot] } };
-  assertEquals(judged([onlyCold], [onlyHot]), [4, "invalid", "verified"]);
+  assertEquals(judged([onlyCold], [onlyHot]), [4, "invalid", "lost"]);
 });
 
 Deno.test("gate() puts correctness before everything", () => {
@@ -86,10 +86,11 @@ Deno.test("gate() lets nothing with a verdict but ok into a comparison", () => {
 
 Deno.test("gate() that compared nothing fails with 4", () => {
   assertEquals(judged([], []), [4, "invalid"]);
-  assertEquals(judged([run()], [makeSkipped("attend/fused")]), [4, "invalid", "skipped"]);
-  assertEquals(judged([run()], [makeVerified("attend/fused")]), [4, "invalid", "verified"]);
+  assertEquals(judged([run()], [makeSkipped("attend/fused")]), [4, "invalid", "lost"]);
+  assertEquals(judged([run()], [makeVerified("attend/fused")]), [4, "invalid", "lost"]);
+  assertEquals(judged([makeVerified("attend/fused")], [makeVerified("attend/fused")]), [4, "invalid", "verified"]);
   assertEquals(judged([run()], [run(1, { axes: { B: 1 } })]), [4, "invalid", "missing", "new"]);
-  assertEquals(judged([run()], [run(1, { timer: "host-slope" })]), [4, "invalid", "verified"]);
+  assertEquals(judged([run()], [run(1, { timer: "host-slope" })]), [4, "invalid", "lost"]);
   const { reasons, cases } = gate(report([run()]), report([run(1, { timer: "host-slope" })]));
   assertMatch(reasons[0], /^no time was compared: /);
   assertEquals(cases[0].reason, "the timers differ: timestamp-query and host-slope");
@@ -121,7 +122,17 @@ Deno.test("gate() on a software adapter is about correctness", () => {
   assertEquals([hardware.exitCode, hardware.cases[0].comparisons.length], [0, 0]);
   const invalid = run(1, { verdict: "invalid", reasons: ["timer unreliable"] });
   assertEquals(gate(software([run()]), software([invalid])).exitCode, 0);
-  assertEquals(gate(report([run(), run(1, { axes: { B: 1 } })]), software([run()])).exitCode, 0);
+  // What is not run at all is not known to be right, whatever its time.
+  const two = [run(), run(1, { axes: { B: 1 } })];
+  for (const baseline of [software(two), report(two)]) {
+    assertEquals(gate(baseline, software([run()])).exitCode, 3);
+    assertEquals(gate(baseline, software([run()]), { partial: true }).exitCode, 0);
+    const skipping = software([run(), makeSkipped("attend/fused", { B: 1 })]);
+    assertEquals(gate(baseline, skipping).reasons, ["1 case not covered as in the baseline"]);
+    assertEquals(gate(baseline, skipping, { partial: true }).exitCode, 3);
+  }
+  // Times are not gated here, so they are not lost either.
+  assertEquals(gate(software([run()]), software([makeVerified("attend/fused")])).exitCode, 0);
   assertEquals(gate(software([run()]), software([makeSkipped("attend/fused")])).exitCode, 4);
   assertEquals(gate(software([run()]), software([run(1, { axes: { B: 1 } })])).exitCode, 4);
   assertEquals(gate(software([run()]), software([makeIncorrect("attend/fused")])).exitCode, 2);
@@ -132,13 +143,58 @@ Deno.test("gate() names missing, renamed, new and skipped cases", () => {
   assertEquals(judged([same, run()], [same]), [3, "inconclusive", "missing", "same"]);
   assertEquals(judged([same, run()], [same], { partial: true }), [0, "pass", "missing", "same"]);
   assertEquals(judged([same], [same, run()]), [0, "pass", "new", "same"]);
-  assertEquals(judged([same, run()], [same, makeSkipped("attend/fused")]), [0, "pass", "skipped", "same"]);
+  assertEquals(judged([same], [same, makeSkipped("attend/fused")]), [0, "pass", "skipped", "same"]);
   const outcome = gate(report([same, run()]), report([same, run(1, { kernel: "attend/fused_v2" })]));
   assertEquals([outcome.exitCode, outcome.counts.renamed, outcome.counts.new, outcome.counts.missing], [3, 1, 1, 0]);
   assertMatch(outcome.cases[0].reason, /^now attend\/fused_v2:B=4/);
   assertMatch(outcome.cases[1].reason, /^formerly attend\/fused:B=4/);
   const skipped = gate(report([same, run()]), report([same, makeSkipped("attend/fused")]));
   assertStringIncludes(skipped.cases[0].reason, "which the adapter lacks; measured in the baseline");
+});
+
+Deno.test("gate() does not pass a candidate that covers less than the baseline", () => {
+  const many = (make: (B: number) => Result) =>
+    Array.from({ length: 20 }, (_, B) => B === 0 ? run(1, axesOf(0)) : make(B));
+  const axesOf = (B: number) => ({ axes: { B } });
+  const baseline = many((B) => run(1, axesOf(B)));
+  const without = (result: ReturnType<typeof run>, mode: string) => {
+    const runs = result.measurement.runs.filter((one) => one.mode !== mode);
+    return { ...result, measurement: { ...result.measurement, runs } };
+  };
+  const candidates: [string, Result[]][] = [
+    ["which the adapter lacks; measured in the baseline", many((B) => makeSkipped("attend/fused", { B }))],
+    ["measured in the baseline, the candidate has no time", many((B) => makeVerified("attend/fused", { B }))],
+    ["; cold: measured in the baseline, not in the candidate", many((B) => without(run(1, axesOf(B)), "cold"))],
+    ["; hot: measured in the baseline, not in the candidate", many((B) => without(run(1, axesOf(B)), "hot"))],
+    ["the timers differ", many((B) => run(1, { ...axesOf(B), timer: "host-slope" }))],
+  ];
+  for (const [reason, results] of candidates) {
+    for (const partial of [false, true]) {
+      const outcome = gate(report(baseline), report(results), { partial });
+      assertEquals([outcome.exitCode, outcome.verdict, outcome.counts.lost], [3, "inconclusive", 19], reason);
+      assertEquals(outcome.reasons, ["19 cases not covered as in the baseline"]);
+      assertStringIncludes(outcome.cases[0].reason, reason);
+    }
+  }
+  // A worse finding in what is left is not hidden by it.
+  assertEquals(judged([run()], [without(run(1.5), "cold")]), [1, "regressed", "regressed"]);
+});
+
+Deno.test("gate() takes a skip in both reports for no loss", () => {
+  const [same, skip] = [run(1, { axes: { B: 1 } }), makeSkipped("attend/fused")];
+  assertEquals(judged([same, skip], [same, skip]), [0, "pass", "skipped", "same"]);
+  assertEquals(judged([same, skip], [same]), [0, "pass", "skipped", "same"]);
+  assertEquals(judged([same, skip], [same, run()]), [0, "pass", "verified", "same"]);
+});
+
+Deno.test("gate() calls a candidate of verify right at best, thus inconclusive where times count", () => {
+  const verified = [makeVerified("attend/fused"), makeVerified("attend/fused", { B: 1 })];
+  const baseline = report([run(), run(1, { axes: { B: 1 } })]);
+  const outcome = gate(baseline, report(verified, { command: "verify" }));
+  assertEquals([outcome.exitCode, outcome.verdict, outcome.counts.lost], [3, "inconclusive", 2]);
+  const wrong = report([verified[0], makeIncorrect("attend/fused", { B: 1 })], { command: "verify" });
+  assertEquals(gate(baseline, wrong).exitCode, 2);
+  assertEquals(gate(report(verified), report(verified, { command: "verify" })).exitCode, 4);
 });
 
 Deno.test("gate() takes its margin from the options and refuses nonsense", () => {

@@ -23,6 +23,7 @@ const blocking: readonly CaseVerdict[] = [
   "invalid",
   "regressed",
   "inconclusive",
+  "lost",
   "missing",
   "renamed",
 ];
@@ -82,7 +83,7 @@ function isError(verdict: CaseVerdict): boolean {
 
 /** Missing cases are warned of only where they count. */
 function isBlocking(verdict: CaseVerdict, outcome: GateOutcome): boolean {
-  if (verdict === "missing" || verdict === "renamed") return outcome.exitCode === 3;
+  if (verdict === "missing" || verdict === "renamed") return !outcome.partial;
   return blocking.includes(verdict);
 }
 

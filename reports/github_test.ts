@@ -77,7 +77,16 @@ Deno.test("toAnnotations() of a gate tells errors from warnings", () => {
   assertEquals(kinds({ results: [one, two] }, { results: [one] }), ["::warning title=missing"]);
   assertEquals(kinds({ results: [one] }, { results: [one] }), []);
   // A gate that compared nothing has no case to show, so it speaks for itself.
-  assertEquals(kinds({ results: [one] }, { results: [makeSkipped("attend/fused")] }), ["::error title=gate"]);
-  // On a software adapter missing cases do not count.
-  assertEquals(kinds({ results: [one, two], software: true }, { results: [one], software: true }), []);
+  assertEquals(kinds({ results: [one] }, { results: [makeSkipped("attend/x", { B: 9 })] }), [
+    "::error title=gate",
+    "::warning title=missing",
+  ]);
+  assertEquals(kinds({ results: [one, two] }, { results: [makeSkipped("attend/fused"), two] }), [
+    "::warning title=lost",
+  ]);
+  assertEquals(kinds({ results: [one, two], software: true }, { results: [one], software: true }), [
+    "::warning title=missing",
+  ]);
+  const part = makeReport({ results: [one] });
+  assertEquals(toAnnotations(part, gate(makeReport({ results: [one, two] }), part, { partial: true })), []);
 });

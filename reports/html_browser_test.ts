@@ -115,7 +115,14 @@ testReport(
     assertEquals(painted, [true, true, true, true]);
     const text = await page.textContent("dialog") ?? "";
     for (
-      const part of ["95 % interval", "sequence 2, head 7, token 0, dim 133, page 31", "inputs_unchanged", "splits"]
+      const part of [
+        "95 % interval",
+        "submissions rejected for a slow clock2",
+        "timestamp tick1",
+        "sequence 2, head 7, token 0, dim 133, page 31",
+        "inputs_unchanged",
+        "splits",
+      ]
     ) {
       assertStringIncludes(text, part);
     }

@@ -11,8 +11,6 @@ import { explainCheck } from "./outcome.ts";
 import { reproduceCommands } from "./reproduce.ts";
 import { compareValues } from "./view/format.js";
 
-export { reproduceCommands };
-
 /** An axis of the report's cases. */
 export interface ViewAxis {
   /** `kernel`, `B`, `kv`, … */
@@ -100,6 +98,8 @@ export interface ViewDetail {
   readonly runs: readonly ViewRun[];
   /** Timer of the runs. */
   readonly timer?: Timer;
+  /** Nanoseconds per timestamp tick, where the timer has one. */
+  readonly tickNs?: number;
   /** Bytes the operation must move. */
   readonly minBytes?: number;
   /** Flops of the operation. */
@@ -212,6 +212,7 @@ function detailOf(result: Result, rows: readonly Row[], argv: readonly string[])
     coverage: verification?.coverage,
     runs: rows.flatMap(runOf),
     timer: measurement?.timer,
+    tickNs: measurement?.tickNs,
     minBytes: measurement?.minBytes,
     flops: measurement && measurement.flops > 0 ? measurement.flops : undefined,
     chosen: result.chosen,

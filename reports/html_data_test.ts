@@ -13,7 +13,8 @@ Deno.test("makeView() takes figures from the headline run by the shared statisti
   assertAlmostEquals(row.gbps!, result.measurement.minBytes / (summary.medianNs * 1e-9) / 1e9, 1e-9);
   assertAlmostEquals(row.tflops!, result.measurement.flops / (summary.medianNs * 1e-9) / 1e12, 1e-9);
   assertEquals(row.budget, 0.21);
-  assertEquals(details[0].runs.map((run) => run.mode), ["cold", "hot"]);
+  assertEquals(details[0].runs.map((run) => [run.mode, run.rejectedBatches]), [["cold", 2], ["hot", 0]]);
+  assertEquals(details[0].tickNs, 1);
 });
 
 Deno.test("makeView() shows no throughput and no time of an invalid measurement, but keeps its samples", () => {

@@ -64,7 +64,7 @@ function completeReport(): Complete<Report> {
   const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1 };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
   const samples = { ...makeMeasured().measurement.runs[0], clock };
-  const measurement = { ...makeMeasured().measurement, runs: [samples] };
+  const measurement = { ...makeMeasured().measurement, tickNs: 1, runs: [samples] };
   return {
     schemaVersion,
     environment: { ...makeEnvironment(), git: { commit: "0", dirty: true } },
@@ -117,7 +117,18 @@ Deno.test("validateReport() refuses a wrong type in any member", () => {
 
 Deno.test("validateReport() refuses a report that lacks a required member or has an unknown one", () => {
   const report = plain();
-  const optional = new Set(["git", "compileMs", "chosen", "clock", "message", "worst", "head", "dim", "absError"]);
+  const optional = new Set([
+    "git",
+    "compileMs",
+    "chosen",
+    "clock",
+    "tickNs",
+    "message",
+    "worst",
+    "head",
+    "dim",
+    "absError",
+  ]);
   for (const name of ["maxAbsError", "maxRelError", "nmse", "cosineDifference", "budgetUsed"]) optional.add(name);
   for (const path of paths(report)) {
     const key = path[path.length - 1];

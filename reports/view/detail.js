@@ -159,6 +159,7 @@ export function makeDetail(data, details, update) {
         ["samples", `${run.samplesNs.length} of ${run.launchesPerPass} launches each`],
         ["inputs", run.rotation > 1 ? `${run.rotation} copies in rotation` : "the same each time"],
         ["dropped spans", String(run.droppedSpans)],
+        ["submissions rejected for a slow clock", String(run.rejectedBatches)],
         [
           "clock probe, over best",
           probe
@@ -168,6 +169,7 @@ export function makeDetail(data, details, update) {
             : "",
         ],
         ["timer", detail.timer ?? ""],
+        ["timestamp tick", detail.tickNs === undefined ? "" : `${significant(detail.tickNs)} ns`],
       ]),
       h("div", { class: "charts" }, orderBox, shapeBox),
     );
