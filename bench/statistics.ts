@@ -264,9 +264,9 @@ export function judge(measurement: Measurement, peaks?: Peaks): Judgement {
     }
     const modes = findModes(samplesNs);
     if (modes !== undefined) {
-      const [low, high] = [modes.low, modes.high].map((ns) => Number(ns.toPrecision(3)));
+      const apart = (100 * (modes.high / modes.low - 1)).toFixed(1);
       const share = (100 * modes.lowShare).toFixed(0);
-      unstable.push(`${mode}: two modes, ${low} ns in ${share} % of the samples and ${high} ns in the others`);
+      unstable.push(`${mode}: two modes ${apart} % apart, ${share} % of the samples in the faster`);
     }
     if (run.clock !== undefined && !(clockRatio(run.clock) <= maxClockRatio)) {
       const percent = (100 / clockRatio(run.clock)).toFixed(0);

@@ -7,7 +7,7 @@ import type { Check, Measured, Report, Result, Samples, Status, Timer } from "..
 import type { Summary } from "../bench/statistics.ts";
 import { plainText } from "./escape.ts";
 import { figure, kernelOf, type Row, rowsOf } from "./figures.ts";
-import { explainCheck } from "./outcome.ts";
+import { explain } from "./outcome.ts";
 import { reproduceCommands } from "./reproduce.ts";
 import { compareValues } from "./view/format.js";
 
@@ -187,20 +187,9 @@ function caseOf(
 
 /** Why a result is not simply right and measured, one reason per line; undefined when it is. */
 export function noteOf(result: Result): string | undefined {
-  switch (result.status) {
-    case "measured":
-      return result.reasons.length > 0 ? plainText(result.reasons.join("\n")) : undefined;
-    case "verified":
-      return undefined;
-    case "incorrect":
-      return plainText(result.verification.checks.filter((check) => !check.passed).map(explainCheck).join("\n"));
-    case "skipped":
-      return plainText(result.reason);
-    case "failed":
-      return plainText(`${result.stage}: ${result.message}`);
-    default:
-      return result satisfies never;
-  }
+  // The verdict of a measured result is shown beside its note.
+  const why = result.status === "measured" ? result.reasons.join("\n") : explain(result, "\n");
+  return why === "" ? undefined : plainText(why);
 }
 
 function detailOf(result: Result, rows: readonly Row[], argv: readonly string[]): ViewDetail {

@@ -43,19 +43,21 @@ export function countsInWords(counts: Counts): string {
 /**
  * Why a result is not simply right, with the worst element of the first failed check; `""` when there is nothing to
  * say. May hold several lines and control characters when a compiler spoke: escape it for where it goes.
+ *
+ * @param separator Between several reasons. @default {"; "}
  */
-export function explain(result: Result): string {
+export function explain(result: Result, separator = "; "): string {
   switch (result.status) {
     case "incorrect": {
       const failed = result.verification.checks.filter((check) => !check.passed);
-      return failed.length === 0 ? "verification did not pass" : failed.map(explainCheck).join("; ");
+      return failed.length === 0 ? "verification did not pass" : failed.map(explainCheck).join(separator);
     }
     case "failed":
       return `${result.stage}: ${result.message}`;
     case "skipped":
       return result.reason;
     case "measured":
-      return result.verdict === "ok" ? "" : `${result.verdict}: ${result.reasons.join("; ")}`;
+      return result.verdict === "ok" ? "" : `${result.verdict}: ${result.reasons.join(separator)}`;
     case "verified":
       return "";
     default:
