@@ -34,7 +34,7 @@ async function describeGit(): Promise<Environment["git"] | undefined> {
   if (root.protocol !== "file:") return undefined;
   const commit = await git(root, "rev-parse", "HEAD");
   if (commit === undefined) return undefined;
-  return { commit, dirty: await git(root, "status", "--porcelain") !== "" };
+  return { commit, dirty: await git(root, "status", "--porcelain", "--untracked-files=no") !== "" };
 }
 
 async function git(root: URL, ...args: string[]): Promise<string | undefined> {

@@ -46,12 +46,15 @@ export interface ChildEnding {
 const STDERR_LINES = 4;
 
 /**
- * Starts a child and waits until it has opened its device. The child gets no permission but to read `readPaths`.
+ * Starts a child and waits until it has opened its device. The child gets no permission but to read the modules of this
+ * project and `readPaths`.
  *
  * @throws {Error} If the child ends or hangs before it says which device it has.
  */
 export async function startChild(options: ChildOptions = {}): Promise<GpuChild> {
-  const read = options.readPaths?.length ? [`--allow-read=${options.readPaths.join(",")}`] : [];
+  // Its Workers are modules that are read at run time.
+  const paths = [...ownModules(), ...options.readPaths ?? []];
+  const read = paths.length > 0 ? [readPermission(paths)] : [];
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -121,6 +124,17 @@ export function deviceEnv(): Record<string, string> {
   // Without it the driver complains on standard error when the device is opened; nothing is written there.
   if (Deno.build.os === "linux" && !Deno.env.get("XDG_RUNTIME_DIR")) env.XDG_RUNTIME_DIR = "/tmp";
   return env;
+}
+
+/** Deno separates paths by commas and has no way to write one: where a path has any, all may be read. */
+function readPermission(paths: readonly string[]): string {
+  return paths.some((path) => path.includes(",")) ? "--allow-read" : `--allow-read=${paths.join(",")}`;
+}
+
+/** Folder of this project's modules, where they are files. */
+function ownModules(): string[] {
+  const root = new URL("..", import.meta.url);
+  return root.protocol === "file:" ? [decodeURIComponent(root.pathname)] : [];
 }
 
 /** Drivers print to standard output, too: what is not an event is not ours. */

@@ -4,10 +4,7 @@ import type { Result } from "./result.ts";
 import { type ChildOptions, startChild, supervise } from "./supervise.ts";
 
 const MODULE = new URL("./testdata/faulty_kernels.ts", import.meta.url).href;
-const OPTIONS: ChildOptions = {
-  readPaths: [new URL("..", import.meta.url).pathname],
-  permissions: ["--allow-run"],
-};
+const OPTIONS: ChildOptions = { permissions: ["--allow-run"] };
 
 async function run(variants: string[], caseLimitMs: number, signal?: AbortSignal): Promise<Result[]> {
   const cases = variants.map((variant, i) =>
@@ -42,6 +39,17 @@ Deno.test("a kernel that throws, does not compile or writes nothing fails its ca
   assertMatch(miscompiled.message, /\d+:\d+.*workgroupBarier/s);
   assertEquals(idle.status, "incorrect");
   assertEquals(fine.status, "verified");
+});
+
+Deno.test("a child may start the Workers that a large reference needs", async () => {
+  const c = parseCaseId("attend/fused:B=1;H=32;R=256;Dr=64;q=1;kv=1500;page=64;cache=f16");
+  const results: Result[] = [];
+  await supervise([c], { kernelModules: [], recorded: [], timing: false }, {
+    child: await startChild(),
+    caseLimitMs: () => 60_000,
+    onResult: (result) => void results.push(result),
+  });
+  assertEquals(results.map(({ status }) => status), ["verified"], JSON.stringify(results));
 });
 
 Deno.test("supervise() ends without a result for the case in flight when it is interrupted", async () => {
