@@ -42,6 +42,9 @@ export class NoAdapterError extends Error {
   override name = "NoAdapterError";
 }
 
+/** Loop iterations after which llvmpipe leaves the loops of an invocation; measured, see `DeviceTraits`. */
+const LLVMPIPE_LOOP_ITERATIONS = 65535;
+
 /** CPU implementations by the name their driver gives: their times say nothing about GPUs. */
 const SOFTWARE_PATTERN = /llvmpipe|lavapipe|swiftshader|softpipe|warp|basic render/i;
 
@@ -65,9 +68,10 @@ export async function openGpu(): Promise<Gpu> {
   const features = WANTED_FEATURES.filter((name) => granted.has(name));
   const subgroupMinSize = granted.has("subgroups") ? info.subgroupMinSize ?? 0 : 0;
   const subgroupMaxSize = granted.has("subgroups") ? info.subgroupMaxSize ?? 0 : 0;
+  const maxLoopIterations = /llvmpipe/i.test(info.description) ? LLVMPIPE_LOOP_ITERATIONS : undefined;
   const gpu: Gpu = {
     device,
-    traits: { features: new Set(features), limits, subgroupMinSize, subgroupMaxSize },
+    traits: { features: new Set(features), limits, subgroupMinSize, subgroupMaxSize, maxLoopIterations },
     adapter: {
       provider: software ? "software" : "wgpu",
       vendor: info.vendor,

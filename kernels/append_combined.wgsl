@@ -54,9 +54,11 @@ fn main(
   if (token >= cu_seqlen[b + 1u]) { return; } // past the last sequence: padding
 
   let pos = input_pos[b] + token - cu_seqlen[b];
-  let entry = cu_num_pages[b] + pos / P.page;
-  if (entry >= min(cu_num_pages[b + 1u], P.entries)) { return; } // the sequence owns no such page
-  let page_id = u32(cache_loc[entry]);
+  if (pos >= 0x80000000u) { return; } // negative as i32
+  let first = cu_num_pages[b];
+  let end = min(cu_num_pages[b + 1u], P.entries);
+  if (first >= end || pos / P.page >= end - first) { return; } // the sequence owns no such page
+  let page_id = u32(cache_loc[first + pos / P.page]);
   if (page_id >= P.pages) { return; }
   let at = (page_id * P.page + pos % P.page) * PIECES + piece;
   if (HALF == 1u) {

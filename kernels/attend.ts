@@ -7,7 +7,7 @@ import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import mergeText from "./attend_merge.wgsl" with { type: "text" };
 import type { BufferSpec, CacheLayout, DeviceTraits, DispatchSpec, Tuning } from "./kernel.ts";
-import { MAX_SPLITS } from "./splits.ts";
+import { chooseSplits, MAX_SPLITS } from "./splits.ts";
 import { composeWgsl, foldWorkgroups } from "./wgsl.ts";
 
 /** Rope widths that the kernels are verified for. */
@@ -15,6 +15,9 @@ export const ROPE_WIDTHS: readonly number[] = [0, 16, 32, 64];
 
 /** Heads are counted in u32 with room for the block's padding. */
 const MAX_HEADS = 65536;
+
+/** Smallest normal f32: what is smaller a GPU may take for 0. */
+const MIN_NORMAL_F32 = 2 ** -126;
 
 const MERGE_THREADS = 64;
 
@@ -41,7 +44,8 @@ export function refuseAttend(shape: AttendShape, { splits }: Tuning): string | u
   if (query !== undefined) return `q=${query}: only decode, one query token per sequence`;
   const length = kv.find((n) => !(Number.isInteger(n) && n >= 0 && n < 2 ** 31));
   if (length !== undefined) return `kv=${length}: only 0 to 2147483647`;
-  if (!Number.isFinite(scale)) return `scale=${scale}: only finite numbers`;
+  const size = Math.abs(Math.fround(scale));
+  if (!(size >= MIN_NORMAL_F32 && size < Infinity)) return `scale=${scale}: only normal f32 numbers, not 0`;
   if (splits !== undefined && !(Number.isInteger(splits) && splits >= 1 && splits <= MAX_SPLITS)) {
     return `splits=${splits}: only 1 to ${MAX_SPLITS}`;
   }
@@ -95,8 +99,47 @@ export function planMerge({ B, H, R }: AttendShape, splits: number, { limits }: 
       workgroups: foldWorkgroups(Math.ceil(B * H * R / 4 / MERGE_THREADS), limits.maxComputeWorkgroupsPerDimension),
       workgroupSize: MERGE_THREADS,
       workgroupBytes: 0,
+      loopIterations: splits + (splits + 1),
     }],
   };
+}
+
+/** How a kernel walks the tokens of a split. */
+export interface TokenLoop {
+  /** Tokens of an iteration; splits are whole numbers of them. */
+  readonly tile: number;
+  /** Upper bound of the iterations that one of them costs an invocation, itself and the loops inside it. */
+  readonly tileIterations: number;
+}
+
+/** Upper bound of the iterations of an invocation over its split of the longest sequence. */
+export function splitIterations(
+  { kv }: Pick<AttendShape, "kv">,
+  splits: number,
+  { tile, tileIterations }: TokenLoop,
+): number {
+  return Math.ceil(Math.max(...kv) / (splits * tile)) * tileIterations + 1;
+}
+
+/**
+ * The splits that a case asks for, or the choice for `blocks` workgroups per sequence: as many at least as the driver's
+ * limit on loops demands, as many at most as there is room for partial outputs. Where no number is both, or the case asks
+ * for one that does not fit, `checkLimits` refuses the launch.
+ */
+export function planSplits(
+  shape: AttendShape,
+  { splits }: Tuning,
+  { limits, maxLoopIterations = Infinity }: DeviceTraits,
+  blocks: number,
+  loop: TokenLoop,
+): number {
+  const { B, H, R, kv } = shape;
+  if (splits !== undefined) return splits;
+  const bytes = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
+  const workgroups = limits.maxComputeWorkgroupsPerDimension ** 2;
+  const most = Math.max(1, Math.floor(Math.min(bytes / (4 * B * H * R), workgroups / (B * blocks))));
+  const tiles = Math.max(1, Math.floor((maxLoopIterations - 1) / loop.tileIterations));
+  return chooseSplits({ blocks, kv, least: Math.ceil(Math.max(...kv) / (tiles * loop.tile)), most });
 }
 
 /** Throws where the layout of the cache cannot hold the sequences of `shape`. */

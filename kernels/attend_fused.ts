@@ -5,11 +5,18 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
-import { assertLayout, attendBuffers, planMerge, refuseAttend } from "./attend.ts";
+import {
+  assertLayout,
+  attendBuffers,
+  planMerge,
+  planSplits,
+  refuseAttend,
+  splitIterations,
+  type TokenLoop,
+} from "./attend.ts";
 import text from "./attend_fused.wgsl" with { type: "text" };
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, Tuning } from "./kernel.ts";
 import { DEFAULT_WORKGROUP_BYTES } from "./limits.ts";
-import { chooseSplits } from "./splits.ts";
 import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
 
 /** Tile sizes of the kernel, appended to its text. */
@@ -42,6 +49,15 @@ export function fusedTiles(shape: AttendShape): FusedTiles {
 /** Bytes of workgroup memory: tile, slots, partial scores, probabilities, factors. */
 function fusedBytes({ R, Dr, cache }: AttendShape, { ROWS, T, SLICES }: FusedTiles): number {
   return T * (R + Dr) * DTYPE_BYTES[cache] + 4 * T + 4 * SLICES * T * ROWS + 4 * T * ROWS + 4 * ROWS;
+}
+
+/** Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, latent, rope, softmax, product. */
+export function fusedLoop({ R, Dr }: AttendShape, { T, THREADS, SLICES }: FusedTiles): TokenLoop {
+  const quads = T / 4;
+  const staging = Math.ceil(T * (R + Dr) / CHUNK / (5 * THREADS)) + 1;
+  const scores = Math.ceil(R / CHUNK / SLICES) + 1 + Math.ceil(Dr / CHUNK / SLICES) + 1;
+  const softmax = quads * (1 + SLICES / 2 + 1) + 1 + (quads + 1);
+  return { tile: T, tileIterations: 1 + staging + scores + softmax + (quads + 1) };
 }
 
 function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined {
@@ -80,7 +96,8 @@ export const attendFused: AttendKernel = {
     const { B, H, R, Dr, page, cache, kv, scale } = shape;
     const tiles = fusedTiles(shape);
     const blocks = Math.ceil(H / tiles.ROWS);
-    const splits = tuning.splits ?? chooseSplits({ blocks: B * blocks, maxKv: Math.max(...kv) });
+    const loop = fusedLoop(shape, tiles);
+    const splits = planSplits(shape, tuning, device, blocks, loop);
     const merge = planMerge(shape, splits, device);
     return {
       buffers: [...attendBuffers(shape, layout), ...merge.buffers],
@@ -93,6 +110,7 @@ export const attendFused: AttendKernel = {
           ["page", "u32", page],
           ["pages", "u32", layout.pages],
           ["width", "u32", layout.tableWidth],
+          ["max_kv", "u32", Math.max(...kv)],
           ["splits", "u32", splits],
           ["blocks", "u32", blocks],
           ["scale", "f32", scale],
@@ -101,6 +119,7 @@ export const attendFused: AttendKernel = {
         workgroups: foldWorkgroups(B * splits * blocks, device.limits.maxComputeWorkgroupsPerDimension),
         workgroupSize: tiles.THREADS,
         workgroupBytes: fusedBytes(shape, tiles),
+        loopIterations: splitIterations(shape, splits, loop),
       }, ...merge.dispatches],
       chosen: { splits, rows: tiles.ROWS, tile: tiles.T },
     };

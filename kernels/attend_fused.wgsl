@@ -9,6 +9,7 @@ struct Params {
   page: u32,
   pages: u32,
   width: u32,
+  max_kv: u32,
   splits: u32,
   blocks: u32,
   scale: f32,
@@ -163,7 +164,7 @@ fn main(
   let b = item / P.blocks / P.splits;
 
   // A split covers the same number of tiles of its sequence; those past the end are empty.
-  let kv = min(u32(max(kv_len[b], 0)), P.width * P.page);
+  let kv = min(u32(max(kv_len[b], 0)), P.max_kv);
   let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
   let begin = min(kv, split * span);
   let end = min(kv, begin + span);
@@ -189,7 +190,7 @@ fn main(
   workgroupBarrier();
 
   for (var first = begin; first < end; first += T) {
-    // Stage the tile. Five loads are in flight before the first is stored: the usual sizes need no second round.
+    // Stage the tile. Five loads are in flight before the first is stored: one round for 9 heads and more, two for up to 8.
     for (var i = t; i < T * CHUNKS; i += 5u * THREADS) {
       let c0 = fetch(i);
       let c1 = fetch(i + THREADS);
@@ -279,8 +280,9 @@ fn main(
 
   let base = (b * P.splits + split) * P.H;
   if (t < ROWS) {
-    factor[t] = select(0.0, 1.0 / sum, sum > 0.0);
-    if (first_head + t < P.H) { lse[base + first_head + t] = select(MASKED, maximum + log(sum), sum > 0.0); }
+    // Only a split without tokens is empty: a sum that is NaN must stay one.
+    factor[t] = select(0.0, 1.0 / sum, begin < end);
+    if (first_head + t < P.H) { lse[base + first_head + t] = select(MASKED, maximum + log(sum), begin < end); }
   }
   workgroupBarrier();
   let f = 8u * group;

@@ -5,11 +5,18 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
-import { assertLayout, attendBuffers, planMerge, refuseAttend } from "./attend.ts";
+import {
+  assertLayout,
+  attendBuffers,
+  planMerge,
+  planSplits,
+  refuseAttend,
+  splitIterations,
+  type TokenLoop,
+} from "./attend.ts";
 import text from "./attend_fused_subgroup.wgsl" with { type: "text" };
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, Tuning } from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
-import { chooseSplits } from "./splits.ts";
 import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
 
 const REQUIRES: readonly string[] = ["subgroups"];
@@ -59,6 +66,13 @@ function subgroupBytes({ R, Dr, cache }: AttendShape, { ROWS, T, SLICES }: Subgr
   return T * (R + Dr) * DTYPE_BYTES[cache] + 4 * T + SLICES * T * ROWS + 4 * T * ROWS + 4 * ROWS;
 }
 
+/** Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, latent, rope, sum, product. */
+export function subgroupLoop({ R, Dr }: AttendShape, { T, THREADS, SLICES }: SubgroupTiles): TokenLoop {
+  const staging = Math.ceil(T * (R + Dr) / CHUNK / (5 * THREADS)) + 1;
+  const scores = Math.ceil(R / CHUNK / SLICES) + 1 + Math.ceil(Dr / CHUNK / SLICES) + 1;
+  return { tile: T, tileIterations: 1 + staging + scores + SLICES / 4 + (T / 4 + 1) };
+}
+
 function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined {
   const reason = refuseAttend(shape, tuning);
   if (reason || !device) return reason;
@@ -101,7 +115,8 @@ export const attendFusedSubgroup: AttendKernel = {
     const { B, H, R, Dr, page, cache, kv, scale } = shape;
     const tiles = subgroupTiles(shape, device);
     const blocks = Math.ceil(H / tiles.ROWS);
-    const splits = tuning.splits ?? chooseSplits({ blocks: B * blocks, maxKv: Math.max(...kv) });
+    const loop = subgroupLoop(shape, tiles);
+    const splits = planSplits(shape, tuning, device, blocks, loop);
     const merge = planMerge(shape, splits, device);
     return {
       buffers: [...attendBuffers(shape, layout), ...merge.buffers],
@@ -114,6 +129,7 @@ export const attendFusedSubgroup: AttendKernel = {
           ["page", "u32", page],
           ["pages", "u32", layout.pages],
           ["width", "u32", layout.tableWidth],
+          ["max_kv", "u32", Math.max(...kv)],
           ["splits", "u32", splits],
           ["blocks", "u32", blocks],
           ["scale", "f32", scale],
@@ -122,6 +138,7 @@ export const attendFusedSubgroup: AttendKernel = {
         workgroups: foldWorkgroups(B * splits * blocks, device.limits.maxComputeWorkgroupsPerDimension),
         workgroupSize: tiles.THREADS,
         workgroupBytes: subgroupBytes(shape, tiles),
+        loopIterations: splitIterations(shape, splits, loop),
       }, ...merge.dispatches],
       chosen: { splits, rows: tiles.ROWS, tile: tiles.T },
     };

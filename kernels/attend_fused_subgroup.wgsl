@@ -9,6 +9,7 @@ struct Params {
   page: u32,
   pages: u32,
   width: u32,
+  max_kv: u32,
   splits: u32,
   blocks: u32,
   scale: f32,
@@ -186,7 +187,7 @@ fn main(
   let b = item / P.blocks / P.splits;
 
   // A split covers the same number of tiles of its sequence; those past the end are empty.
-  let kv = min(u32(max(kv_len[b], 0)), P.width * P.page);
+  let kv = min(u32(max(kv_len[b], 0)), P.max_kv);
   let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
   let begin = min(kv, split * span);
   let end = min(kv, begin + span);
@@ -221,7 +222,7 @@ fn main(
   workgroupBarrier();
 
   for (var first = begin; first < end; first += T) {
-    // Stage the tile. Five loads are in flight before the first is stored: the usual sizes need no second round.
+    // Stage the tile. Five loads are in flight before the first is stored; 16 tokens of rank 512 take 2 rounds.
     for (var i = t; i < T * CHUNKS; i += 5u * THREADS) {
       let c0 = fetch(i);
       let c1 = fetch(i + THREADS);
@@ -311,8 +312,9 @@ fn main(
   let total = row_sum(sum);
   if (t < QUADS * ROWS && soft_quad == 0u) {
     let h = first_head + soft_row;
-    factor[soft_row] = select(0.0, 1.0 / total, total > 0.0);
-    if (h < P.H) { lse[base + h] = select(MASKED, maximum + log(total), total > 0.0); }
+    // Only a split without tokens is empty: a sum that is NaN must stay one.
+    factor[soft_row] = select(0.0, 1.0 / total, begin < end);
+    if (h < P.H) { lse[base + h] = select(MASKED, maximum + log(total), begin < end); }
   }
   workgroupBarrier();
   let f = 8u * group;

@@ -1,6 +1,6 @@
 // out[b,h,:] = Σ_s w[s]·partial_out[b,s,h,:] / Σ_s w[s], w[s] = exp(partial_lse[b,s,h] − max); lse[b,h] = max + log Σ_s w[s].
 // Shapes: partial_out [B,splits,H,R], partial_lse [B,splits,H] → out [B,H,R], lse [B,H]; all f32, lse in natural log.
-// Mapping: thread ↔ four elements of one row of out, over all splits. An empty split has lse −1e30, so its weight is zero.
+// Mapping: thread ↔ 4 elements of one row of out, over all splits. Empty splits (out 0, lse −1e30) weigh 0, or all of them 1.
 // Needs: nothing optional. Appended: R.
 
 struct Params {

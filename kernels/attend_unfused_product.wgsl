@@ -9,6 +9,7 @@ struct Params {
   page: u32,
   pages: u32,
   width: u32,
+  max_kv: u32,
   stride: u32,
   splits: u32,
   blocks: u32,
@@ -72,7 +73,7 @@ fn main(
   let first_head = item / STRIPS % P.blocks * 32u;
   let split = item / STRIPS / P.blocks % P.splits;
   let b = item / STRIPS / P.blocks / P.splits;
-  let kv = min(u32(max(kv_len[b], 0)), min(P.stride, P.width * P.page));
+  let kv = min(u32(max(kv_len[b], 0)), P.max_kv);
   let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
   let begin = min(kv, split * span);
   let end = min(kv, begin + span);

@@ -9,6 +9,7 @@ struct Params {
   page: u32,
   pages: u32,
   width: u32,
+  max_kv: u32,
   stride: u32,
   blocks: u32,
   tiles: u32,
@@ -74,7 +75,7 @@ fn main(
   let first_head = item % P.blocks * 32u;
   let first = item / P.blocks % P.tiles * 32u;
   let b = item / P.blocks / P.tiles;
-  let end = min(u32(max(kv_len[b], 0)), min(P.stride, P.width * P.page));
+  let end = min(u32(max(kv_len[b], 0)), P.max_kv);
   if (first >= end) { return; }
 
   if (t < 32u) { slots[t] = slot_of(b, first + t, end); }

@@ -6,6 +6,7 @@
 struct Params {
   B: u32,
   H: u32,
+  max_kv: u32,
   stride: u32,
   splits: u32,
 }
@@ -29,7 +30,7 @@ fn main(
   if (item >= P.B * P.splits * P.H) { return; }
   let head = item % P.H;
   let b = item / P.H / P.splits;
-  let kv = min(u32(max(kv_len[b], 0)), P.stride);
+  let kv = min(u32(max(kv_len[b], 0)), P.max_kv);
   let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
   let begin = min(kv, item / P.H % P.splits * span);
   let end = min(kv, begin + span);
@@ -61,5 +62,6 @@ fn main(
   sum = parts[0];
 
   for (var token = begin + t; token < end; token += 64u) { scores[row + token] /= sum; }
-  if (t == 0u) { lse[item] = select(MASKED, maximum + log(sum), sum > 0.0); }
+  // Only a split without tokens is empty: a sum that is NaN must stay one.
+  if (t == 0u) { lse[item] = select(MASKED, maximum + log(sum), begin < end); }
 }

@@ -36,6 +36,14 @@ export interface DeviceTraits {
   readonly subgroupMinSize: number;
   /** Largest subgroup size; 0 where subgroups are missing. */
   readonly subgroupMaxSize: number;
+  /**
+   * Loop iterations that an invocation gets in all its loops together, where the driver stops there without an error.
+   *
+   * llvmpipe gives 65,535 and then leaves every loop: one that adds 1 a hundred thousand times ends with 65,535, two of
+   * 50,000 end with 65,534 together, and 1,000 × 100 with 64,251. So a loop of n iterations counts n + 1, and one inside
+   * another counts each time. Absent: no such limit is known.
+   */
+  readonly maxLoopIterations?: number;
 }
 
 /** Launch parameters that change speed but not the result; part of the case id when they are given. */
@@ -50,9 +58,12 @@ export type BufferRole = "input" | "inout" | "output" | "scratch";
 /**
  * A buffer of a launch. Names of inputs and outputs are a contract:
  * attend — `q_latent` f32 `[B·q, H, R]`, `q_pe` f32 `[B·q, H, Dr]`, `cache` `[pages, page, R+Dr]`, `page_table` i32
- * `[B, width]`, `kv_len` i32 `[B]` → `out` f32 `[B·q, H, R]`, `lse` f32 `[B·q, H]` (natural log; −1e30 for an empty row);
+ * `[B, width]`, `kv_len` i32 `[B]` → `out` f32 `[B·q, H, R]`, `lse` f32 `[B·q, H]` (natural log; −1e30 for an empty row).
+ * The lengths that count are those of `kv_len`; the launch knows `shape.kv`, whose longest is an upper bound: a longer
+ * `kv_len` counts as that, a negative one as 0;
  * append — `compressed_kv` f32 `[tokens, R]`, `kpe` f32 `[tokens, Dr]`, `cu_seqlen` i32 `[B+1]`, `cu_num_pages` i32
- * `[B+1]`, `cache_loc` i32 `[Σpages]`, `input_pos` i32 `[B]` → `cache` (in place).
+ * `[B+1]`, `cache_loc` i32 `[Σpages]`, `input_pos` i32 `[B]` → `cache` (in place). Tokens at a negative position or past the
+ * pages of their sequence are not written.
  */
 export interface BufferSpec {
   /** Name, unique in the launch. */
@@ -82,6 +93,8 @@ export interface DispatchSpec {
   readonly workgroupSize: number;
   /** Bytes of `var<workgroup>` the shader declares: checked against the limit because wgpu does not. */
   readonly workgroupBytes: number;
+  /** Upper bound of the iterations of an invocation, as {@linkcode DeviceTraits.maxLoopIterations} counts them. */
+  readonly loopIterations?: number;
 }
 
 /** How one kernel runs one shape: a description; nothing is compiled or allocated. */

@@ -32,7 +32,10 @@ const NEEDS: readonly Need[] = [
  *
  * Buffers count in bytes as they are bound; a binding smaller than 4 bytes is a fault of the launch.
  */
-export function checkLimits(launch: Launch, { limits }: Pick<DeviceTraits, "limits">): string | undefined {
+export function checkLimits(
+  launch: Launch,
+  { limits, maxLoopIterations = Infinity }: Pick<DeviceTraits, "limits" | "maxLoopIterations">,
+): string | undefined {
   for (const { name, bytes } of launch.buffers) {
     if (!(bytes >= 4 && bytes % 4 === 0)) {
       return `buffer "${name}" has ${bytes} bytes: a positive multiple of 4 is needed`;
@@ -48,6 +51,11 @@ export function checkLimits(launch: Launch, { limits }: Pick<DeviceTraits, "limi
       if (!(needed <= limits[limit])) {
         return `dispatch "${dispatch.label}" needs ${needed} ${unit}, the device's ${limit} is ${limits[limit]}`;
       }
+    }
+    const { label, loopIterations = 0 } = dispatch;
+    if (!(loopIterations <= maxLoopIterations)) {
+      return `dispatch "${label}" needs up to ${loopIterations} loop iterations in one invocation, the driver stops at ` +
+        maxLoopIterations;
     }
   }
   return undefined;

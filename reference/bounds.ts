@@ -9,9 +9,15 @@
  *
  * | what | relative error | condition |
  * |---|---|---|
- * | score: R+Dr products | `(λ√(R+Dr) + 8)·u`, 8 for the scale, log₂e and the subtraction of the maximum | `scoreAbs` |
- * | weight, from its score | the above, plus exp2 with 3+2\|x\| ULP: `(6 + 4·log₂n)·u`, as Σp·\|x\| ≤ log₂n | 1 |
+ * | score: R+Dr products | `λ√(R+Dr)·u` | `scoreAbs + \|lse\|` |
+ * | its scale, log₂e and the subtraction of the maximum | `8·u` | `scoreAbs` |
+ * | weight, from its score | those two, plus exp2 with 3+2\|x\| ULP: `(6 + 4·log₂n)·u`, as Σp·\|x\| ≤ log₂n | 1 |
+ * | weight, from the rescalings of an online softmax | `6·u` each, by exp2 near 0 with 3 ULP; m on average, {@linkcode AttendReference.rescalings} | 1 |
  * | sum of n weights, sum of n weighted values | `(λ√n + 4)·u` each, 4 for merge and division | 1, `outAbs` |
+ *
+ * The errors of the rescalings add up instead of scattering: where the maximum rises by the same small step at every tile,
+ * every factor is the exponential of the same number, with the same error. What those of larger steps add by their 2|x| ULP
+ * is in the line above theirs, since the steps after a token add up to its x.
  *
  * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and the
  * final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference works on
@@ -26,9 +32,13 @@ import type { AttendReference } from "./mla.ts";
 export const U32 = 2 ** -24;
 
 /**
- * Multiple of `√n·u` allowed to a sum. Where all products have one sign, which is worst, a single accumulator shows a
- * standard deviation of 0.25 (rounding errors are uniform: √(½·⅓·⅓)): 2 is eight of them. Products of mixed sign stay far
- * below.
+ * Multiple of `√n·u` allowed to a sum. Where the addends have one sign and like sizes, a single accumulator shows a standard
+ * deviation of 0.25 (rounding errors are uniform: √(½·⅓·⅓)): 2 is eight of them. Addends of mixed sign stay far below.
+ *
+ * A score may have a product that is nearly all of it, as in the kind `large`, and then every partial sum is that large. No
+ * partial sum exceeds half of `scoreAbs + |s|` (it and the rest add up to s, their sizes to no more than `scoreAbs`), an
+ * addition errs by up to u of it, uniformly, with a standard deviation of √⅓: 2 times `scoreAbs + |s|` is seven of them. For s
+ * stands the LSE: no score that has any weight is further from it than ln n.
  */
 export const LAMBDA = 2;
 
@@ -49,16 +59,16 @@ export interface AttendBounds {
 /** Error bounds of an f32 kernel for the rows of `reference`. */
 export function attendBounds(shape: AttendShape, reference: AttendReference): AttendBounds {
   const { R, Dr } = shape;
-  const { outAbs, scoreAbs, seen, lse } = reference;
+  const { outAbs, scoreAbs, rescalings, seen, lse } = reference;
   const rows = seen.length;
   const bounds = { out: new Float64Array(rows * R), lse: new Float64Array(rows) };
   for (let row = 0; row < rows; row++) {
     const n = Math.max(1, seen[row]);
-    const score = (LAMBDA * Math.sqrt(R + Dr) + 8) * U32 * scoreAbs[row];
-    const weight = score + (6 + 4 * Math.log2(n)) * U32;
+    const size = Number.isFinite(lse[row]) ? Math.abs(lse[row]) : 0;
+    const score = (LAMBDA * Math.sqrt(R + Dr) * (scoreAbs[row] + size) + 8 * scoreAbs[row]) * U32;
+    const weight = score + (6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
     const sum = (LAMBDA * Math.sqrt(n) + 4) * U32;
     for (let d = row * R; d < (row + 1) * R; d++) bounds.out[d] = 2 * (weight + sum) * outAbs[d] + FLOOR;
-    const size = Number.isFinite(lse[row]) ? Math.abs(lse[row]) : 0;
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
   }
   return bounds;

@@ -25,6 +25,11 @@ export interface AttendReference {
   readonly outAbs: Float64Array;
   /** Maximum over the tokens of `|scale|·Σ_d |q_d·k_td|` `[rows]`: the condition of the scores. */
   readonly scoreAbs: Float64Array;
+  /**
+   * `Σ_t p_t·m_t` `[rows]`, m_t the number of tokens after t that raise the running maximum: how often an online softmax
+   * rescales what is in its sums, at most (it may take several tokens at once).
+   */
+  readonly rescalings: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
 }
@@ -60,6 +65,7 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     lse: new Float64Array(n),
     outAbs: new Float64Array(n * R),
     scoreAbs: new Float64Array(n),
+    rescalings: new Float64Array(n),
     seen: Int32Array.from(seen),
   };
   let longest = 0;
@@ -74,7 +80,9 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     }
     for (let row = first; row < end; row++) {
       const at = (row - first) * longest;
-      result.lse[row] = softmax(scores.subarray(at, at + result.seen[row]));
+      const { lse, rescalings } = softmax(scores.subarray(at, at + result.seen[row]));
+      result.lse[row] = lse;
+      result.rescalings[row] = rescalings;
     }
     for (let key = 0; key < longest; key += KEY_BLOCK) {
       for (let row = first; row < end; row++) {
@@ -135,14 +143,29 @@ function scoreKeys(
   scoreAbs[row] = Math.max(scoreAbs[row], largest * Math.abs(scale));
 }
 
-/** Replaces scores by their softmax and returns their log-sum-exp; −Infinity when there are none. */
-function softmax(scores: Float64Array): number {
+/** Replaces scores by their softmax and returns their log-sum-exp (−Infinity when there are none) and their rescalings. */
+function softmax(scores: Float64Array): { lse: number; rescalings: number } {
   let maximum = -Infinity;
-  for (let t = 0; t < scores.length; t++) maximum = Math.max(maximum, scores[t]);
-  let sum = 0;
-  for (let t = 0; t < scores.length; t++) sum += scores[t] = Math.exp(scores[t] - maximum);
+  let moves = 0;
+  for (let t = 0; t < scores.length; t++) {
+    if (scores[t] > maximum) {
+      maximum = scores[t];
+      moves++;
+    }
+  }
+  let sum = 0, rescaled = 0;
+  for (let t = 0, running = -Infinity; t < scores.length; t++) {
+    if (scores[t] > running) {
+      running = scores[t];
+      moves--;
+    }
+    const weight = Math.exp(scores[t] - maximum);
+    scores[t] = weight;
+    sum += weight;
+    rescaled += weight * moves;
+  }
   for (let t = 0; t < scores.length; t++) scores[t] /= sum;
-  return maximum + Math.log(sum);
+  return { lse: maximum + Math.log(sum), rescalings: sum > 0 ? rescaled / sum : 0 };
 }
 
 /** Adds the weighted values of a block of keys to the outputs of one row, four keys at a time. */
@@ -201,6 +224,7 @@ export function attendAbsorbed(inputs: AttendInputs, rows?: Int32Array): AttendR
     lse: new Float64Array(n),
     outAbs: new Float64Array(n * R),
     scoreAbs: new Float64Array(n),
+    rescalings: new Float64Array(n),
     seen: new Int32Array(n),
   };
   const starts = queryStarts(shape);
@@ -230,6 +254,7 @@ export function attendAbsorbed(inputs: AttendInputs, rows?: Int32Array): AttendR
     result.outAbs.set(part.outAbs, first * R);
     result.lse.set(part.lse, first);
     result.scoreAbs.set(part.scoreAbs, first);
+    result.rescalings.set(part.rescalings, first);
     result.seen.set(part.seen, first);
   }
   return result;

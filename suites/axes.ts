@@ -80,6 +80,10 @@ export interface IntegerAxis extends AxisBase {
 export interface DecimalAxis extends AxisBase {
   /** Tag. */
   readonly kind: "decimal";
+  /** Smallest value. */
+  readonly min: number;
+  /** Largest value. */
+  readonly max: number;
   /** A word that is allowed beside the numbers. */
   readonly word: string;
 }
@@ -125,7 +129,7 @@ function integers(name: AxisName, options: Common & Partial<IntegerAxis>): Integ
   return { kind: "integer", min: 1, max: MAX_INT32, multipleOf: 1, ...options, ...common(name, options) };
 }
 
-function decimals(name: AxisName, options: Common & Pick<DecimalAxis, "word">): DecimalAxis {
+function decimals(name: AxisName, options: Common & Pick<DecimalAxis, "word" | "min" | "max">): DecimalAxis {
   return { kind: "decimal", ...options, ...common(name, options) };
 }
 
@@ -153,7 +157,15 @@ export const AXES: readonly Axis[] = [
   choice("input", { default: "normal", summary: "kind of the seeded inputs", choices: INPUT_KINDS }),
   integers("seed", { default: 0, summary: "seed of inputs and random lengths", min: 0, max: 2 ** 32 - 1 }),
   choice("causal", { default: 1, summary: "causal rule; decode is the same without", choices: [0, 1], ...attendOnly }),
-  decimals("scale", { default: "auto", summary: "softmax scale; auto is 1/√(Dn+Dr)", word: "auto", ...attendOnly }),
+  decimals("scale", {
+    default: "auto",
+    summary: "softmax scale; auto is 1/√(Dn+Dr)",
+    word: "auto",
+    // Generated queries are divided by the scale and must stay f32 numbers.
+    min: 1e-30,
+    max: 1e30,
+    ...attendOnly,
+  }),
   integers("splits", {
     default: "auto",
     summary: "KV splits; auto is the kernel's choice",
@@ -194,7 +206,7 @@ export function allowedValues(axis: Axis, form: ValueSource["form"]): string {
       return axis.word ? `${axis.word} or ${range}` : range;
     }
     case "decimal":
-      return `${axis.word} or a positive decimal number such as 0.5`;
+      return `${axis.word} or a decimal number from ${axis.min} to ${axis.max} such as 0.5`;
     case "lengths": {
       const symbols = ["rand(a..b)", "ramp(a..b)", ...(axis.boundary && form === "axis" ? ["boundary"] : [])];
       const ragged = `one length per sequence such as ${form === "axis" ? "1+63+64" : "1,63,64"}`;
@@ -231,7 +243,7 @@ function readValue(axis: Axis, text: string): AxisValue | undefined {
     case "decimal": {
       if (text === axis.word) return text;
       const value = /^\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? Number(text) : NaN;
-      return value > 0 && value < Infinity ? value : undefined;
+      return value >= axis.min && value <= axis.max ? value : undefined;
     }
     case "lengths":
       return parseLengths(text);

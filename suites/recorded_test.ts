@@ -57,6 +57,6 @@ Deno.test("sizes that no kernel could mean are refused", () => {
   refuse({ Dr: 48 }, "Dr is 0, 16, 32 or 64");
   refuse({ T: 1e9 }, "B is an integer from 1 to 65536");
   refuse({ T: 0 }, "B is an integer from 1 to 65536");
-  refuse({ scale: NaN }, "scale is auto or a positive decimal number");
-  refuse({ scale: -1 }, "scale is auto or a positive decimal number");
+  refuse({ scale: NaN }, "scale is auto or a decimal number from 1e-30 to 1e+30");
+  refuse({ scale: -1 }, "scale is auto or a decimal number from 1e-30 to 1e+30");
 });
