@@ -13,7 +13,7 @@ import { parseAxis, type ParsedAxis } from "../suites/axes.ts";
 import type { Case } from "../suites/case.ts";
 import { expandSuites, findSuites } from "../suites/expand.ts";
 import { filterCases, mergeCases, selectKernels } from "../suites/select.ts";
-import { recordedCases } from "../suites/recorded.ts";
+import { recordedCases, recordedKey } from "../suites/recorded.ts";
 import { parseShard, type Shard, shard } from "../suites/shard.ts";
 import { type Flags, isOn, list, text, UsageError } from "./flags.ts";
 
@@ -91,7 +91,7 @@ async function readTensors(path: string): Promise<Selection["recorded"][number]>
     throw new UsageError(`Cannot read tensors "${path}": ${describeIo(error)}`);
   }
   const tensors = readRecorded(bytes, path);
-  const key = `${tensors.name}@${tensors.hash8}`;
+  const key = recordedKey(tensors);
   return { key, path: new URL(path, `file://${Deno.cwd()}/`).pathname, tensors };
 }
 

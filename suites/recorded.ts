@@ -43,6 +43,11 @@ export interface RecordedOptions {
   readonly dtypes: readonly Dtype[];
 }
 
+/** Under which case ids name a recording. Characters that an id cannot hold become `_`. */
+export function recordedKey({ name, hash8 }: Pick<RecordedOptions, "name" | "hash8">): string {
+  return `${name.replace(/[^\w.-]/g, "_")}@${hash8}`;
+}
+
 /**
  * Every kernel × page size × dtype on one file: all its decode steps as one batch of T sequences of lengths 1…T, which
  * share their pages. A scale that is not `1/√(Dn+Dr)` is written into the id. Characters that an id cannot hold become `_` in `name`.
@@ -66,7 +71,7 @@ export function recordedCases(options: RecordedOptions): Case[] {
   // The file's scale went through decimal text: a difference of rounding is none.
   const isDefault = Math.abs(dims.scale / defaultScale(dims.Dn, dims.Dr) - 1) <= 1e-9;
   const scale = isDefault ? "auto" : dims.scale;
-  const tensors = `${options.name.replace(/[^\w.-]/g, "_")}@${options.hash8}`;
+  const tensors = recordedKey(options);
   return pages.flatMap((page) =>
     dtypes.flatMap((cache) => {
       const common = { R, Dr, page, cache, tensors };
