@@ -25,7 +25,8 @@ export async function gateCommand(flags: Flags, argv: readonly string[], termina
   }
   const outcome = await runAgain(baseline, flags, argv, terminal);
   if (outcome.interrupted) return INTERRUPTED;
-  return await judge(baseline, outcome.report, false, terminal);
+  // Recorded tensors are not at hand: their cases are named as missing and do not count.
+  return await judge(baseline, outcome.report, outcome.planned < baseline.results.length, terminal);
 }
 
 async function runAgain(baseline: Report, flags: Flags, argv: readonly string[], terminal: Terminal) {
