@@ -2,10 +2,11 @@ import { assert, assertEquals } from "@std/assert";
 import { checkAttend, checkCache } from "../reference/acceptance.ts";
 import { appendReference } from "../reference/cache.ts";
 import type { Check } from "../reference/check.ts";
-import { type AttendInputs, makeAppendInputs, makeAttendInputs } from "../reference/inputs.ts";
+import { type AppendInputs, type AttendInputs, makeAppendInputs, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
 import { type AppendShape, type AttendShape, INPUT_KINDS } from "../reference/shapes.ts";
 import { appendCombined } from "../kernels/append_combined.ts";
+import { attendFusedSubgroup } from "../kernels/attend_fused_subgroup.ts";
 import { type AttendKernel, kernelName, type Launch, type Tuning } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
 import { KERNELS } from "../kernels/registry.ts";
@@ -69,8 +70,9 @@ async function run(gpu: Gpu, launch: Launch, inputs: Record<string, ArrayBufferV
   }
 }
 
-async function attend(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning) {
-  const launch = kernel.launch(inputs.shape, inputs, tuning, gpu.traits);
+/** Runs a kernel that was told `told` of the lengths, on the inputs themselves. */
+async function attend(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning, told = inputs.shape) {
+  const launch = kernel.launch(told, inputs, tuning, gpu.traits);
   const [first, second] = await run(gpu, launch, {
     q_latent: inputs.qLatent,
     q_pe: inputs.qPe,
@@ -133,23 +135,136 @@ for (const kernel of ATTEND) {
       assert(dispatches.some(({ workgroups }) => workgroups[1] > 1));
       assertPassed(checkAttend(inputs, attendAbsorbed(inputs), await attend(small, kernel, inputs, tuning)), "folded");
     }));
+
+  Deno.test(`${kernelName(kernel)} goes by the device's lengths, up to the longest that it was told`, () =>
+    withGpu(async (gpu) => {
+      const told = decodeShape({ H: 3, R: 32, Dr: 16, kv: [40, 24], page: 4 });
+      if (kernel.refuses(told, {}, gpu.traits) !== undefined) return;
+      const inputs = makeAttendInputs(told, "normal", 4);
+      for (
+        const [device, counted] of [[33, 33], [1, 1], [0, 0], [-1, 0], [-(2 ** 31), 0], [41, 40], [2 ** 31 - 1, 40]]
+      ) {
+        const kv = [counted, 24];
+        const reference = attendAbsorbed({ ...inputs, shape: { ...told, kv } });
+        for (const splits of [1, 3]) {
+          const own = { ...inputs, kvLen: Int32Array.of(device, 24) };
+          const actual = await attend(gpu, kernel, own, { splits });
+          assertPassed(checkAttend({ ...inputs, shape: { ...told, kv } }, reference, actual), `kv_len ${device}`);
+        }
+      }
+      // The sequence has 40 tokens, the launch was told of 24 at most.
+      const kv = [24, 24];
+      const short = { ...inputs, shape: { ...told, kv } };
+      const actual = await attend(gpu, kernel, inputs, {}, short.shape);
+      assertPassed(checkAttend(short, attendAbsorbed(short), actual), "longer than told");
+    }));
+
+  Deno.test(`${kernelName(kernel)} is right where table and page together hold 2³² tokens`, () =>
+    withGpu(async (gpu) => {
+      const inputs = makeAttendInputs(decodeShape({ H: 1, R: 16, Dr: 0, kv: [5], page: 65536 }), "normal", 5);
+      if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
+      const pageTable = new Int32Array(65536).fill(-1);
+      pageTable[0] = inputs.pageTable[0];
+      const wide = { ...inputs, pageTable, tableWidth: pageTable.length };
+      assertPassed(checkAttend(wide, attendAbsorbed(wide), await attend(gpu, kernel, wide, {})), "wide table");
+    }));
+
+  Deno.test(`${kernelName(kernel)} answers a NaN with a NaN, not with an empty row`, () =>
+    withGpu(async (gpu) => {
+      const inputs = makeAttendInputs(decodeShape({ H: 2, R: 16, Dr: 0, kv: [40], page: 4 }), "normal", 6);
+      if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
+      inputs.qLatent[16] = NaN;
+      for (const splits of [1, 2]) {
+        const { out, lse } = await attend(gpu, kernel, inputs, { splits });
+        assertEquals([Number.isFinite(lse[0]), lse[1]], [true, NaN]);
+        assertEquals([Number.isFinite(out[0]), out[16]], [true, NaN]);
+      }
+    }));
+
+  Deno.test(`${kernelName(kernel)} stays below the loop iterations after which the driver would leave its loops`, () =>
+    withGpu(async (gpu) => {
+      const long = decodeShape({ H: 1, R: 16, Dr: 16, kv: [120000], cache: "f32" });
+      const most = gpu.traits.maxLoopIterations;
+      if (most === undefined || kernel.refuses(long, {}, gpu.traits) !== undefined) return;
+      const inputs = makeAttendInputs(long, "normal", 7);
+      const launch = (splits?: number) => kernel.launch(long, inputs, { splits }, gpu.traits);
+      // As few splits as pass the check, and the kernel's choice.
+      let splits = 1;
+      while (checkLimits(launch(splits), gpu.traits) !== undefined) splits++;
+      const reference = attendAbsorbed(inputs);
+      for (const tuning of [{ splits }, {}]) {
+        assertPassed(checkAttend(inputs, reference, await attend(gpu, kernel, inputs, tuning)), JSON.stringify(tuning));
+      }
+    }));
+}
+
+Deno.test("attend/fused_subgroup is right where subgroups may be too small for neighbours to share tokens", () =>
+  withGpu(async (gpu) => {
+    if (attendFusedSubgroup.refuses(decodeShape(), {}, gpu.traits) !== undefined) return;
+    // A driver that says 4 to 8 lanes: the kernel must not rely on more than 4, whatever it gets.
+    const small = { ...gpu, traits: { ...gpu.traits, subgroupMinSize: 4 } };
+    for (
+      const shape of [decodeShape({ kv: [0, 9, 70], page: 16 }), decodeShape({ H: 3, R: 512, kv: [70], page: 16 })]
+    ) {
+      const { dispatches } = attendFusedSubgroup.launch(shape, { pages: 9, tableWidth: 9 }, {}, small.traits);
+      assert(dispatches[0].shader.includes("const LANE = 1u;"));
+      const inputs = makeAttendInputs(shape, "normal", 8);
+      const actual = await attend(small, attendFusedSubgroup, inputs, { splits: 2 });
+      assertPassed(checkAttend(inputs, attendAbsorbed(inputs), actual), `H=${shape.H}`);
+    }
+  }));
+
+async function append(gpu: Gpu, inputs: AppendInputs): Promise<Uint8Array> {
+  const layout = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
+  const [written] = await run(gpu, appendCombined.launch(inputs.shape, layout, {}, gpu.traits), {
+    compressed_kv: inputs.compressedKv,
+    kpe: inputs.kpe,
+    cu_seqlen: inputs.cuSeqlen,
+    cu_num_pages: inputs.cuNumPages,
+    cache_loc: inputs.cacheLoc,
+    input_pos: inputs.inputPos,
+    cache: inputs.cache,
+  });
+  return written.get("cache")!;
 }
 
 Deno.test("append/combined writes exactly the bytes of the reference, and no other", () =>
   withGpu(async (gpu) => {
     for (const [what, shape] of APPEND_CASES) {
       const inputs = makeAppendInputs(shape, 1);
-      const layout = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
-      const launch = appendCombined.launch(shape, layout, {}, gpu.traits);
-      const [written] = await run(gpu, launch, {
-        compressed_kv: inputs.compressedKv,
-        kpe: inputs.kpe,
-        cu_seqlen: inputs.cuSeqlen,
-        cu_num_pages: inputs.cuNumPages,
-        cache_loc: inputs.cacheLoc,
-        input_pos: inputs.inputPos,
-        cache: inputs.cache,
+      assertPassed([checkCache(inputs, appendReference(inputs), await append(gpu, inputs))], what);
+    }
+  }));
+
+Deno.test("append/combined folds its workgroups over two dimensions", () =>
+  withGpu(async (gpu) => {
+    const inputs = makeAppendInputs(appendShape({ q: [70, 1], kv: [100, 65], page: 32 }), 2);
+    const limits = { ...gpu.traits.limits, maxComputeWorkgroupsPerDimension: 9 };
+    const small = { ...gpu, traits: { ...gpu.traits, limits } };
+    const layout = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
+    const [{ workgroups: [x, y] }] = appendCombined.launch(inputs.shape, layout, {}, small.traits).dispatches;
+    assert(x > 1 && y > 1, `${x} × ${y}`);
+    assertPassed([checkCache(inputs, appendReference(inputs), await append(small, inputs))], "folded");
+  }));
+
+Deno.test("append/combined leaves the pages of other sequences alone, whatever the positions", () =>
+  withGpu(async (gpu) => {
+    // Two sequences of a page each; the second appends two tokens from `position` on.
+    const page = 2;
+    const inputs = makeAppendInputs(appendShape({ q: [0, 2], kv: [page, page], page, R: 16, Dr: 0, cache: "f32" }), 3);
+    const slotBytes = 4 * 16;
+    for (
+      const [position, offsets] of [[0, [0, 1]], [1, [1]], [-1, [0]], [-2, []], [-3, []], [2, []], [
+        2 ** 31 - 1,
+        [],
+      ]] as const
+    ) {
+      const written = await append(gpu, { ...inputs, inputPos: Int32Array.of(0, position) });
+      const changed = Array.from({ length: inputs.pages * page }, (_, slot) => slot).filter((slot) => {
+        const at = slot * slotBytes;
+        return written.subarray(at, at + slotBytes).some((byte, i) => byte !== inputs.cache[at + i]);
       });
-      assertPassed([checkCache(inputs, appendReference(inputs), written.get("cache")!)], what);
+      const own = inputs.cacheLoc[inputs.cuNumPages[1]];
+      assertEquals(changed, offsets.map((offset) => own * page + offset), `position ${position}`);
     }
   }));
