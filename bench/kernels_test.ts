@@ -247,24 +247,59 @@ Deno.test("append/combined folds its workgroups over two dimensions", () =>
     assertPassed([checkCache(inputs, appendReference(inputs), await append(small, inputs))], "folded");
   }));
 
+/** Where the second of two sequences of a page each appends two tokens from `position` on: the slots of its page. */
+const POSITIONS: readonly [page: number, position: number, offsets: readonly number[]][] = [
+  [2, 0, [0, 1]],
+  [2, 1, [1]],
+  [2, -1, [0]],
+  [2, -2, []],
+  [2, 2, []],
+  [2, 2 ** 31 - 1, []],
+  [1, 0, [0]],
+  [1, -1, [0]],
+  [1, -2, []],
+];
+
 Deno.test("append/combined leaves the pages of other sequences alone, whatever the positions", () =>
   withGpu(async (gpu) => {
-    // Two sequences of a page each; the second appends two tokens from `position` on.
-    const page = 2;
-    const inputs = makeAppendInputs(appendShape({ q: [0, 2], kv: [page, page], page, R: 16, Dr: 0, cache: "f32" }), 3);
-    const slotBytes = 4 * 16;
-    for (
-      const [position, offsets] of [[0, [0, 1]], [1, [1]], [-1, [0]], [-2, []], [-3, []], [2, []], [
-        2 ** 31 - 1,
-        [],
-      ]] as const
-    ) {
-      const written = await append(gpu, { ...inputs, inputPos: Int32Array.of(0, position) });
+    for (const [page, position, offsets] of POSITIONS) {
+      const shape = appendShape({ q: [0, 2], kv: [page, 2], page, R: 16, Dr: 0, cache: "f32" });
+      const made = makeAppendInputs(shape, 3);
+      const inputs = { ...made, cuNumPages: Int32Array.of(0, 1, 2), inputPos: Int32Array.of(0, position) };
+      const slotBytes = 4 * shape.R;
+      const written = await append(gpu, inputs);
       const changed = Array.from({ length: inputs.pages * page }, (_, slot) => slot).filter((slot) => {
         const at = slot * slotBytes;
         return written.subarray(at, at + slotBytes).some((byte, i) => byte !== inputs.cache[at + i]);
       });
-      const own = inputs.cacheLoc[inputs.cuNumPages[1]];
-      assertEquals(changed, offsets.map((offset) => own * page + offset), `position ${position}`);
+      const own = inputs.cacheLoc[1];
+      assertEquals(changed, offsets.map((offset) => own * page + offset), `page ${page}, position ${position}`);
     }
+  }));
+
+Deno.test("the driver stops a loop where the traits say, and nowhere else", () =>
+  withGpu(async (gpu) => {
+    const wanted = 100_000;
+    const count: Launch = {
+      buffers: [{ name: "n", bytes: 4, role: "output" }],
+      dispatches: [{
+        label: "count",
+        shader: `struct Params { end: u32 }
+@group(0) @binding(0) var<uniform> P: Params;
+@group(0) @binding(1) var<storage, read_write> n: array<u32>;
+@compute @workgroup_size(1) fn main() {
+  n[0] = 0u;
+  for (var i = 0u; i < P.end; i++) { n[0] += 1u; }
+}`,
+        params: [["end", "u32", wanted]],
+        bindings: ["n"],
+        workgroups: [1, 1, 1],
+        workgroupSize: 1,
+        workgroupBytes: 0,
+      }],
+      chosen: {},
+    };
+    const [result] = await run(gpu, count, {});
+    const [counted] = new Uint32Array(result.get("n")!.slice().buffer);
+    assertEquals(counted, Math.min(wanted, gpu.traits.maxLoopIterations ?? Infinity));
   }));
