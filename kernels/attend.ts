@@ -6,7 +6,7 @@
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import mergeText from "./attend_merge.wgsl" with { type: "text" };
-import type { BufferSpec, CacheLayout, DeviceTraits, DispatchSpec, Tuning } from "./kernel.ts";
+import type { BufferSpec, CacheLayout, DeviceTraits, DispatchSpec, TokenLoop, Tuning } from "./kernel.ts";
 import { chooseSplits, MAX_SPLITS } from "./splits.ts";
 import { composeWgsl, foldWorkgroups } from "./wgsl.ts";
 
@@ -102,14 +102,6 @@ export function planMerge({ B, H, R }: AttendShape, splits: number, { limits }: 
       loopIterations: splits + (splits + 1),
     }],
   };
-}
-
-/** How a kernel walks the tokens of a split. */
-export interface TokenLoop {
-  /** Tokens of an iteration; splits are whole numbers of them. */
-  readonly tile: number;
-  /** Upper bound of the iterations that one of them costs an invocation, itself and the loops inside it. */
-  readonly tileIterations: number;
 }
 
 /** Upper bound of the iterations of an invocation over its split of the longest sequence. */

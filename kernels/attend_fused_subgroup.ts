@@ -5,17 +5,9 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
-import {
-  assertLayout,
-  attendBuffers,
-  planMerge,
-  planSplits,
-  refuseAttend,
-  splitIterations,
-  type TokenLoop,
-} from "./attend.ts";
+import { assertLayout, attendBuffers, planMerge, planSplits, refuseAttend, splitIterations } from "./attend.ts";
 import text from "./attend_fused_subgroup.wgsl" with { type: "text" };
-import type { AttendKernel, CacheLayout, DeviceTraits, Launch, Tuning } from "./kernel.ts";
+import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning } from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
 import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
 

@@ -5,19 +5,11 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
-import {
-  assertLayout,
-  attendBuffers,
-  planMerge,
-  planSplits,
-  refuseAttend,
-  splitIterations,
-  type TokenLoop,
-} from "./attend.ts";
+import { assertLayout, attendBuffers, planMerge, planSplits, refuseAttend, splitIterations } from "./attend.ts";
 import productText from "./attend_unfused_product.wgsl" with { type: "text" };
 import scoresText from "./attend_unfused_scores.wgsl" with { type: "text" };
 import softmaxText from "./attend_unfused_softmax.wgsl" with { type: "text" };
-import type { AttendKernel, CacheLayout, DeviceTraits, Launch, Param, Tuning } from "./kernel.ts";
+import type { AttendKernel, CacheLayout, DeviceTraits, Launch, Param, TokenLoop, Tuning } from "./kernel.ts";
 import { composeWgsl, foldWorkgroups } from "./wgsl.ts";
 
 /** Threads of each of the kernels. */

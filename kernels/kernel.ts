@@ -97,6 +97,14 @@ export interface DispatchSpec {
   readonly loopIterations?: number;
 }
 
+/** How a kernel walks the tokens of a split. */
+export interface TokenLoop {
+  /** Tokens of an iteration; splits are whole numbers of them. */
+  readonly tile: number;
+  /** Upper bound of the iterations that one of them costs an invocation, itself and the loops inside it. */
+  readonly tileIterations: number;
+}
+
 /** How one kernel runs one shape: a description; nothing is compiled or allocated. */
 export interface Launch {
   /** Every buffer, inputs, outputs and scratch. */
