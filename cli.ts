@@ -9,7 +9,7 @@ import { gateCommand } from "./cli/gate.ts";
 import { info } from "./cli/info.ts";
 import { listCommand } from "./cli/list.ts";
 import { reportCommand } from "./cli/report.ts";
-import { test } from "./cli/test.ts";
+import { test } from "./cli/run_tests.ts";
 import type { Terminal } from "./cli/terminal.ts";
 
 /** Exit code of a usage error or bad input. */

@@ -42,6 +42,7 @@ export function escapeHtml(text: string): string {
  *
  * @example A hostile name stays text
  * ```ts
+ * import { assertEquals } from "@std/assert";
  * assertEquals(html`<b>${"<i>"}</b>`.text, "<b>&lt;i&gt;</b>");
  * ```
  */
