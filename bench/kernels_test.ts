@@ -173,6 +173,8 @@ for (const kernel of ATTEND) {
     withGpu(async (gpu) => {
       const inputs = makeAttendInputs(decodeShape({ H: 2, R: 16, Dr: 0, kv: [40], page: 4 }), "normal", 6);
       if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
+      // WGSL lets an implementation assume that there is no NaN, and SwiftShader does; llvmpipe keeps them.
+      if (!gpu.adapter.description.includes("llvmpipe")) return;
       inputs.qLatent[16] = NaN;
       for (const splits of [1, 2]) {
         const { out, lse } = await attend(gpu, kernel, inputs, { splits });
