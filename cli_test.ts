@@ -143,6 +143,29 @@ Deno.test("recorded tensors pass through every kernel; a value of out changed by
     assertEquals([cut.code, cut.err.trimEnd().split("\n").length], [64, 1]);
   }));
 
+Deno.test("files may have any name, and need not be in the working directory", () =>
+  withFolder(async (dir) => {
+    await Deno.copyFile(GOLDEN, `${dir}/100 % #1, b.safetensors`);
+    const module = (await Deno.readTextFile(FAULTY)).replaceAll(
+      "../../kernels/",
+      new URL("./kernels/", import.meta.url).href,
+    );
+    await Deno.writeTextFile(`${dir}/my kernels #2.ts`, module);
+    const { code, out, err } = await runCli([
+      "verify",
+      `--tensors=${dir}/100 % #1, b.safetensors`,
+      "--axis=page=61",
+      "--axis=cache=f16",
+      `--kernel=${dir}/my kernels #2.ts`,
+      "--kernel=fused",
+      "--filter=attend/fused:*",
+      `--out=${dir}`,
+      "--quiet",
+    ]);
+    assertEquals(code, 0, out + err);
+    assertMatch(out, /: 1 verified/);
+  }));
+
 Deno.test("report draws the same files from report.json, and from the journal of a killed run", () =>
   withFolder(async (dir) => {
     await runCli(["verify", `--filter=${SMALL}`, `--out=${dir}/run`, "--quiet"]);

@@ -4,6 +4,7 @@
  * @module
  */
 import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
 import type { Environment } from "./result.ts";
 
@@ -40,7 +41,7 @@ async function describeGit(): Promise<Environment["git"] | undefined> {
 async function git(root: URL, ...args: string[]): Promise<string | undefined> {
   try {
     const command = new Deno.Command("git", {
-      args: ["-C", decodeURIComponent(root.pathname), ...args],
+      args: ["-C", fileURLToPath(root), ...args],
       stderr: "null",
     });
     const { success, stdout } = await command.output();

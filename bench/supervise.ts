@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import type { Case } from "../suites/case.ts";
 import { type ChildEvent, lines, type Plan } from "./protocol.ts";
 import type { Environment, Failed, Result } from "./result.ts";
@@ -134,7 +135,7 @@ function readPermission(paths: readonly string[]): string {
 /** Folder of this project's modules, where they are files. */
 function ownModules(): string[] {
   const root = new URL("..", import.meta.url);
-  return root.protocol === "file:" ? [decodeURIComponent(root.pathname)] : [];
+  return root.protocol === "file:" ? [fileURLToPath(root)] : [];
 }
 
 /** Drivers print to standard output, too: what is not an event is not ours. */

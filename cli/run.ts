@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { describeHost } from "../bench/environment.ts";
 import { hashCaseIds, type JournalHeader, openJournal, resumeJournal } from "../bench/journal.ts";
 import { type Provider, startProvider } from "../bench/provider.ts";
@@ -67,7 +68,10 @@ export async function execute(plan: RunPlan, terminal: Terminal): Promise<RunOut
   plan.cases(false);
   await makeWritable(plan.out);
   const { recorded, kernelModules } = plan.selection;
-  const readPaths = [...recorded.map(({ path }) => path), ...kernelModules.map((url) => new URL(".", url).pathname)];
+  const readPaths = [
+    ...recorded.map(({ path }) => path),
+    ...kernelModules.map((url) => fileURLToPath(new URL(".", url))),
+  ];
   const provider = await startProvider(plan.provider, { readPaths }, (line) => terminal.err(`${line}\n`));
   const { adapter } = provider;
   try {

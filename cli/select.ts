@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { loadKernels } from "../bench/kernel_modules.ts";
 import type { RecordedFile } from "../bench/protocol.ts";
 import { type Kernel, kernelName } from "../kernels/kernel.ts";
@@ -48,7 +50,7 @@ const RECORDED_DTYPES: readonly Dtype[] = ["f32", "f16", "bf16"];
 /** Reads the selection off `flags`. */
 export async function readSelection(flags: Flags): Promise<Selection> {
   const asked = list(flags, "kernel");
-  const kernelModules = asked.filter(isModule).map((path) => new URL(path, `file://${Deno.cwd()}/`).href);
+  const kernelModules = asked.filter(isModule).map((path) => pathToFileURL(resolve(path)).href);
   const own = await loadKernels(kernelModules);
   const kernels = [...KERNELS, ...own];
   const kernelNames = [...asked.filter((name) => !isModule(name)), ...own.map(kernelName)];
@@ -92,7 +94,7 @@ async function readTensors(path: string): Promise<Selection["recorded"][number]>
   }
   const tensors = readRecorded(bytes, path);
   const key = recordedKey(tensors);
-  return { key, path: new URL(path, `file://${Deno.cwd()}/`).pathname, tensors };
+  return { key, path: resolve(path), tensors };
 }
 
 /**
