@@ -115,6 +115,29 @@ Deno.test("Ctrl-C keeps the journal, and --resume runs only the rest", () =>
     assertEquals([other.code, other.err.includes("it was begun by verify")], [64, true]);
   }));
 
+Deno.test("a command that is killed loses at most the case in flight", () =>
+  withFolder(async (dir) => {
+    const journal = `${dir}/cases.ndjson`;
+    const command = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-q", "--allow-read", "--allow-write", "--allow-run", "--allow-env", "--allow-sys", "cli.ts"]
+        .concat(["verify", "--suite=smoke", "--kernel=attend/fused", `--out=${dir}`, "--quiet"]),
+      cwd: new URL(".", import.meta.url),
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn();
+    const lines = async () => (await Deno.readTextFile(journal).catch(() => "")).split("\n").length - 1;
+    while (await lines() < 6) await new Promise((resolve) => setTimeout(resolve, 20));
+    command.kill("SIGKILL");
+    await command.status;
+    const kept = await lines() - 1;
+    const { code, err } = await runCli(["verify", `--resume=${dir}`]);
+    assertEquals(code, 0, err);
+    assertStringIncludes(err, `, ${kept} of them done before`);
+    const { results } = await readReport(dir);
+    assertEquals(results.filter(({ status }) => status === "verified").length, results.length);
+  }));
+
 Deno.test("recorded tensors pass through every kernel; a value of out changed by 0.5 does not", () =>
   withFolder(async (dir) => {
     const few = ["--axis=page=61", "--quiet"];
