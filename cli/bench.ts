@@ -42,14 +42,15 @@ export async function bench(
   if (outcome.interrupted) return INTERRUPTED;
   const code = exitCode(outcome.report, command);
   if (baseline) {
-    const partial = selection.filter !== undefined || selection.shard !== undefined;
+    // Whoever narrows the selection does not expect the rest of the baseline.
+    const partial = ["filter", "shard", "kernel", "axis"].some((name) => flags.values[name] !== undefined);
     return worstExit(code, await judge(baseline, outcome.report, partial, terminal));
   }
   await tellGitHub(outcome.report, terminal);
   return code;
 }
 
-/** Flags of the run in `dir`, which its journal holds; of the new ones only `--quiet` and `--provider` may differ. */
+/** Flags of the run in `dir`, which its journal holds; of the new ones only `--quiet` counts. */
 function resumedFlags(command: Command, dir: string, given: Flags): Flags {
   const other = Object.keys(given.values).find((name) => !["resume", "quiet"].includes(name));
   if (other) {
