@@ -32,6 +32,7 @@ export * from "./kernels/append_combined.ts";
 export * from "./kernels/attend_fused.ts";
 export * from "./kernels/attend_fused_subgroup.ts";
 export * from "./kernels/attend_unfused.ts";
+export * from "./kernels/fused.ts";
 export * from "./kernels/kernel.ts";
 export * from "./kernels/limits.ts";
 export * from "./kernels/registry.ts";

@@ -5,34 +5,20 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
-import { assertLayout, attendBuffers, planMerge, planSplits, refuseAttend, splitIterations } from "./attend.ts";
+import { refuseAttend } from "./attend.ts";
 import text from "./attend_fused.wgsl" with { type: "text" };
+import { blockOfHeads, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning } from "./kernel.ts";
 import { DEFAULT_WORKGROUP_BYTES } from "./limits.ts";
-import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
-
-/** Tile sizes of the kernel, appended to its text. */
-export interface FusedTiles {
-  /** Heads of a workgroup. */
-  readonly ROWS: number;
-  /** Tokens of a tile. */
-  readonly T: number;
-  /** Invocations of a workgroup. */
-  readonly THREADS: number;
-  /** Threads that share a dot product, each with every SLICES-th chunk of d. */
-  readonly SLICES: number;
-}
+import { CHUNK } from "./wgsl.ts";
 
 /**
  * Tile sizes for `shape`. A thread accumulates 8 heads × 8 elements of the output and 2 heads × 4 tokens of the scores,
  * so R and ROWS give the threads, and the threads the slices.
  */
 export function fusedTiles(shape: AttendShape): FusedTiles {
-  const { H, R } = shape;
-  const chunkThreads = 2 ** Math.ceil(Math.log2(R / CHUNK));
-  // Blocks of heads share each tile: more heads read the cache less often, up to 128 threads.
-  const ROWS = H <= 8 || chunkThreads > 64 ? 8 : H <= 16 || chunkThreads > 32 ? 16 : 32;
-  const THREADS = Math.max(32, chunkThreads * ROWS / 8);
+  const { ROWS, outputThreads } = blockOfHeads(shape);
+  const THREADS = Math.max(32, outputThreads);
   const tiles = (T: number) => ({ ROWS, T, THREADS, SLICES: THREADS / (ROWS / 2) / (T / 4) });
   const eight = tiles(8);
   return eight.SLICES >= 2 && fusedBytes(shape, eight) <= DEFAULT_WORKGROUP_BYTES ? eight : tiles(4);
@@ -56,15 +42,12 @@ function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): str
   const reason = refuseAttend(shape, tuning);
   if (reason) return reason;
   const tiles = fusedTiles(shape);
-  const bytes = fusedBytes(shape, tiles);
-  const width = `R + Dr = ${shape.R + shape.Dr} in ${shape.cache}`;
-  const available = Math.min(DEFAULT_WORKGROUP_BYTES, device?.limits.maxComputeWorkgroupStorageSize ?? Infinity);
-  if (!(bytes <= available)) return `${width} needs ${bytes} bytes of workgroup memory, the limit is ${available}`;
-  const invocations = Math.min(256, device?.limits.maxComputeInvocationsPerWorkgroup ?? Infinity);
-  if (!(tiles.THREADS <= invocations)) {
-    return `${width} needs ${tiles.THREADS} invocations, the limit is ${invocations}`;
-  }
-  return undefined;
+  return refuseTiles(shape, {
+    bytes: fusedBytes(shape, tiles),
+    availableBytes: Math.min(DEFAULT_WORKGROUP_BYTES, device?.limits.maxComputeWorkgroupStorageSize ?? Infinity),
+    threads: tiles.THREADS,
+    device,
+  });
 }
 
 /**
@@ -84,36 +67,8 @@ export const attendFused: AttendKernel = {
   launch(shape: AttendShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
     const reason = refuses(shape, tuning, device);
     if (reason) throw new RangeError(`Cannot launch attend/fused: ${reason}`);
-    assertLayout(shape, layout);
-    const { B, H, R, Dr, page, cache, kv, scale } = shape;
     const tiles = fusedTiles(shape);
-    const blocks = Math.ceil(H / tiles.ROWS);
-    const loop = fusedLoop(shape, tiles);
-    const splits = planSplits(shape, tuning, device, blocks, loop);
-    const merge = planMerge(shape, splits, device);
-    return {
-      buffers: [...attendBuffers(shape, layout), ...merge.buffers],
-      dispatches: [{
-        label: "attend",
-        shader: composeWgsl(text, { cache, constants: { R, DR: Dr, ...tiles } }),
-        params: [
-          ["B", "u32", B],
-          ["H", "u32", H],
-          ["page", "u32", page],
-          ["pages", "u32", layout.pages],
-          ["width", "u32", layout.tableWidth],
-          ["max_kv", "u32", Math.max(...kv)],
-          ["splits", "u32", splits],
-          ["blocks", "u32", blocks],
-          ["scale", "f32", scale],
-        ],
-        bindings: ["q_latent", "q_pe", "cache", "page_table", "kv_len", merge.out, merge.lse],
-        workgroups: foldWorkgroups(B * splits * blocks, device.limits.maxComputeWorkgroupsPerDimension),
-        workgroupSize: tiles.THREADS,
-        workgroupBytes: fusedBytes(shape, tiles),
-        loopIterations: splitIterations(shape, splits, loop),
-      }, ...merge.dispatches],
-      chosen: { splits, rows: tiles.ROWS, tile: tiles.T },
-    };
+    const workgroupBytes = fusedBytes(shape, tiles);
+    return launchFused(shape, layout, tuning, device, { text, tiles, workgroupBytes, loop: fusedLoop(shape, tiles) });
   },
 };

@@ -5,11 +5,12 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
-import { assertLayout, attendBuffers, planMerge, planSplits, refuseAttend, splitIterations } from "./attend.ts";
+import { refuseAttend } from "./attend.ts";
 import text from "./attend_fused_subgroup.wgsl" with { type: "text" };
+import { blockOfHeads, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning } from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
-import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
+import { CHUNK } from "./wgsl.ts";
 
 const REQUIRES: readonly string[] = ["subgroups"];
 
@@ -19,16 +20,8 @@ const SUM_LANES = 4;
 /** Workgroup memory that leaves room for two workgroups: an H200 multiprocessor has 48 KiB in all under Vulkan. */
 const RESIDENT_BYTES = 24576;
 
-/** Tile sizes of the kernel, appended to its text. */
-export interface SubgroupTiles {
-  /** Heads of a workgroup. */
-  readonly ROWS: number;
-  /** Tokens of a tile. */
-  readonly T: number;
-  /** Invocations of a workgroup, a multiple of the largest subgroup. */
-  readonly THREADS: number;
-  /** Threads that share a dot product, each with every SLICES-th chunk of d. */
-  readonly SLICES: number;
+/** Tile sizes of the kernel, appended to its text. `THREADS` is a multiple of the largest subgroup. */
+export interface SubgroupTiles extends FusedTiles {
   /** Distance of the lanes that sum: 2 where subgroups have 8 lanes, so that neighbours may share tokens; else 1. */
   readonly LANE: number;
 }
@@ -38,10 +31,8 @@ export interface SubgroupTiles {
  * product a multiple of four lanes.
  */
 export function subgroupTiles(shape: AttendShape, device: DeviceTraits): SubgroupTiles {
-  const { H, R } = shape;
-  const chunkThreads = 2 ** Math.ceil(Math.log2(R / CHUNK));
-  const ROWS = H <= 8 || chunkThreads > 64 ? 8 : H <= 16 || chunkThreads > 32 ? 16 : 32;
-  const THREADS = Math.max(32, device.subgroupMaxSize, chunkThreads * ROWS / 8);
+  const { ROWS, outputThreads } = blockOfHeads(shape);
+  const THREADS = Math.max(32, device.subgroupMaxSize, outputThreads);
   const LANE = device.subgroupMinSize >= 2 * SUM_LANES ? 2 : 1;
   const tiles = (T: number) => ({ ROWS, T, THREADS, SLICES: THREADS / (ROWS / 4) / (T / 4), LANE });
   const available = availableBytes(device);
@@ -70,20 +61,18 @@ function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): str
   if (reason || !device) return reason;
   const missing = missingFeature(REQUIRES, device.features);
   if (missing) return missing;
-  const { subgroupMinSize, subgroupMaxSize, limits } = device;
+  const { subgroupMinSize, subgroupMaxSize } = device;
   if (!(subgroupMinSize >= SUM_LANES && subgroupMaxSize >= subgroupMinSize)) {
     return `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} lanes: at least ${SUM_LANES} are needed`;
   }
   const tiles = subgroupTiles(shape, device);
-  const bytes = subgroupBytes(shape, tiles);
-  const width = `R + Dr = ${shape.R + shape.Dr} in ${shape.cache}`;
-  const available = availableBytes(device);
-  if (!(bytes <= available)) return `${width} needs ${bytes} bytes of workgroup memory, the limit is ${available}`;
-  const invocations = Math.min(256, limits.maxComputeInvocationsPerWorkgroup);
-  if (!(tiles.THREADS <= invocations)) {
-    return `${width} with subgroups of up to ${subgroupMaxSize} lanes needs ${tiles.THREADS} invocations, the limit is ${invocations}`;
-  }
-  return undefined;
+  return refuseTiles(shape, {
+    bytes: subgroupBytes(shape, tiles),
+    availableBytes: availableBytes(device),
+    threads: tiles.THREADS,
+    device,
+    because: ` with subgroups of up to ${subgroupMaxSize} lanes`,
+  });
 }
 
 /**
@@ -103,36 +92,13 @@ export const attendFusedSubgroup: AttendKernel = {
   launch(shape: AttendShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
     const reason = refuses(shape, tuning, device);
     if (reason) throw new RangeError(`Cannot launch attend/fused_subgroup: ${reason}`);
-    assertLayout(shape, layout);
-    const { B, H, R, Dr, page, cache, kv, scale } = shape;
     const tiles = subgroupTiles(shape, device);
-    const blocks = Math.ceil(H / tiles.ROWS);
-    const loop = subgroupLoop(shape, tiles);
-    const splits = planSplits(shape, tuning, device, blocks, loop);
-    const merge = planMerge(shape, splits, device);
-    return {
-      buffers: [...attendBuffers(shape, layout), ...merge.buffers],
-      dispatches: [{
-        label: "attend",
-        shader: composeWgsl(text, { cache, constants: { R, DR: Dr, ...tiles } }),
-        params: [
-          ["B", "u32", B],
-          ["H", "u32", H],
-          ["page", "u32", page],
-          ["pages", "u32", layout.pages],
-          ["width", "u32", layout.tableWidth],
-          ["max_kv", "u32", Math.max(...kv)],
-          ["splits", "u32", splits],
-          ["blocks", "u32", blocks],
-          ["scale", "f32", scale],
-        ],
-        bindings: ["q_latent", "q_pe", "cache", "page_table", "kv_len", merge.out, merge.lse],
-        workgroups: foldWorkgroups(B * splits * blocks, device.limits.maxComputeWorkgroupsPerDimension),
-        workgroupSize: tiles.THREADS,
-        workgroupBytes: subgroupBytes(shape, tiles),
-        loopIterations: splitIterations(shape, splits, loop),
-      }, ...merge.dispatches],
-      chosen: { splits, rows: tiles.ROWS, tile: tiles.T },
-    };
+    const workgroupBytes = subgroupBytes(shape, tiles);
+    return launchFused(shape, layout, tuning, device, {
+      text,
+      tiles,
+      workgroupBytes,
+      loop: subgroupLoop(shape, tiles),
+    });
   },
 };
