@@ -171,9 +171,6 @@ export async function spansWithProbe(
   };
 }
 
-/** A probe within this factor of the session's best counts as full clock. */
-export const FULL_CLOCK = 1.05;
-
 /**
  * Keeps the device busy with the probe until it reads steady: at least `minMs`, then until the last readings are within
  * 1 % of the best, at most `maxMs`.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BufferSpec, DispatchSpec, Launch } from "../kernels/kernel.ts";
+import type { DispatchSpec, Launch } from "../kernels/kernel.ts";
 import { type BufferRange, createStorage, readBack, uploadStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import { guarded } from "./guard.ts";
@@ -162,11 +162,6 @@ export function encodePoison(gpu: Gpu, encoder: GPUCommandEncoder, prepared: Pre
   pass.end();
 }
 
-/** Buffers of a launch whose content is the result. */
-export function resultBuffers(launch: Launch): readonly BufferSpec[] {
-  return launch.buffers.filter(({ role }) => role === "output" || role === "inout");
-}
-
 /**
  * Whether the device still does what it is asked: after an error it may be lost without saying so, and every case after
  * it would fail.
@@ -184,15 +179,27 @@ export async function isAlive(gpu: Gpu): Promise<boolean> {
   }
 }
 
+/**
+ * What the buffers whose content is the result hold, by name. `encode` may put work in front of the copy in the same
+ * submission.
+ */
+export async function readResults(
+  gpu: Gpu,
+  prepared: PreparedLaunch,
+  encode?: (encoder: GPUCommandEncoder) => void,
+): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  const specs = prepared.launch.buffers.filter(({ role }) => role === "output" || role === "inout");
+  const contents = await readBack(gpu, specs.map(({ name }) => prepared.buffers.get(name)!), encode);
+  return new Map(specs.map(({ name, bytes }, i) => [name, contents[i].subarray(0, bytes)]));
+}
+
 /** Runs a prepared launch once into poisoned memory and returns its result buffers by name. */
 export async function runOnce(gpu: Gpu, prepared: PreparedLaunch): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
-  const specs = resultBuffers(prepared.launch);
   const bound = await guarded(gpu, "run", () => prepared.bind());
-  const contents = await readBack(gpu, specs.map(({ name }) => prepared.buffers.get(name)!), (encoder) => {
+  return await readResults(gpu, prepared, (encoder) => {
     encodePoison(gpu, encoder, prepared);
     const pass = encoder.beginComputePass();
     bound.encode(pass);
     pass.end();
   });
-  return new Map(specs.map(({ name, bytes }, i) => [name, contents[i].subarray(0, bytes)]));
 }

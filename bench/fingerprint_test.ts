@@ -1,30 +1,6 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { fingerprint, fingerprintDifferences } from "./fingerprint.ts";
-import type { Environment } from "./result.ts";
-
-const environment: Environment = {
-  version: "0.1.0",
-  runtime: { deno: "2.9.6", v8: "14", typescript: "5.9" },
-  host: { os: "linux", osRelease: "6", arch: "x86_64", cpu: "CPU", cores: 2, loadAverage: [0, 0, 0] },
-  adapter: {
-    provider: "wgpu",
-    vendor: "4318",
-    architecture: "hopper",
-    device: "9013",
-    description: "NVIDIA H200",
-    software: false,
-    features: [],
-    limits: {},
-    subgroupMinSize: 32,
-    subgroupMaxSize: 32,
-  },
-  argv: [],
-  command: "bench",
-  suites: ["smoke"],
-  seed: 1,
-  startedAt: "2026-08-01T12:00:00.000Z",
-  wallS: 0,
-};
+import { environment } from "./testing.ts";
 
 Deno.test("fingerprint() names the adapter and leaves out the host, the seed and the features", () => {
   assertEquals(fingerprint(environment), "wgpu · 4318 · hopper · 9013 · NVIDIA H200 · false");

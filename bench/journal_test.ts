@@ -1,30 +1,8 @@
 import { assert, assertEquals, assertMatch, assertNotEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { hashCaseIds, type JournalHeader, openJournal, planDifference, readJournal, resumeJournal } from "./journal.ts";
-import type { Environment, Result } from "./result.ts";
+import type { Result } from "./result.ts";
+import { environment } from "./testing.ts";
 
-const environment: Environment = {
-  version: "0.1.0",
-  runtime: { deno: "2.9.6", v8: "14", typescript: "5.9" },
-  host: { os: "linux", osRelease: "6", arch: "x86_64", cpu: "CPU", cores: 2, loadAverage: [0, 0, 0] },
-  adapter: {
-    provider: "wgpu",
-    vendor: "4318",
-    architecture: "",
-    device: "9013",
-    description: "NVIDIA H200",
-    software: false,
-    features: [],
-    limits: {},
-    subgroupMinSize: 32,
-    subgroupMaxSize: 32,
-  },
-  argv: [],
-  command: "bench",
-  suites: ["smoke"],
-  seed: 1,
-  startedAt: "2026-08-01T12:00:00.000Z",
-  wallS: 0,
-};
 const header: JournalHeader = { journal: 1, environment, cases: { count: 3, sha256: "abc" } };
 const skipped = (id: string, reason = "größer als 16 KiB"): Result => ({
   status: "skipped",

@@ -3,13 +3,13 @@
  *
  * @module
  */
-import { type Clock, FULL_CLOCK, MAX_PASSES_PER_SUBMISSION, spansOf, spansWithProbe, warmUp } from "./clock.ts";
+import { type Clock, MAX_PASSES_PER_SUBMISSION, spansOf, spansWithProbe, warmUp } from "./clock.ts";
 import type { Gpu } from "./device.ts";
 import type { BoundLaunch, PreparedLaunch } from "./execute.ts";
 import { sampleByHostSlope } from "./host_slope.ts";
 import type { Measurement, Samples } from "./result.ts";
 import { bindCold, bindHot } from "./rotation.ts";
-import { quantile, summarize } from "./statistics.ts";
+import { maxClockRatio, quantile, summarize } from "./statistics.ts";
 
 /** How long and how carefully to measure. */
 export interface MeasureOptions {
@@ -154,7 +154,7 @@ async function sampleByTimestamps(
   while (batches < options.minBatches || (spentNs < budgetNs && !isSettled(samplesNs, options))) {
     const batch = await sampler.submit(passes, launchesPerPass);
     const slowest = Math.max(batch.beforeNs ?? 0, batch.afterNs ?? 0);
-    if (!(slowest <= FULL_CLOCK * (sampler.best() ?? Infinity)) && rejectedBatches < MAX_REJECTED) {
+    if (!(slowest <= maxClockRatio * (sampler.best() ?? Infinity)) && rejectedBatches < MAX_REJECTED) {
       rejectedBatches++;
       await sampler.wake();
       continue;

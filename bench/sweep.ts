@@ -11,8 +11,8 @@ import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
 import { calibrateClock, type Clock, warmUp } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
-import { type BufferRange, readBack, uploadStorage, writeStorage } from "./buffers.ts";
-import { encodePoison, isAlive, prepare, type PreparedLaunch, resultBuffers, runOnce } from "./execute.ts";
+import { type BufferRange, uploadStorage, writeStorage } from "./buffers.ts";
+import { encodePoison, isAlive, prepare, type PreparedLaunch, readResults, runOnce } from "./execute.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import { ReferencePool } from "./reference_pool.ts";
@@ -209,13 +209,6 @@ async function reset(gpu: Gpu, prepared: PreparedLaunch, inputs: CaseInputs): Pr
       if (role === "inout") writeStorage(gpu, prepared.buffers.get(name)!, inputs.buffers.get(name)!);
     }
   });
-}
-
-/** What the result buffers hold. */
-async function readResults(gpu: Gpu, prepared: PreparedLaunch): Promise<Map<string, Uint8Array>> {
-  const specs = resultBuffers(prepared.launch);
-  const contents = await readBack(gpu, specs.map(({ name }) => prepared.buffers.get(name)!));
-  return new Map(specs.map(({ name, bytes }, i) => [name, contents[i].subarray(0, bytes)]));
 }
 
 function verify(inputs: CaseInputs, checks: readonly Check[]): Verification {

@@ -14,6 +14,7 @@ import { readRecorded, type RecordedTensors } from "../reference/recorded.ts";
 import { parseAxis, type ParsedAxis } from "../suites/axes.ts";
 import type { Case } from "../suites/case.ts";
 import { expandSuites, findSuites } from "../suites/expand.ts";
+import { defaultSuite } from "../suites/suites.ts";
 import { filterCases, mergeCases, selectKernels } from "../suites/select.ts";
 import { recordedCases, recordedKey } from "../suites/recorded.ts";
 import { parseShard, type Shard, shard } from "../suites/shard.ts";
@@ -105,24 +106,24 @@ async function readTensors(path: string): Promise<Selection["recorded"][number]>
  */
 export function casesOf(selection: Selection, software: boolean): Case[] {
   const { filter, kernels, kernelNames, recorded, axes, seed, full } = selection;
-  const lists = recorded.map((file) => replays(selection, file));
   const suites = suitesOf(selection, software);
-  if (suites.length > 0) {
-    // The filter is applied to all cases at once below: it may match replays only.
-    const whole = recorded.length === 0 ? { filter } : {};
-    lists.push(
-      expandSuites({ suites, axes, kernelsAvailable: kernels, kernels: kernelNames, seed, software, full, ...whole }),
-    );
+  const request = { suites, axes, kernelsAvailable: kernels, kernels: kernelNames, seed, software, full };
+  let cases: Case[];
+  if (recorded.length === 0) {
+    cases = expandSuites({ ...request, filter });
+  } else {
+    // The filter is applied to all cases at once: it may match replays only.
+    const replayed = recorded.map((file) => replays(selection, file));
+    cases = mergeCases(suites.length > 0 ? [...replayed, expandSuites(request)] : replayed);
+    if (filter !== undefined) cases = filterCases(cases, filter, kernels);
   }
-  const merged = mergeCases(lists);
-  const cases = filter === undefined ? merged : filterCases(merged, filter, kernels);
   return selection.shard ? shard(cases, selection.shard.index, selection.shard.count) : cases;
 }
 
 /** Suites that run: those named; without any, recorded tensors alone, or the default of the adapter. */
 export function suitesOf({ suites, recorded }: Selection, software: boolean): readonly string[] {
   if (suites.length > 0 || recorded.length > 0) return suites;
-  return [software ? "smoke" : "default"];
+  return [defaultSuite({ software })];
 }
 
 function replays({ kernels, kernelNames, axes }: Selection, file: Selection["recorded"][number]): Case[] {
