@@ -199,6 +199,11 @@ Deno.test("report draws the same files from report.json, and from the journal of
     await Deno.remove(`${dir}/run/report.json`);
     assertEquals((await runCli(["report", `${dir}/run`, `--out=${dir}/again`])).code, 0);
     assertEquals((await readReport(`${dir}/again`)).results.map(({ id }) => id), [SMALL]);
+    await Deno.writeTextFile(`${dir}/file`, "keep");
+    const refused = await runCli(["report", `${dir}/run`, `--out=${dir}/file`]);
+    assertEquals(refused.code, 64);
+    assertMatch(refused.err, /^Cannot write to --out ".*file": .*\n$/);
+    assertEquals(await Deno.readTextFile(`${dir}/file`), "keep");
   }));
 
 Deno.test("gate fails on an incorrect case, passes a right one, and names what is missing", () =>

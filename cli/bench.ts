@@ -9,7 +9,8 @@ import { exitCode } from "../reports/summary.ts";
 import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
 import { judge, readReportFile, tellGitHub, worstExit } from "./judge.ts";
 import { execute } from "./run.ts";
-import { casesOf, describeIo, readSelection, suitesOf } from "./select.ts";
+import { describeIo } from "./files.ts";
+import { casesOf, readSelection, suitesOf } from "./select.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a shell reports for a command ended by Ctrl-C. */

@@ -9,7 +9,7 @@ import { toGateSummary } from "../reports/gate_summary.ts";
 import { toAnnotations, toStepSummary } from "../reports/github.ts";
 import { readReport } from "../reports/validate.ts";
 import { UsageError } from "./flags.ts";
-import { describeIo } from "./select.ts";
+import { describeIo } from "./files.ts";
 import type { Terminal } from "./terminal.ts";
 
 /**

@@ -9,6 +9,7 @@ import { mergeReports } from "../reports/merge.ts";
 import { serveReport } from "../reports/serve.ts";
 import { toSummary } from "../reports/summary.ts";
 import { writeReports } from "../reports/write.ts";
+import { makeWritable } from "./files.ts";
 import { type Flags, isOn, text, UsageError } from "./flags.ts";
 import { readReportFile } from "./judge.ts";
 import type { Terminal } from "./terminal.ts";
@@ -23,7 +24,7 @@ export async function reportCommand(flags: Flags, terminal: Terminal): Promise<n
   const report = mergeReports(reports.map((report, i) => ({ source: files[i], report })));
   const out = text(flags, "out") ?? (files.length === 1 ? await folderOf(files[0]) : undefined);
   if (out === undefined) throw new UsageError(`Cannot merge ${files.length} reports without a folder: give --out=DIR`);
-  await Deno.mkdir(out, { recursive: true });
+  await makeWritable(out);
   await writeReports(report, out);
   terminal.out(toSummary(report));
   terminal.out(`\nReports are in ${out}: open ${out}/report.html\n`);

@@ -13,9 +13,10 @@ import { toSummary } from "../reports/summary.ts";
 import { writeReports } from "../reports/write.ts";
 import type { Case } from "../suites/case.ts";
 import { estimateCost } from "../suites/cost.ts";
-import { type Command, UsageError } from "./flags.ts";
+import type { Command } from "./flags.ts";
+import { makeWritable } from "./files.ts";
 import { Progress } from "./progress.ts";
-import { describeIo, type Selection } from "./select.ts";
+import type { Selection } from "./select.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Longest that a case may take on a GPU: the slowest kernel at the largest shape of a suite needs a tenth of it. */
@@ -172,16 +173,4 @@ async function describeRun(plan: RunPlan, { adapter }: Provider): Promise<Enviro
     startedAt: new Date().toISOString(),
     wallS: 0,
   };
-}
-
-/** Creates `dir` and proves that files can be written there. */
-async function makeWritable(dir: string): Promise<void> {
-  try {
-    await Deno.mkdir(dir, { recursive: true });
-    const probe = `${dir}/.writable`;
-    await Deno.writeTextFile(probe, "");
-    await Deno.remove(probe);
-  } catch (error) {
-    throw new UsageError(`Cannot write to --out "${dir}": ${describeIo(error)}`);
-  }
 }

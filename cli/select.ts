@@ -18,6 +18,7 @@ import { defaultSuite } from "../suites/suites.ts";
 import { filterCases, mergeCases, selectKernels } from "../suites/select.ts";
 import { recordedCases, recordedKey } from "../suites/recorded.ts";
 import { parseShard, type Shard, shard } from "../suites/shard.ts";
+import { describeIo } from "./files.ts";
 import { type Flags, isOn, list, text, UsageError } from "./flags.ts";
 
 /** A selection that was found valid. */
@@ -144,12 +145,4 @@ function replays({ kernels, kernelNames, axes }: Selection, file: Selection["rec
     pages: values("page") as number[] | undefined ?? RECORDED_PAGES,
     dtypes: values("cache") as Dtype[] | undefined ?? RECORDED_DTYPES,
   });
-}
-
-/** What went wrong with a file, in a few words. */
-export function describeIo(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "there is no such file";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
-  return (error as Error).message.split("\n")[0];
 }
