@@ -52,6 +52,7 @@ export async function makeCaseInputs(c: Case, options: CaseInputsOptions): Promi
   if (c.tensors !== undefined && !recorded) {
     throw new RangeError(`Cannot replay tensors "${c.tensors}": no --tensors file of that name and content was given`);
   }
+  if (c.operation !== "append" && c.operation !== "attend") throw new RangeError("not yet");
   const { page, cache } = c.shape;
   if (c.operation === "append") {
     return appendCase(recorded ? recordedAppendInputs(recorded, { page, cache }) : makeAppendInputs(c.shape, c.seed));

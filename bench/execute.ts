@@ -4,10 +4,10 @@
  * @module
  */
 import type { DispatchSpec, Launch } from "../kernels/kernel.ts";
-import { type BufferRange, createStorage, readBack, uploadStorage } from "./buffers.ts";
+import { type BufferRange, createStorage, readBack, uploadStorage, writeStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import { guarded } from "./guard.ts";
-import { compile } from "./pipelines.ts";
+import { compile, groupsOf } from "./pipelines.ts";
 
 /** Pattern that outputs and scratch hold before each run: an f32 quiet NaN (and an f16 NaN in each half). */
 export const POISON_WORD = 0x7fc0_7e01;
@@ -61,6 +61,7 @@ export async function prepare(
         throw new TypeError(`Cannot bind "${spec.name}": no data was given for this ${spec.role} buffer`);
       }
       const range = createStorage(gpu, spec.name, spec.bytes);
+      if (spec.contents) writeStorage(gpu, range, bytesOf(spec.contents));
       own.push(range.buffer);
       buffers.set(spec.name, range);
     }
@@ -75,18 +76,21 @@ export async function prepare(
     compileMs,
     buffers,
     bind(replaced = new Map()) {
+      const find = (name: string) => replaced.get(name) ?? buffers.get(name);
       const groups = launch.dispatches.map((dispatch, i) =>
-        gpu.device.createBindGroup({
-          label: dispatch.label,
-          layout: pipelines[i].getBindGroupLayout(0),
-          entries: bindEntries(dispatch, uniforms[i], (name) => replaced.get(name) ?? buffers.get(name)),
-        })
+        groupsOf(dispatch).map((names, group) =>
+          gpu.device.createBindGroup({
+            label: dispatch.label,
+            layout: pipelines[i].getBindGroupLayout(group),
+            entries: bindEntries(dispatch, names, uniforms[i], find),
+          })
+        )
       );
       return {
         encode(pass) {
           launch.dispatches.forEach((dispatch, i) => {
             pass.setPipeline(pipelines[i]);
-            pass.setBindGroup(0, groups[i]);
+            groups[i].forEach((group, index) => pass.setBindGroup(index, group));
             pass.dispatchWorkgroups(...dispatch.workgroups);
           });
         },
@@ -100,18 +104,22 @@ export async function prepare(
 
 function bindEntries(
   dispatch: DispatchSpec,
+  names: readonly (string | undefined)[],
   uniform: GPUBuffer | undefined,
   find: (name: string) => BufferRange | undefined,
 ): GPUBindGroupEntry[] {
-  const entries: GPUBindGroupEntry[] = uniform ? [{ binding: 0, resource: { buffer: uniform } }] : [];
-  dispatch.bindings.forEach((name, i) => {
+  return names.flatMap((name, binding): GPUBindGroupEntry[] => {
+    if (name === undefined) return uniform ? [{ binding, resource: { buffer: uniform } }] : [];
     const range = find(name);
     if (!range) {
       throw new TypeError(`Cannot bind "${name}" of dispatch "${dispatch.label}": the launch has no such buffer`);
     }
-    entries.push({ binding: i + 1, resource: { buffer: range.buffer, offset: range.offset, size: range.size } });
+    return [{ binding, resource: { buffer: range.buffer, offset: range.offset, size: range.size } }];
   });
-  return entries;
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 function createUniform(gpu: Gpu, { label, params }: DispatchSpec): GPUBuffer | undefined {

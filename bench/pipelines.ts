@@ -21,7 +21,10 @@ export async function compile(
   try {
     const pipeline = await guarded(gpu, "compile", () => {
       module = device.createShaderModule({ label: dispatch.label, code: dispatch.shader });
-      const layout = device.createPipelineLayout({ bindGroupLayouts: [createLayout(device, dispatch, buffers)] });
+      const bindGroupLayouts = groupsOf(dispatch).map((names, group) =>
+        createLayout(device, dispatch, buffers, names, group)
+      );
+      const layout = device.createPipelineLayout({ bindGroupLayouts });
       return device.createComputePipeline({ label: dispatch.label, layout, compute: { module, entryPoint: "main" } });
     });
     gpu.pipelines.set(dispatch.shader, pipeline);
@@ -34,6 +37,11 @@ export async function compile(
   }
 }
 
+/** What is bound, by group and binding: the uniform (undefined) and the buffers; the cache. */
+export function groupsOf({ bindings, cacheBindings }: DispatchSpec): (readonly (string | undefined)[])[] {
+  return [[undefined, ...bindings], ...(cacheBindings ? [cacheBindings] : [])];
+}
+
 /**
  * Reads the access of each storage binding off the shader text, the only place that declares it.
  *
@@ -43,15 +51,18 @@ function createLayout(
   device: GPUDevice,
   dispatch: DispatchSpec,
   buffers: readonly BufferSpec[],
+  names: readonly (string | undefined)[],
+  group: number,
 ): GPUBindGroupLayout {
   const text = dispatch.shader.replaceAll(/\/\/.*$/gm, "");
   const declared = text.matchAll(
-    /@binding\(\s*(\d+)u?\s*\)\s*var\s*<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>/g,
+    /@group\(\s*(\d+)u?\s*\)\s*@binding\(\s*(\d+)u?\s*\)\s*var\s*<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>/g,
   );
-  const entries = [...declared].map(([, binding, space, access]): GPUBindGroupLayoutEntry => {
-    const name = dispatch.bindings[Number(binding) - 1];
+  const own = [...declared].filter(([, declaredGroup]) => Number(declaredGroup) === group);
+  const entries = own.map(([, , binding, space, access]): GPUBindGroupLayoutEntry => {
+    const name = names[Number(binding)];
     const writes = access === "read_write";
-    if (writes && buffers.some((spec) => spec.name === name && spec.role === "input")) {
+    if (writes && buffers.some((spec) => spec.name === name && (spec.role === "input" || spec.role === "plan"))) {
       throw new ExecutionError(
         "compile",
         `${dispatch.label} declares the input "${name}" read_write: inputs are read only`,

@@ -3,10 +3,13 @@
  *
  * @module
  */
-import type { AppendShape, AttendShape } from "../reference/shapes.ts";
+import type { AppendShape, AttendShape, MlaShape, PrefillShape, ProjectShape } from "../reference/shapes.ts";
 
 /** Operations that kernels implement. */
-export type Operation = "attend" | "append";
+export type Operation = "attend" | "append" | "project" | "prefill" | "mla";
+
+/** Every {@linkcode Operation}, in the order in which reports list them. */
+export const OPERATIONS: readonly Operation[] = ["attend", "append", "project", "prefill", "mla"];
 
 /** The part of `GPUSupportedLimits` that a launch is checked against. */
 export interface Limits {
@@ -50,20 +53,33 @@ export interface DeviceTraits {
 export interface Tuning {
   /** KV splits per sequence; absent lets the kernel choose. */
   readonly splits?: number;
+  /** How `mla` attends; absent lets the resolver choose by the shape. */
+  readonly form?: "absorbed" | "expanded";
 }
 
-/** How a buffer of a launch is used. `input` is never written; `scratch` and `output` are poisoned before each run. */
-export type BufferRole = "input" | "inout" | "output" | "scratch";
+/**
+ * How a buffer of a launch is used. `input` is never written; `scratch` and `output` are poisoned before each run. `plan` is
+ * an input whose content the launch itself gives: what follows from the lengths, such as a work list.
+ */
+export type BufferRole = "input" | "inout" | "output" | "scratch" | "plan";
 
 /**
- * A buffer of a launch. Names of inputs and outputs are a contract:
- * attend — `q_latent` f32 `[B·q, H, R]`, `q_pe` f32 `[B·q, H, Dr]`, `cache` `[pages, page, R+Dr]`, `page_table` i32
- * `[B, width]`, `kv_len` i32 `[B]` → `out` f32 `[B·q, H, R]`, `lse` f32 `[B·q, H]` (natural log; −1e30 for an empty row).
- * The lengths that count are those of `kv_len`; the launch knows `shape.kv`, whose longest is an upper bound: a longer
- * `kv_len` counts as that, a negative one as 0;
- * append — `compressed_kv` f32 `[tokens, R]`, `kpe` f32 `[tokens, Dr]`, `cu_seqlen` i32 `[B+1]`, `cu_num_pages` i32
- * `[B+1]`, `cache_loc` i32 `[Σpages]`, `input_pos` i32 `[B]` → `cache` (in place). Tokens at a negative position or past the
- * pages of their sequence are not written.
+ * A buffer of a launch. Names of inputs and outputs are a contract. T is the sum of q, P the padding:
+ *
+ * | operation | inputs | outputs |
+ * |---|---|---|
+ * | attend | `q_latent` f32 `[T, H, R]`, `q_pe` f32 `[T, H, Dr]`, the cache, `page_table` i32 `[B, width]`, `kv_len` i32 `[B]`, `cu_seqlen` i32 `[B+1]` | `out` f32 `[T, H, R]`, `lse` or `lse2` f32 `[T, H]` |
+ * | append | `compressed_kv` f32 `[T, R]`, `kpe` f32 `[T, Dr]`, `cu_seqlen` i32 `[B+1]`, `cu_num_pages` i32 `[B+1]`, `cache_loc` i32 `[Σpages]`, `input_pos` i32 `[B]` | the cache, in place |
+ * | project q | `q_nope` f32 `[T, H, Dn]`, `kv_b_proj` | `q_latent` f32 `[T, H, R]` |
+ * | project v | `latent` f32 `[T, H, R]`, `kv_b_proj` | `out` f32 `[T+P, H, Dv]` |
+ * | prefill | `q_nope` f32 `[T+P, H, Dn]`, `q_pe` f32 `[T+P, H, Dr]`, `kv_b_proj`, the cache, `page_table`, `kv_len`, `cu_seqlen` | `out` f32 `[T+P, H, Dv]`, `lse` or `lse2` `[T, H]` |
+ * | mla | `q_nope`, `q_pe`, `compressed_kv` `[T+P, R]`, `kpe` `[T+P, Dr]`, `kv_b_proj`, `cu_num_pages` i32 `[B+1]`, `cache_loc` i32 `[Σpages]` | the cache, in place; `out` f32 `[T+P, H, Dv]`, `lse` f32 `[T, H]` |
+ *
+ * The cache is `cache` `[pages, page, R+Dr]`, or in the separate layout `ckv_cache` `[pages, page, R]` and `kpe_cache`
+ * `[pages, page, Dr]`; `kv_b_proj` is `[H·(Dn+Dv), R]` in the dtype `weight`. `lse` is the natural log-sum-exp, `lse2` that of
+ * base 2; both are −1e30 for a row that sees no token. A kernel binds the inputs it needs. The lengths that count are those
+ * of the shape: what follows from them (work lists) is a `plan` buffer, made anew by launching another shape.
+ * Tokens that `append` is given at a negative position or past the pages of their sequence are not written.
  */
 export interface BufferSpec {
   /** Name, unique in the launch. */
@@ -72,6 +88,8 @@ export interface BufferSpec {
   readonly bytes: number;
   /** Use. */
   readonly role: BufferRole;
+  /** Content of a `plan` buffer, at most `bytes` long; no other role has one. */
+  readonly contents?: Uint32Array | Int32Array;
 }
 
 /** A field of the uniform `Params` struct: scalars of 4 bytes only, so the layout is the order. */
@@ -87,6 +105,11 @@ export interface DispatchSpec {
   readonly params: readonly Param[];
   /** Names of the storage buffers at `@binding(1)`, `@binding(2)`, … of `@group(0)`. */
   readonly bindings: readonly string[];
+  /**
+   * Names of the storage buffers at `@binding(0)`, `@binding(1)`, … of `@group(1)`: the paged cache, one buffer or two by
+   * its layout (`wgsl.ts` appends the declarations). Absent: the shader has no group 1.
+   */
+  readonly cacheBindings?: readonly string[];
   /** Workgroups; the bench refuses what exceeds the device's limit. */
   readonly workgroups: readonly [number, number, number];
   /** Invocations per workgroup (the product of `@workgroup_size`). */
@@ -119,7 +142,7 @@ export interface Launch {
 export interface CacheLayout {
   /** Physical pages of the cache. */
   readonly pages: number;
-  /** Entries per row of `page_table` (attend), or of `cache_loc` in all (append). */
+  /** Entries per row of `page_table` (attend, prefill), or of `cache_loc` in all (append, mla). */
   readonly tableWidth: number;
 }
 
@@ -149,8 +172,14 @@ export interface KernelBase<O extends Operation, S> {
 export type AttendKernel = KernelBase<"attend", AttendShape>;
 /** A kernel of the `append` operation. */
 export type AppendKernel = KernelBase<"append", AppendShape>;
+/** A kernel of the `project` operation. It has no cache: the layout it is given is 0 pages. */
+export type ProjectKernel = KernelBase<"project", ProjectShape>;
+/** A kernel of the `prefill` operation. */
+export type PrefillKernel = KernelBase<"prefill", PrefillShape>;
+/** A kernel of the `mla` operation: one call, never a flow (`MlaShape.steps` is absent). */
+export type MlaKernel = KernelBase<"mla", MlaShape>;
 /** Any kernel; `operation` tells which. */
-export type Kernel = AttendKernel | AppendKernel;
+export type Kernel = AttendKernel | AppendKernel | ProjectKernel | PrefillKernel | MlaKernel;
 
 /** `operation/variant`, the name under which a kernel is asked for and reported. */
 export function kernelName(kernel: { readonly operation: Operation; readonly variant: string }): string {

@@ -24,7 +24,11 @@ const NEEDS: readonly Need[] = [
     unit: "workgroups in a dimension",
     of: (d) => Math.max(...d.workgroups),
   },
-  { limit: "maxStorageBuffersPerShaderStage", unit: "storage buffers", of: (d) => d.bindings.length },
+  {
+    limit: "maxStorageBuffersPerShaderStage",
+    unit: "storage buffers",
+    of: (d) => d.bindings.length + (d.cacheBindings?.length ?? 0),
+  },
 ];
 
 /**

@@ -5,14 +5,18 @@
  * @module
  */
 import type { Dtype } from "../reference/dtypes.ts";
+import type { Layout } from "../reference/shapes.ts";
 import bf16 from "./cache_bf16.wgsl" with { type: "text" };
 import f16 from "./cache_f16.wgsl" with { type: "text" };
 import f32 from "./cache_f32.wgsl" with { type: "text" };
+import combined from "./cache_combined.wgsl" with { type: "text" };
+import separate from "./cache_separate.wgsl" with { type: "text" };
 import narrowBf16 from "./narrow_bf16.wgsl" with { type: "text" };
 import narrowF16 from "./narrow_f16.wgsl" with { type: "text" };
 import narrowF32 from "./narrow_f32.wgsl" with { type: "text" };
 
 const CACHE_TEXT: Readonly<Record<Dtype, string>> = { f32, f16, bf16 };
+const LAYOUT_TEXT: Readonly<Record<Layout, string>> = { combined, separate };
 const NARROW_TEXT: Readonly<Record<Dtype, string>> = { f32: narrowF32, f16: narrowF16, bf16: narrowBf16 };
 
 /** Elements of one `Chunk`, the unit in which kernels address the cache: 16 bytes of f16 or bf16, 32 bytes of f32. */
@@ -20,8 +24,10 @@ export const CHUNK = 8;
 
 /** What is appended to a WGSL file. */
 export interface WgslParts {
-  /** Cache type whose `Chunk`, `low` and `high` are appended; absent for kernels that do not read the cache. */
+  /** Element type whose `Chunk`, `low` and `high` are appended; absent for kernels that read no cache and no weight. */
   readonly cache?: Dtype;
+  /** Layout whose `@group(1)` and `cache_chunk(slot, i)` are appended; absent for kernels that do not read the cache. */
+  readonly layout?: Layout;
   /** Cache type to which the appended `narrow` rounds; absent for kernels that do not write the cache. */
   readonly narrow?: Dtype;
   /** Appended as `const NAME = VALUEu;`. Module-scope WGSL is order-free, so the file may use them. */
@@ -40,14 +46,15 @@ export interface WgslParts {
  * @param file Text of a `.wgsl` file, ending in a newline.
  * @throws {RangeError} If a constant is not an unsigned 32-bit integer.
  */
-export function composeWgsl(file: string, { cache, narrow, constants = {} }: WgslParts): string {
+export function composeWgsl(file: string, { cache, layout, narrow, constants = {} }: WgslParts): string {
   const lines = Object.entries(constants).map(([name, value]) => {
     if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
       throw new RangeError(`Cannot append ${name} = ${value}: only unsigned 32-bit integers`);
     }
     return `const ${name} = ${value}u;\n`;
   });
-  return file + (cache ? CACHE_TEXT[cache] : "") + (narrow ? NARROW_TEXT[narrow] : "") + lines.join("");
+  return file + (cache ? CACHE_TEXT[cache] : "") + (layout ? LAYOUT_TEXT[layout] : "") +
+    (narrow ? NARROW_TEXT[narrow] : "") + lines.join("");
 }
 
 /**

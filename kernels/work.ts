@@ -5,7 +5,14 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import { attendFlops } from "../reference/rows.ts";
-import { type AppendShape, type AttendShape, total } from "../reference/shapes.ts";
+import {
+  type AppendShape,
+  type AttendShape,
+  type MlaShape,
+  type PrefillShape,
+  type ProjectShape,
+  total,
+} from "../reference/shapes.ts";
 
 /**
  * Bytes that `attend` must move: every input read once — queries, the cached tokens of all sequences, their page-table
@@ -32,14 +39,31 @@ export function appendMinBytes({ B, R, Dr, q, kv, page, cache }: AppendShape): n
 /** An operation on a shape: what a case says about its work. */
 export type Work =
   | { readonly operation: "attend"; readonly shape: AttendShape }
-  | { readonly operation: "append"; readonly shape: AppendShape };
+  | { readonly operation: "append"; readonly shape: AppendShape }
+  | { readonly operation: "project"; readonly shape: ProjectShape }
+  | { readonly operation: "prefill"; readonly shape: PrefillShape }
+  | { readonly operation: "mla"; readonly shape: MlaShape };
 
 /** Bytes that the operation must move, equal for all its kernels. */
 export function minBytes(work: Work): number {
-  return work.operation === "attend" ? attendMinBytes(work.shape) : appendMinBytes(work.shape);
+  switch (work.operation) {
+    case "attend":
+      return attendMinBytes(work.shape);
+    case "append":
+      return appendMinBytes(work.shape);
+    default:
+      throw new Error("not yet");
+  }
 }
 
 /** Floating-point operations of the operation; `append` has none. */
 export function workFlops(work: Work): number {
-  return work.operation === "attend" ? attendFlops(work.shape) : 0;
+  switch (work.operation) {
+    case "attend":
+      return attendFlops(work.shape);
+    case "append":
+      return 0;
+    default:
+      throw new Error("not yet");
+  }
 }

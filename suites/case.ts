@@ -4,7 +4,7 @@
  * @module
  */
 import type { Operation, Tuning } from "../kernels/kernel.ts";
-import type { AppendShape, AttendShape, InputKind } from "../reference/shapes.ts";
+import type { AppendShape, AttendShape, InputKind, MlaShape, PrefillShape, ProjectShape } from "../reference/shapes.ts";
 
 /** What every case has. */
 export interface CaseBase<O extends Operation, S> {
@@ -24,6 +24,8 @@ export interface CaseBase<O extends Operation, S> {
   readonly tuning: Tuning;
   /** Values of every axis, defaults included, as the report pivots them: `{ B: 4, kv: "1,63", page: 64, … }`. */
   readonly axes: Readonly<Record<string, string | number>>;
+  /** Tolerance of another system's test that the outputs must meet as well: a name in `reference/tolerances.ts`. */
+  readonly tolerance?: string;
   /** Recorded tensors to replay instead of seeded ones: `name@hash8`. */
   readonly tensors?: string;
 }
@@ -32,5 +34,11 @@ export interface CaseBase<O extends Operation, S> {
 export type AttendCase = CaseBase<"attend", AttendShape>;
 /** A case of `append`. */
 export type AppendCase = CaseBase<"append", AppendShape>;
+/** A case of `project`. */
+export type ProjectCase = CaseBase<"project", ProjectShape>;
+/** A case of `prefill`. */
+export type PrefillCase = CaseBase<"prefill", PrefillShape>;
+/** A case of `mla`: one call, or a flow of several where its shape has `steps`. */
+export type MlaCase = CaseBase<"mla", MlaShape>;
 /** Any case; `operation` tells which. */
-export type Case = AttendCase | AppendCase;
+export type Case = AttendCase | AppendCase | ProjectCase | PrefillCase | MlaCase;

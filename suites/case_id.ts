@@ -144,7 +144,7 @@ function buildCase(fields: CaseFields, where: string): Case {
       return { ...common, operation: "attend", shape, tuning };
     }
     default:
-      return fields.operation satisfies never;
+      throw new RangeError(`${where}: not yet`);
   }
 }
 
