@@ -60,6 +60,24 @@ export interface Measurement {
 /** Where a case failed. */
 export type Stage = "inputs" | "reference" | "launch" | "compile" | "run" | "measure" | "crashed" | "timeout";
 
+/** What the backend resolver picks for a shape when it is asked for `auto` (`kernels/resolver.ts`). */
+export interface ResolverChoice {
+  /** Variant of the operation, or `reference`. */
+  readonly backend: string;
+  /** Form of `mla`. */
+  readonly form?: "absorbed" | "expanded";
+  /** Why, one reason each. */
+  readonly reasons: readonly string[];
+}
+
+/** Host time of planning, apart from running. */
+export interface PlanTimes {
+  /** To describe the launch and create its pipelines, buffers and bind groups, ms. */
+  readonly planMs: number;
+  /** To bring a plan up to date for other lengths: describe again, write lists and uniforms; median of several, ms. */
+  readonly updateMs: number;
+}
+
 /** What every result has. */
 export interface ResultBase {
   /** Case id. */
@@ -72,6 +90,10 @@ export interface ResultBase {
   readonly compileMs?: number;
   /** What the kernel chose (`splits`, …). */
   readonly chosen?: Readonly<Record<string, number>>;
+  /** What `auto` resolves to for this shape on this device. */
+  readonly resolver?: ResolverChoice;
+  /** Time of planning, for launches that have a plan. */
+  readonly plan?: PlanTimes;
 }
 
 /** Verified and timed. */
