@@ -5,6 +5,7 @@
  */
 import type { Report } from "../bench/result.ts";
 import { csvField, oneLine } from "./escape.ts";
+import { choicesOf } from "./choices.ts";
 import { figures, type Row, rowsOf } from "./figures.ts";
 import { explain } from "./outcome.ts";
 
@@ -14,6 +15,7 @@ import { explain } from "./outcome.ts";
  */
 export function toCsv(report: Report): string {
   const { adapter } = report.environment;
+  const choices = choicesOf(report);
   const axes = [...new Set(report.results.flatMap((result) => Object.keys(result.axes)))];
   const columns: [string, (row: Row) => string | number | undefined][] = [
     ["id", (row) => row.result.id],
@@ -28,6 +30,12 @@ export function toCsv(report: Report): string {
       (row) => row.result.axes[axis],
     ]),
     ...figures.map((figure): [string, (row: Row) => number | undefined] => [figure.name, figure.value]),
+    ["resolverPick", (row) => choices.get(row.result.id)?.backend],
+    ["resolverForm", (row) => choices.get(row.result.id)?.form],
+    ["resolverOverFastest", (row) => choices.get(row.result.id)?.overFastest],
+    ["resolverReasons", (row) => oneLine(choices.get(row.result.id)?.reasons.join("; ") ?? "")],
+    ["planMs", (row) => row.result.plan?.planMs],
+    ["planUpdateMs", (row) => row.result.plan?.updateMs],
     ["note", (row) => oneLine(explain(row.result))],
     ["adapter", () => adapter.description],
     ["software", () => String(adapter.software)],

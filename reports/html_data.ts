@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Check, Measured, Report, Result, Samples, Status, Timer } from "../bench/result.ts";
+import type { Check, Measured, PlanTimes, Report, Result, Samples, Status, Timer } from "../bench/result.ts";
 import type { Summary } from "../bench/statistics.ts";
+import { type Choice, choicesOf, type ChoiceSummary, summarizeChoices } from "./choices.ts";
 import { plainText } from "./escape.ts";
 import { figure, kernelOf, type Row, rowsOf } from "./figures.ts";
 import { explain } from "./outcome.ts";
@@ -47,6 +48,10 @@ export interface ViewCase {
   readonly coverage?: number;
   /** Pipeline compilation, ms. */
   readonly compileMs?: number;
+  /** What the resolver would pick for the shape: a variant, with the form where there is one. */
+  readonly pick?: string;
+  /** Median of the pick over that of the fastest kernel timed on the shape. */
+  readonly pickOverFastest?: number;
   /** Why the case is not simply right and measured. */
   readonly note?: string;
 }
@@ -59,6 +64,8 @@ export interface ViewData {
   readonly cases: readonly ViewCase[];
   /** What the matrix shows at first. */
   readonly defaults: { readonly rows: string; readonly columns: string; readonly metric: string };
+  /** How often the resolver would have picked the fastest kernel; absent where it cannot be told. */
+  readonly resolver?: ChoiceSummary;
 }
 
 /** One check, as in the report. */
@@ -108,6 +115,10 @@ export interface ViewDetail {
   readonly chosen?: Readonly<Record<string, number>>;
   /** Wall time of the case, ms. */
   readonly hostMs: number;
+  /** What the resolver would pick, why, and how it did. */
+  readonly choice?: Choice;
+  /** Host time of planning, ms. */
+  readonly plan?: PlanTimes;
 }
 
 /** Rows and details of the same cases, in the same order: details are large and are read only when one is opened. */
@@ -121,7 +132,10 @@ export interface View {
 /** Computes what the report shows of `report`. */
 export function makeView(report: Report): View {
   const rows = Map.groupBy(rowsOf(report), ({ result }) => result);
-  const details = report.results.map((result) => detailOf(result, rows.get(result) ?? [], report.environment.argv));
+  const choices = choicesOf(report);
+  const details = report.results.map((result) =>
+    detailOf(result, rows.get(result) ?? [], report.environment.argv, choices.get(result.id))
+  );
   const axes = axesOf(report.results);
   const medians = new Map<string, number>();
   report.results.forEach((result, i) => {
@@ -133,7 +147,11 @@ export function makeView(report: Report): View {
     name: axis.name,
     values: sortedValues(cases.map((row) => row.axes[a])),
   }));
-  return { data: { axes: withValues, cases, defaults: defaultsOf(withValues, cases) }, details };
+  const resolver = summarizeChoices(report);
+  return {
+    data: dropUndefined({ axes: withValues, cases, defaults: defaultsOf(withValues, cases), resolver }),
+    details,
+  };
 }
 
 /** Whether the times of a result may be shown as figures. */
@@ -181,6 +199,8 @@ function caseOf(
     budget: figure("errorBudget").value(row),
     coverage: figure("coverage").value(row),
     compileMs: result.compileMs,
+    pick: detail.choice && [detail.choice.backend, detail.choice.form].filter(Boolean).join(", "),
+    pickOverFastest: detail.choice?.overFastest,
     note: noteOf(result),
   });
 }
@@ -192,7 +212,12 @@ export function noteOf(result: Result): string | undefined {
   return why === "" ? undefined : plainText(why);
 }
 
-function detailOf(result: Result, rows: readonly Row[], argv: readonly string[]): ViewDetail {
+function detailOf(
+  result: Result,
+  rows: readonly Row[],
+  argv: readonly string[],
+  choice: Choice | undefined,
+): ViewDetail {
   const verification = "verification" in result ? result.verification : undefined;
   const measurement = result.status === "measured" ? result.measurement : undefined;
   return dropUndefined({
@@ -206,6 +231,8 @@ function detailOf(result: Result, rows: readonly Row[], argv: readonly string[])
     flops: measurement && measurement.flops > 0 ? measurement.flops : undefined,
     chosen: result.chosen,
     hostMs: result.hostMs,
+    choice,
+    plan: result.plan,
   });
 }
 

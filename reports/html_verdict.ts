@@ -28,6 +28,7 @@ export function verdictOf(report: Report, { data }: View): Verdict {
     ["What is right", rightSentence(data.cases)],
     ["What is fast", fastSentence(report, data.cases)],
     ["How sure that is", sureSentence(data.cases)],
+    ["What the resolver picks", resolverSentence(data)],
   ] as const;
   return {
     tone: wrong + failed > 0 ? "bad" : right === 0 || of("invalid") > 0 ? "doubt" : "ok",
@@ -102,6 +103,16 @@ function sureSentence(rows: readonly ViewCase[]): string {
     ? "No median has a 95 % interval"
     : `Half of the medians are known to ±${percent(widths[widths.length >> 1])} % or better, with 95 % confidence`;
   return [known, ...doubts].join("; ") + ".";
+}
+
+/** Also what the Markdown report says. */
+export function resolverSentence({ resolver }: Pick<View["data"], "resolver">): string {
+  if (resolver === undefined) return "";
+  const { shapes, fastest, worst, worstId } = resolver;
+  const of = `${number(fastest)} of the ${number(shapes)} shapes that several kernels were timed on`;
+  return fastest === shapes
+    ? `The fastest kernel on all ${number(shapes)} shapes that several kernels were timed on.`
+    : `The fastest kernel on ${of}; at worst one that takes ${significant(worst)} times the fastest (${worstId}).`;
 }
 
 /** Counts of `rows` by outcome: call the function returned with the outcomes to add up. */

@@ -5,7 +5,9 @@
  */
 import type { Report, Result } from "../bench/result.ts";
 import { markdownCode, markdownText } from "./escape.ts";
+import { summarizeChoices } from "./choices.ts";
 import { formatFigure, type Row, rowsOf } from "./figures.ts";
+import { resolverSentence } from "./html_verdict.ts";
 import { adapterInWords, countResults, countsInWords, explain, skippedByReason } from "./outcome.ts";
 import { reproduceCommands } from "./reproduce.ts";
 
@@ -18,6 +20,7 @@ export function toMarkdown(report: Report): string {
     ...environment.adapter.software
       ? ["**Software adapter:** verification holds as on any other; the times say nothing about GPUs."]
       : [],
+    ...resolverSection(report),
     ...problemsSection(report),
     ...timesSection(report),
     ...verifiedSection(report),
@@ -43,6 +46,11 @@ function problemsSection(report: Report): string[] {
     markdownCode(reproduceCommands(result, report.environment.argv).at(-1) ?? ""),
   ]);
   return ["## Wrong or failed", markdownTable(["case", "status", "what", "run again"], lines)];
+}
+
+function resolverSection(report: Report): string[] {
+  const sentence = resolverSentence({ resolver: summarizeChoices(report) });
+  return sentence === "" ? [] : [`What the resolver picks: ${markdownText(sentence)}`];
 }
 
 function timesSection(report: Report): string[] {

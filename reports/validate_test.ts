@@ -60,7 +60,15 @@ function completeReport(): Complete<Report> {
     budgetUsed: 1,
     worst: { ...worst, head: 0, dim: 0, absError: 1 },
   };
-  const base: Complete<ResultBase> = { id: "", axes: { B: 1 }, hostMs: 1, compileMs: 1, chosen: { splits: 1 } };
+  const base: Complete<ResultBase> = {
+    id: "",
+    axes: { B: 1 },
+    hostMs: 1,
+    compileMs: 1,
+    chosen: { splits: 1 },
+    resolver: { backend: "fused", form: "absorbed", reasons: [""] },
+    plan: { planMs: 1, updateMs: 1 },
+  };
   const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1 };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
   const samples = { ...makeMeasured().measurement.runs[0], clock };

@@ -103,6 +103,7 @@ export function makeDetail(data, details, update) {
       h("section", {}, h("h3", {}, "Run it again"), ...detail.commands.map(command)),
       ...detail.runs.map((run) => runSection(detail, run)),
       ...(detail.checks.length > 0 ? [checksSection(detail)] : []),
+      ...(detail.choice ? [choiceSection(detail.choice)] : []),
       h(
         "section",
         {},
@@ -122,6 +123,8 @@ export function makeDetail(data, details, update) {
           ],
           ["pipeline compilation", row.compileMs === undefined ? "" : `${significant(row.compileMs)} ms`],
           ["host time of the case", `${significant(detail.hostMs)} ms`],
+          ["planning, host time", detail.plan ? `${significant(detail.plan.planMs)} ms` : ""],
+          ["plan brought to other lengths, host time", detail.plan ? `${significant(detail.plan.updateMs)} ms` : ""],
         ]),
       ),
     ];
@@ -190,6 +193,22 @@ function checksSection(detail) {
       detail.coverage === undefined ? "" : `${percent(detail.coverage)} % of the output rows were compared.`,
     ),
     ...detail.checks.map(checkBox),
+  );
+}
+
+/** @param {NonNullable<ViewDetail["choice"]>} choice */
+function choiceSection({ backend, form, reasons, overFastest, fastest }) {
+  const how = overFastest === undefined
+    ? "Not timed against another kernel here."
+    : fastest
+    ? "The fastest that was measured on this shape."
+    : `${significant(overFastest)} times the fastest that was measured on this shape.`;
+  return h(
+    "section",
+    {},
+    h("h3", {}, "What the resolver would pick"),
+    h("p", {}, h("code", {}, [backend, form].filter(Boolean).join(", ")), ` – ${how}`),
+    h("ul", { class: "reasons" }, ...reasons.map((reason) => h("li", {}, reason))),
   );
 }
 

@@ -39,6 +39,12 @@ export function columnsOf(data) {
     { key: "speedup", heading: "speed-up, ×", number: true, cell: (row) => significant(row.speedup) },
     { key: "budget", heading: "budget, %", number: true, cell: (row) => percent(row.budget) },
     { key: "coverage", heading: "checked, %", number: true, cell: (row) => percent(row.coverage) },
+    {
+      key: "pickOverFastest",
+      heading: "pick / fastest, ×",
+      number: true,
+      cell: (row) => significant(row.pickOverFastest),
+    },
     { key: "compileMs", heading: "compile, ms", number: true, cell: (row) => significant(row.compileMs) },
   ];
   return [
@@ -52,6 +58,14 @@ export function columnsOf(data) {
       }]
     ),
     ...figures.filter(({ key }) => varies(data.cases, key)),
+    ...(data.cases.some((row) => row.pick !== undefined)
+      ? [{
+        key: "pick",
+        heading: "resolver picks",
+        number: false,
+        cell: (/** @type {ViewCase} */ row) => row.pick ?? "",
+      }]
+      : []),
     { key: "note", heading: "why", number: false, cell: (row) => row.note?.split("\n", 1)[0] ?? "" },
   ];
 }
