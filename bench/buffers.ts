@@ -4,7 +4,7 @@
  * @module
  */
 import type { Gpu } from "./device.ts";
-import { guarded } from "./guard.ts";
+import { guarded, settled } from "./guard.ts";
 
 /** A buffer, or a part of one that starts at a multiple of the binding alignment. */
 export interface BufferRange {
@@ -58,13 +58,14 @@ export async function readBack(
   encode?: (encoder: GPUCommandEncoder) => void,
 ): Promise<Uint8Array<ArrayBuffer>[]> {
   const bytes = ranges.reduce((sum, { size }) => sum + size, 0);
-  return await guarded(gpu, "run", async () => {
-    const staging = gpu.device.createBuffer({
-      label: "read back",
-      size: Math.max(4, bytes),
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    try {
+  let staging: GPUBuffer | undefined;
+  try {
+    const { mapped } = await guarded(gpu, "run", () => {
+      staging = gpu.device.createBuffer({
+        label: "read back",
+        size: Math.max(4, bytes),
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      });
       const encoder = gpu.device.createCommandEncoder();
       encode?.(encoder);
       let at = 0;
@@ -73,16 +74,20 @@ export async function readBack(
         at += size;
       }
       gpu.device.queue.submit([encoder.finish()]);
-      await staging.mapAsync(GPUMapMode.READ);
-      const mapped = staging.getMappedRange();
-      at = 0;
-      return ranges.map(({ size }) => {
-        const copy = new Uint8Array(mapped.slice(at, at + size));
-        at += size;
-        return copy;
-      });
-    } finally {
-      staging.destroy();
-    }
-  });
+      // Wrapped, so that the scopes are left before the mapping is awaited; a rejection is seen below.
+      const mapped = staging.mapAsync(GPUMapMode.READ);
+      mapped.catch(() => {});
+      return { mapped };
+    });
+    await settled(gpu, mapped);
+    const whole = staging!.getMappedRange();
+    let at = 0;
+    return ranges.map(({ size }) => {
+      const copy = new Uint8Array(whole.slice(at, at + size));
+      at += size;
+      return copy;
+    });
+  } finally {
+    staging?.destroy();
+  }
 }

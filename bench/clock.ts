@@ -8,7 +8,7 @@
  */
 import { quantile } from "./statistics.ts";
 import type { Gpu } from "./device.ts";
-import { guarded } from "./guard.ts";
+import { guarded, settled } from "./guard.ts";
 
 /** How device time is read. */
 export interface Clock {
@@ -55,14 +55,17 @@ export interface Spans {
 export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<Spans> {
   const { device } = gpu;
   const count = 2 * passes.length;
-  return await guarded(gpu, "run", async () => {
-    const querySet = device.createQuerySet({ type: "timestamp", count });
-    const resolved = device.createBuffer({
-      size: 8 * count,
-      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-    });
-    const staging = device.createBuffer({ size: 8 * count, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-    try {
+  const own: { destroy(): void }[] = [];
+  try {
+    const { mapped, staging, submittedMs } = await guarded(gpu, "run", () => {
+      const querySet = device.createQuerySet({ type: "timestamp", count });
+      const resolved = device.createBuffer({
+        size: 8 * count,
+        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+      });
+      const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+      const staging = device.createBuffer({ size: 8 * count, usage });
+      own.push(querySet, resolved, staging);
       const encoder = device.createCommandEncoder();
       passes.forEach(({ encode }, i) => {
         const pass = encoder.beginComputePass({
@@ -76,16 +79,17 @@ export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<S
       const commands = encoder.finish();
       const submittedMs = performance.now();
       device.queue.submit([commands]);
-      await staging.mapAsync(GPUMapMode.READ);
-      const stamps = new BigUint64Array(staging.getMappedRange());
-      const ticks = passes.map((_, i) => Number(BigInt.asIntN(64, stamps[2 * i + 1] - stamps[2 * i])));
-      return { ticks, firstTick: stamps[0], submittedMs };
-    } finally {
-      querySet.destroy();
-      resolved.destroy();
-      staging.destroy();
-    }
-  });
+      const mapped = staging.mapAsync(GPUMapMode.READ);
+      mapped.catch(() => {});
+      return { mapped, staging, submittedMs };
+    });
+    await settled(gpu, mapped);
+    const stamps = new BigUint64Array(staging.getMappedRange());
+    const ticks = passes.map((_, i) => Number(BigInt.asIntN(64, stamps[2 * i + 1] - stamps[2 * i])));
+    return { ticks, firstTick: stamps[0], submittedMs };
+  } finally {
+    for (const object of own) object.destroy();
+  }
 }
 
 const PROBES = new WeakMap<Gpu, TimedPass>();

@@ -5,7 +5,7 @@
  */
 import type { Gpu } from "./device.ts";
 import type { BoundLaunch } from "./execute.ts";
-import { guarded } from "./guard.ts";
+import { guarded, settled } from "./guard.ts";
 import type { Samples } from "./result.ts";
 
 /** Most launches of one submission: the slower ones of a pair has twice as many. */
@@ -25,8 +25,8 @@ export async function sampleByHostSlope(
   { spanMs, pairs }: { spanMs: number; pairs: number },
 ): Promise<Omit<Samples, "mode" | "rotation">> {
   let next = 0;
-  const hostNs = (launches: number) =>
-    guarded(gpu, "run", async () => {
+  const hostNs = async (launches: number) => {
+    const { before, done } = await guarded(gpu, "run", () => {
       const encoder = gpu.device.createCommandEncoder();
       const pass = encoder.beginComputePass();
       for (let i = 0; i < launches; i++) bound[next++ % bound.length].encode(pass);
@@ -34,9 +34,11 @@ export async function sampleByHostSlope(
       const commands = encoder.finish();
       const before = performance.now();
       gpu.device.queue.submit([commands]);
-      await gpu.device.queue.onSubmittedWorkDone();
-      return (performance.now() - before) * 1e6;
+      return { before, done: gpu.device.queue.onSubmittedWorkDone() };
     });
+    await settled(gpu, done);
+    return (performance.now() - before) * 1e6;
+  };
   await hostNs(1);
   // Doubling keeps noise in a pilot from choosing a submission that takes minutes.
   let launches = 1;

@@ -8,7 +8,7 @@ import type { Gpu } from "./device.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 
 /**
- * Compiles one dispatch with an explicit layout (an automatic one drops bindings that the shader does not touch for a
+ * Compiles one dispatch with explicit layouts (an automatic one drops bindings that the shader does not touch for a
  * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text.
  */
 export async function compile(
@@ -17,12 +17,19 @@ export async function compile(
   buffers: readonly BufferSpec[],
 ): Promise<GPUComputePipeline> {
   const { device } = gpu;
+  const groups = groupsOf(dispatch);
+  const declared = readDeclarations(dispatch, groups);
   let module: GPUShaderModule | undefined;
   try {
     const pipeline = await guarded(gpu, "compile", () => {
       module = device.createShaderModule({ label: dispatch.label, code: dispatch.shader });
-      const bindGroupLayouts = groupsOf(dispatch).map((names, group) =>
-        createLayout(device, dispatch, buffers, names, group)
+      const bindGroupLayouts = groups.map((names, group) =>
+        device.createBindGroupLayout({
+          label: dispatch.label,
+          entries: declared.filter((own) => own.group === group).map((own) =>
+            layoutEntry(dispatch, own, buffers.find(({ name }) => name === names[own.binding]))
+          ),
+        })
       );
       const layout = device.createPipelineLayout({ bindGroupLayouts });
       return device.createComputePipeline({ label: dispatch.label, layout, compute: { module, entryPoint: "main" } });
@@ -42,37 +49,80 @@ export function groupsOf({ bindings, cacheBindings }: DispatchSpec): (readonly (
   return [[undefined, ...bindings], ...(cacheBindings ? [cacheBindings] : [])];
 }
 
+/** A `var` of the shader that is bound. */
+interface Declaration {
+  readonly group: number;
+  readonly binding: number;
+  readonly space: "uniform" | "storage";
+  readonly writes: boolean;
+}
+
+const DECLARATION =
+  /((?:@(?:group|binding)\(\s*\d+[iu]?\s*,?\s*\)\s*){2})var\s*<\s*(uniform|storage)\s*(?:,\s*(read_write|read)\s*)?,?\s*>/g;
+
 /**
- * Reads the access of each storage binding off the shader text, the only place that declares it.
+ * Reads the bindings off the shader text, the only place that declares their access; `@group` and `@binding` may stand in
+ * either order.
  *
- * @throws {ExecutionError} If the shader may write an input: the kernels after it would be fed what it left.
+ * @throws {ExecutionError} If they are not those that the launch binds.
  */
-function createLayout(
-  device: GPUDevice,
-  dispatch: DispatchSpec,
-  buffers: readonly BufferSpec[],
-  names: readonly (string | undefined)[],
-  group: number,
-): GPUBindGroupLayout {
-  const text = dispatch.shader.replaceAll(/\/\/.*$/gm, "");
-  const declared = text.matchAll(
-    /@group\(\s*(\d+)u?\s*\)\s*@binding\(\s*(\d+)u?\s*\)\s*var\s*<\s*(uniform|storage)\s*(?:,\s*(read_write|read))?\s*>/g,
-  );
-  const own = [...declared].filter(([, declaredGroup]) => Number(declaredGroup) === group);
-  const entries = own.map(([, , binding, space, access]): GPUBindGroupLayoutEntry => {
-    const name = names[Number(binding)];
-    const writes = access === "read_write";
-    if (writes && buffers.some((spec) => spec.name === name && (spec.role === "input" || spec.role === "plan"))) {
-      throw new ExecutionError(
-        "compile",
-        `${dispatch.label} declares the input "${name}" read_write: inputs are read only`,
-      );
-    }
+function readDeclarations(dispatch: DispatchSpec, groups: ReturnType<typeof groupsOf>): Declaration[] {
+  const fail = (reason: string): never => {
+    throw new ExecutionError("compile", `Cannot bind dispatch "${dispatch.label}": ${reason}`);
+  };
+  const text = dispatch.shader.replaceAll(/\/\*[^]*?\*\//g, "").replaceAll(/\/\/.*$/gm, "");
+  const declared = [...text.matchAll(DECLARATION)].map(([, attributes, space, access]): Declaration => {
+    const numberOf = (name: string) => Number(attributes.match(new RegExp(`@${name}\\(\\s*(\\d+)`))?.[1]);
     return {
-      binding: Number(binding),
-      visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: space === "uniform" ? "uniform" : writes ? "storage" : "read-only-storage" },
+      group: numberOf("group"),
+      binding: numberOf("binding"),
+      space: space as Declaration["space"],
+      writes: access === "read_write",
     };
   });
-  return device.createBindGroupLayout({ label: dispatch.label, entries });
+  for (const { group, binding, space } of declared) {
+    const names = groups[group];
+    if (!names) {
+      fail(
+        group === 1
+          ? "its shader declares @group(1), the launch gives no cacheBindings"
+          : `its shader declares @group(${group}): only 0 and, with cacheBindings, 1`,
+      );
+    }
+    const uniform = group === 0 && binding === 0;
+    if (!(binding < names.length) || uniform !== (space === "uniform")) {
+      fail(
+        `its shader declares var<${space}> at @group(${group}) @binding(${binding}): ` +
+          (group === 0
+            ? `@binding(0) is the uniform, 1 to ${names.length - 1} are ${names.slice(1).join(", ")}`
+            : `0 to ${names.length - 1} are ${names.join(", ")}`),
+      );
+    }
+  }
+  groups.forEach((names, group) =>
+    names.forEach((name, binding) => {
+      const isDeclared = declared.some((own) => own.group === group && own.binding === binding);
+      // The uniform may be missing, and then the launch gives it no fields.
+      if (!isDeclared && (name !== undefined || dispatch.params.length > 0)) {
+        fail(`its shader does not declare @group(${group}) @binding(${binding}), ${name ?? "the uniform"}`);
+      }
+    })
+  );
+  return declared;
+}
+
+/** @throws {ExecutionError} If the shader may write an input: the kernels after it would be fed what it left. */
+function layoutEntry(
+  dispatch: DispatchSpec,
+  { binding, space, writes }: Declaration,
+  spec: BufferSpec | undefined,
+): GPUBindGroupLayoutEntry {
+  if (writes && (spec?.role === "input" || spec?.role === "plan")) {
+    throw new ExecutionError(
+      "compile",
+      `${dispatch.label} declares the input "${spec.name}" read_write: inputs are read only`,
+    );
+  }
+  const type = space === "uniform" ? "uniform" : writes ? "storage" : "read-only-storage";
+  return { binding, visibility: GPUShaderStage.COMPUTE, buffer: { type } };
 }

@@ -1,0 +1,249 @@
+/**
+ * Planning apart from running: a plan holds the pipelines, buffers and bind groups of a launch, and is brought to other
+ * lengths by writing, never by reading anything back (the counterpart of replaying a captured graph).
+ *
+ * @module
+ */
+import type { BufferSpec, DispatchSpec, Launch } from "../kernels/kernel.ts";
+import { type BufferRange, createStorage, writeStorage } from "./buffers.ts";
+import type { Gpu } from "./device.ts";
+import { guarded } from "./guard.ts";
+import { compile, groupsOf } from "./pipelines.ts";
+
+/** A launch whose pipelines and buffers exist. */
+export interface PreparedLaunch {
+  /** What runs now: the launch that was prepared, or that of the last {@linkcode PreparedLaunch.update}. */
+  readonly launch: Launch;
+  /** Wall time spent creating pipelines, ms; undefined when all were cached. */
+  readonly compileMs?: number;
+  /** Wall time spent on pipelines and buffers together, ms. */
+  readonly prepareMs: number;
+  /** Buffers by name; they may be larger than the launch needs. */
+  readonly buffers: ReadonlyMap<string, BufferRange>;
+  /** Binds the launch to its buffers, with `replaced` ones in place of those of the same name. It follows updates. */
+  bind(replaced?: ReadonlyMap<string, BufferRange>): BoundLaunch;
+  /**
+   * Takes up a launch of other lengths: writes its `plan` buffers and uniforms and takes its workgroup counts. Nothing is
+   * created, compiled or read back; what was submitted before is not affected. The dispatches may be some of those that were
+   * prepared, in their order.
+   *
+   * @throws {RangeError} If it needs another shader, or a larger buffer than was planned; the plan is then unchanged.
+   */
+  update(launch: Launch): void;
+  /** Frees what was created here; inputs handed in stay. */
+  destroy(): void;
+}
+
+/** A launch ready to be encoded. */
+export interface BoundLaunch {
+  /** Encodes all dispatches, in order, into `pass`. */
+  encode(pass: GPUComputePassEncoder): void;
+}
+
+/** What {@linkcode prepare} takes beside the launch. */
+export interface PrepareOptions {
+  /** Least bytes of buffers by name, so that launches of other lengths fit. @default {what the launch needs} */
+  readonly capacity?: ReadonlyMap<string, number>;
+}
+
+/** A dispatch that was prepared, and how it is dispatched now. */
+interface Slot {
+  readonly spec: DispatchSpec;
+  readonly pipeline: GPUComputePipeline;
+  readonly uniform?: GPUBuffer;
+  /** Workgroups; undefined where the launch of now has no such dispatch. */
+  workgroups?: readonly [number, number, number];
+}
+
+/**
+ * Creates pipelines and buffers of `launch`. `inputs` gives the buffers whose role is `input` or `inout`; the others
+ * are created.
+ *
+ * @throws {ExecutionError} If a shader does not compile or the device has no room.
+ */
+export async function prepare(
+  gpu: Gpu,
+  launch: Launch,
+  inputs: ReadonlyMap<string, BufferRange>,
+  { capacity }: PrepareOptions = {},
+): Promise<PreparedLaunch> {
+  const before = performance.now();
+  const { pipelines, compileMs } = await pipelinesOf(gpu, launch);
+  const own: GPUBuffer[] = [];
+  const buffers = new Map(inputs);
+  const slots = await guarded(gpu, "run", (): Slot[] => {
+    for (const spec of launch.buffers) {
+      if (buffers.has(spec.name)) continue;
+      const range = createBuffer(gpu, spec, capacity?.get(spec.name));
+      own.push(range.buffer);
+      buffers.set(spec.name, range);
+    }
+    return launch.dispatches.map((spec, i) => {
+      const uniform = createUniform(gpu, spec);
+      if (uniform) own.push(uniform);
+      return { spec, pipeline: pipelines[i], uniform, workgroups: spec.workgroups };
+    });
+  }).catch((error) => {
+    for (const buffer of own) buffer.destroy();
+    throw error;
+  });
+  let current = launch;
+  return {
+    get launch() {
+      return current;
+    },
+    ...(compileMs === undefined ? {} : { compileMs }),
+    prepareMs: performance.now() - before,
+    buffers,
+    bind: (replaced = new Map()) => bindSlots(gpu, slots, (name) => replaced.get(name) ?? buffers.get(name)),
+    update(next) {
+      const matched = matchSlots(slots, next);
+      checkCapacity(buffers, next);
+      for (const slot of slots) slot.workgroups = undefined;
+      next.dispatches.forEach(({ params, workgroups }, i) => {
+        const { uniform } = matched[i];
+        if (uniform) gpu.device.queue.writeBuffer(uniform, 0, uniformBytes(params));
+        matched[i].workgroups = workgroups;
+      });
+      for (const { name, contents } of next.buffers) {
+        if (contents) writeStorage(gpu, buffers.get(name)!, bytesOf(contents));
+      }
+      current = next;
+    },
+    destroy() {
+      for (const buffer of own) buffer.destroy();
+    },
+  };
+}
+
+/** Bytes of each buffer that the largest of `launches` needs: the capacity of a plan for all of them. */
+export function capacityOf(launches: readonly Launch[]): Map<string, number> {
+  const capacity = new Map<string, number>();
+  for (const { buffers } of launches) {
+    for (const { name, bytes } of buffers) capacity.set(name, Math.max(bytes, capacity.get(name) ?? 0));
+  }
+  return capacity;
+}
+
+async function pipelinesOf(gpu: Gpu, { dispatches, buffers }: Launch) {
+  const before = performance.now();
+  const pipelines: GPUComputePipeline[] = [];
+  let created = 0;
+  for (const dispatch of dispatches) {
+    const cached = gpu.pipelines.get(dispatch.shader);
+    if (!cached) created++;
+    pipelines.push(cached ?? await compile(gpu, dispatch, buffers));
+  }
+  return { pipelines, compileMs: created > 0 ? performance.now() - before : undefined };
+}
+
+function createBuffer(gpu: Gpu, { name, bytes, role, contents }: BufferSpec, capacity = 0): BufferRange {
+  if (role === "input" || role === "inout") {
+    throw new TypeError(`Cannot bind "${name}": no data was given for this ${role} buffer`);
+  }
+  const range = createStorage(gpu, name, Math.max(bytes, capacity));
+  if (contents) writeStorage(gpu, range, bytesOf(contents));
+  return range;
+}
+
+function bindSlots(
+  gpu: Gpu,
+  slots: readonly Slot[],
+  find: (name: string) => BufferRange | undefined,
+): BoundLaunch {
+  const groups = slots.map(({ spec, pipeline, uniform }) =>
+    groupsOf(spec).map((names, group) =>
+      gpu.device.createBindGroup({
+        label: spec.label,
+        layout: pipeline.getBindGroupLayout(group),
+        entries: bindEntries(spec, names, uniform, find),
+      })
+    )
+  );
+  return {
+    encode(pass) {
+      slots.forEach(({ pipeline, workgroups }, i) => {
+        if (!workgroups) return;
+        pass.setPipeline(pipeline);
+        groups[i].forEach((group, index) => pass.setBindGroup(index, group));
+        pass.dispatchWorkgroups(...workgroups);
+      });
+    },
+  };
+}
+
+function bindEntries(
+  dispatch: DispatchSpec,
+  names: readonly (string | undefined)[],
+  uniform: GPUBuffer | undefined,
+  find: (name: string) => BufferRange | undefined,
+): GPUBindGroupEntry[] {
+  return names.flatMap((name, binding): GPUBindGroupEntry[] => {
+    if (name === undefined) return uniform ? [{ binding, resource: { buffer: uniform } }] : [];
+    const range = find(name);
+    if (!range) {
+      throw new TypeError(`Cannot bind "${name}" of dispatch "${dispatch.label}": the launch has no such buffer`);
+    }
+    return [{ binding, resource: { buffer: range.buffer, offset: range.offset, size: range.size } }];
+  });
+}
+
+/** The slot of each dispatch: the next one in order with the same shader and bindings. */
+function matchSlots(slots: readonly Slot[], { dispatches }: Launch): Slot[] {
+  let from = 0;
+  return dispatches.map((dispatch) => {
+    const found = slots.findIndex(({ spec }, i) => i >= from && isSameProgram(spec, dispatch));
+    if (found < 0) {
+      throw new RangeError(
+        `Cannot update the plan to dispatch "${dispatch.label}": planned are ` +
+          `${
+            slots.map(({ spec }) => spec.label).join(", ") || "none"
+          }, and none left of them has its shader and bindings`,
+      );
+    }
+    from = found + 1;
+    return slots[found];
+  });
+}
+
+function isSameProgram(a: DispatchSpec, b: DispatchSpec): boolean {
+  return a.shader === b.shader && a.params.length === b.params.length && sameNames(a.bindings, b.bindings) &&
+    sameNames(a.cacheBindings ?? [], b.cacheBindings ?? []);
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name, i) => name === b[i]);
+}
+
+function checkCapacity(buffers: ReadonlyMap<string, BufferRange>, { buffers: needed }: Launch): void {
+  for (const { name, bytes } of needed) {
+    const planned = buffers.get(name);
+    if (!planned) throw new RangeError(`Cannot update the plan: buffer "${name}" was not planned`);
+    if (!(bytes <= planned.size)) {
+      throw new RangeError(
+        `Cannot update the plan: buffer "${name}" needs ${bytes} bytes, planned are ${planned.size}`,
+      );
+    }
+  }
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function uniformBytes(params: DispatchSpec["params"]): ArrayBuffer {
+  const bytes = new DataView(new ArrayBuffer(Math.ceil(params.length / 4) * 16));
+  params.forEach(([, type, value], i) =>
+    type === "f32" ? bytes.setFloat32(4 * i, value, true) : bytes.setUint32(4 * i, value, true)
+  );
+  return bytes.buffer;
+}
+
+function createUniform(gpu: Gpu, { label, params }: DispatchSpec): GPUBuffer | undefined {
+  if (params.length === 0) return undefined;
+  const bytes = uniformBytes(params);
+  const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+  const buffer = gpu.device.createBuffer({ label: `${label} params`, size: bytes.byteLength, usage });
+  gpu.device.queue.writeBuffer(buffer, 0, bytes);
+  return buffer;
+}
