@@ -29,6 +29,7 @@ export * from "./reference/shapes.ts";
 
 // What is tested.
 export * from "./kernels/append_combined.ts";
+export * from "./kernels/append_separate.ts";
 export * from "./kernels/attend_fused.ts";
 export * from "./kernels/attend_fused_subgroup.ts";
 export * from "./kernels/attend_unfused.ts";

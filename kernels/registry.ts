@@ -4,6 +4,7 @@
  * @module
  */
 import { appendCombined } from "./append_combined.ts";
+import { appendSeparate } from "./append_separate.ts";
 import { attendFused } from "./attend_fused.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
@@ -15,6 +16,7 @@ export const KERNELS: readonly Kernel[] = [
   attendFused,
   attendFusedSubgroup,
   appendCombined,
+  appendSeparate,
 ];
 
 /**
