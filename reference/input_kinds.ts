@@ -1,5 +1,5 @@
 /**
- * What each kind of seeded `attend` inputs is made of.
+ * What each kind of seeded `attend` inputs is made of; `model_inputs.ts` has those of the other operations.
  *
  * In MLA the value of a token is the first R elements of its key, so logits are steered through the query, the rope
  * part, or a few elements of the latent, and the rest of the latent stays free to tell tokens apart.
@@ -13,6 +13,8 @@
  * | `monotone` | missing or wrong rescaling: logits grow by the same step from token to token, so the running maximum moves at every tile |
  * | `alternating` | sums that lose digits to cancellation: every element of V is positive for even tokens and negative for odd ones |
  * | `onehot` | anything that touches single weights: V is one-hot at token mod R, so `out` reads back the softmax weights |
+ * | `seed` | what the tests of TensorRT-LLM's pull request 12519 expose, with their values: q_latent and new latents N(0, 1)/√R, q_pe and new rope keys N(0, 1)/√Dn, tokens cached before the call N(0, 1) |
+ * | `flashmla` | what FlashMLA's dense decoding tests expose, with their values: all N(0, 1)/10; their clamp at ±1 never acts on our generator, which ends at 3.46 |
  *
  * @module
  */
@@ -37,17 +39,24 @@ const DIGIT_BASE = 64;
 const DIGITS = 4;
 
 /** Streams of the generator. */
-export const STREAM = { keys: 1, qLatent: 2, qPe: 3, pages: 4, compressedKv: 5, kpe: 6 } as const;
+export const STREAM = { keys: 1, qLatent: 2, qPe: 3, pages: 4, compressedKv: 5, kpe: 6, kvB: 8, qNope: 9 } as const;
 
 /** Fills `keys`, `[n, R+Dr]`, with the keys of tokens `token`, `token + 1`, … of a sequence. */
 export interface KeyRange {
   /** Target, `[n, R+Dr]`. */
   readonly keys: Float32Array;
+  /** Sequence of the batch. */
+  readonly sequence: number;
   /** Number of the first token in its sequence. */
   readonly token: number;
   /** Number of the first token in the batch: tokens of earlier sequences plus `token`. */
   readonly batchToken: number;
+  /** Tokens of the sequence that were in the cache before the call; the others are new. */
+  readonly cached: number;
 }
+
+/** Standard deviation of everything in `flashmla`. */
+const FLASHMLA_DEVIATION = 0.1;
 
 /** Writes the keys (latent, then rope part) of consecutive tokens of one sequence. */
 export function fillKeys(shape: AttendShape, kind: InputKind, seed: number, range: KeyRange): void {
@@ -91,8 +100,25 @@ export function fillKeys(shape: AttendShape, kind: InputKind, seed: number, rang
         keys[t * W + (token + t) % R] = 1;
       }
       return;
+    case "seed":
+      scaleNewTokens(shape, range);
+      return;
+    case "flashmla":
+      for (let i = 0; i < keys.length; i++) keys[i] *= FLASHMLA_DEVIATION;
+      return;
     default:
       return kind satisfies never;
+  }
+}
+
+/** Scales the keys of the new tokens from N(0, 1) to what the kind `seed` has. */
+export function scaleNewTokens(
+  { R, Dr, Dn }: { readonly R: number; readonly Dr: number; readonly Dn: number },
+  { keys, token, cached }: KeyRange,
+): void {
+  const W = R + Dr;
+  for (let i = Math.max(0, cached - token) * W; i < keys.length; i++) {
+    keys[i] *= 1 / Math.sqrt(i % W < R ? R : Dn);
   }
 }
 
@@ -127,10 +153,11 @@ export function makeQueries(
   const qPe = new Float32Array(tokens * H * Dr);
   // A scale of zero makes every logit zero whatever the query.
   const unit = scale === 0 ? 1 : 1 / scale;
-  const noise = (latent: number, rope: number) => {
-    fillNormal(qLatent, streamKey(seed, STREAM.qLatent), { scale: latent * unit });
-    fillNormal(qPe, streamKey(seed, STREAM.qPe), { scale: rope * unit });
+  const draw = (latent: number, rope: number) => {
+    fillNormal(qLatent, streamKey(seed, STREAM.qLatent), { scale: latent });
+    fillNormal(qPe, streamKey(seed, STREAM.qPe), { scale: rope });
   };
+  const noise = (latent: number, rope: number) => draw(latent * unit, rope * unit);
   switch (kind) {
     case "normal":
     case "large":
@@ -143,6 +170,12 @@ export function makeQueries(
       break;
     case "onehot":
       noise(LOGIT_DEVIATION * 0.6, Dr > 0 ? LOGIT_DEVIATION * 0.8 / Math.sqrt(Dr) : 0);
+      break;
+    case "seed":
+      draw(1 / Math.sqrt(R), 1 / Math.sqrt(shape.Dn));
+      break;
+    case "flashmla":
+      draw(FLASHMLA_DEVIATION, FLASHMLA_DEVIATION);
       break;
     case "peak":
     case "equal":
@@ -191,6 +224,8 @@ export function makeQueries(
           case "normal":
           case "alternating":
           case "onehot":
+          case "seed":
+          case "flashmla":
             break;
           default:
             return kind satisfies never;

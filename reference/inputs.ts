@@ -1,5 +1,5 @@
 /**
- * Seeded inputs of both operations. The same shape, kind and seed give the same bytes on every machine and for every
+ * Seeded inputs of `attend` and `append`; `model_inputs.ts` has those of the other operations. The same shape, kind and seed give the same bytes on every machine and for every
  * kernel.
  *
  * Memory that no kernel may read is poisoned from the start: unused slots of last pages, pages that nobody owns and, for
@@ -9,9 +9,10 @@
  */
 import { type AppendShape, type AttendShape, type CacheShape, type InputKind, total } from "./shapes.ts";
 import { decode, type Dtype, DTYPE_BYTES, encodeInto } from "./dtypes.ts";
-import { fillKeys, makeQueries, STREAM } from "./input_kinds.ts";
+import { fillKeys, type KeyRange, makeQueries, STREAM } from "./input_kinds.ts";
 import { allocatePages, type PageAllocation, pageTableOf, poisonedCache } from "./paging.ts";
 import { fillNormal, streamKey } from "./random.ts";
+import { queryStarts } from "./rows.ts";
 
 /** Inputs of one `attend`. */
 export interface AttendInputs {
@@ -31,6 +32,8 @@ export interface AttendInputs {
   readonly tableWidth: number;
   /** Tokens in the cache of each sequence `[B]`. */
   readonly kvLen: Int32Array;
+  /** First query token of each sequence, and the end `[B+1]`. */
+  readonly cuSeqlen: Int32Array;
 }
 
 /** Inputs of one `append`. */
@@ -61,8 +64,8 @@ export function makeAttendInputs(shape: AttendShape, kind: InputKind, seed: numb
   const W = R + Dr;
   const allocation = allocatePages(shape.kv, page, streamKey(seed, STREAM.pages));
   const cache = poisonedCache(shape, allocation.pages);
-  fillPages(shape, allocation, shape.kv, cache, (keys, token, batchToken) => {
-    fillKeys(shape, kind, seed, { keys, token, batchToken });
+  fillPages({ shape, allocation, counts: shape.kv, cached: cachedBefore(shape), cache }, (range) => {
+    fillKeys(shape, kind, seed, range);
   });
   const bytesPerToken = W * DTYPE_BYTES[shape.cache];
   const keyOf = (b: number, token: number): Float32Array => {
@@ -81,16 +84,33 @@ export function makeAttendInputs(shape: AttendShape, kind: InputKind, seed: numb
     pageTable,
     tableWidth,
     kvLen: Int32Array.from(shape.kv),
+    cuSeqlen: queryStarts(shape),
   };
 }
 
+/** Tokens of each sequence that are in the cache before the call, `kv − q`; 0 where q is larger. */
+export function cachedBefore({ q, kv }: { readonly q: readonly number[]; readonly kv: readonly number[] }): number[] {
+  return kv.map((tokens, b) => Math.max(0, tokens - q[b]));
+}
+
+/** What {@linkcode fillPages} fills. */
+export interface PagesToFill {
+  /** Sizes. */
+  readonly shape: CacheShape;
+  /** Which pages the sequences own. */
+  readonly allocation: PageAllocation;
+  /** Tokens of each sequence to write, from its first on. */
+  readonly counts: readonly number[];
+  /** Tokens of each sequence that were cached before the call. */
+  readonly cached: readonly number[];
+  /** Target. */
+  readonly cache: Uint8Array<ArrayBuffer>;
+}
+
 /** Fills the first `counts[b]` tokens of each sequence, page by page: the tokens of one page lie side by side. */
-function fillPages(
-  shape: CacheShape,
-  { starts, owned }: PageAllocation,
-  counts: readonly number[],
-  cache: Uint8Array<ArrayBuffer>,
-  fill: (keys: Float32Array, token: number, batchToken: number) => void,
+export function fillPages(
+  { shape, allocation: { starts, owned }, counts, cached, cache }: PagesToFill,
+  fill: (range: KeyRange) => void,
 ): void {
   const { page } = shape;
   const W = shape.R + shape.Dr;
@@ -101,7 +121,7 @@ function fillPages(
     for (let token = 0; token < count; token += page) {
       const n = Math.min(page, count - token);
       const keys = scratch.subarray(0, n * W);
-      fill(keys, token, batchToken + token);
+      fill({ keys, sequence: b, token, batchToken: batchToken + token, cached: cached[b] });
       const at = owned[starts[b] + token / page] * page * W * size;
       encodeInto(keys, cache.subarray(at, at + n * W * size), shape.cache);
     }
@@ -118,7 +138,8 @@ export function makeAppendInputs(shape: AppendShape, seed: number): AppendInputs
   const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
   const cache = poisonedCache(shape, allocation.pages);
   const inputPos = Int32Array.from({ length: B }, (_, b) => shape.kv[b] - shape.q[b]);
-  fillPages(shape, allocation, [...inputPos], cache, (keys, _token, batchToken) => {
+  const counts = [...inputPos];
+  fillPages({ shape, allocation, counts, cached: counts, cache }, ({ keys, batchToken }) => {
     fillNormal(keys, streamKey(seed, STREAM.keys), { start: batchToken * (R + Dr) });
   });
   const tokens = total(shape.q);
@@ -128,13 +149,11 @@ export function makeAppendInputs(shape: AppendShape, seed: number): AppendInputs
   fillNormal(kpe, streamKey(seed, STREAM.kpe));
   moveToTies(compressedKv, shape.cache);
   moveToTies(kpe, shape.cache);
-  const cuSeqlen = new Int32Array(B + 1);
-  for (let b = 0; b < B; b++) cuSeqlen[b + 1] = cuSeqlen[b] + shape.q[b];
   return {
     shape,
     compressedKv,
     kpe,
-    cuSeqlen,
+    cuSeqlen: queryStarts(shape),
     cuNumPages: allocation.starts,
     cacheLoc: allocation.owned,
     inputPos,
@@ -150,7 +169,8 @@ const DROPPED: Readonly<Record<Dtype, { readonly bits: number; readonly from: nu
   bf16: { bits: 16, from: 2 ** -126 },
 };
 
-function moveToTies(values: Float32Array<ArrayBuffer>, dtype: Dtype): void {
+/** Moves every 61st value to the exact middle between two values of the dtype, where that one drops bits at all. */
+export function moveToTies(values: Float32Array<ArrayBuffer>, dtype: Dtype): void {
   const { bits, from } = DROPPED[dtype];
   if (bits === 0) return;
   const words = new Uint32Array(values.buffer);

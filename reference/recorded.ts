@@ -8,6 +8,7 @@ import { absorb } from "./expanded.ts";
 import type { AppendInputs, AttendInputs } from "./inputs.ts";
 import { allocatePages, HOSTILE_ENTRIES, poisonedCache, SPARE_ENTRIES } from "./paging.ts";
 import { streamKey } from "./random.ts";
+import { queryStarts } from "./rows.ts";
 import { readSafetensors, type Tensor } from "./safetensors.ts";
 import { sha256 } from "./sha256.ts";
 import { type AttendShape, type CacheShape, pagesOf } from "./shapes.ts";
@@ -171,6 +172,7 @@ export function recordedInputs(recorded: RecordedTensors, { page, cache: dtype }
     pageTable,
     tableWidth,
     kvLen: Int32Array.from(kv),
+    cuSeqlen: queryStarts(shape),
   };
 }
 

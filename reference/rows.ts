@@ -28,7 +28,7 @@ export interface RowPlace {
 }
 
 /** First query token of each sequence, and the end: `[B+1]`. */
-export function queryStarts(shape: AttendShape): Int32Array<ArrayBuffer> {
+export function queryStarts(shape: { readonly B: number; readonly q: readonly number[] }): Int32Array<ArrayBuffer> {
   const starts = new Int32Array(shape.B + 1);
   for (let b = 0; b < shape.B; b++) starts[b + 1] = starts[b] + shape.q[b];
   return starts;

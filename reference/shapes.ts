@@ -6,8 +6,17 @@
  */
 import type { Dtype } from "./dtypes.ts";
 
-/** Kinds of seeded inputs; what each exposes is documented in `inputs.ts`. */
-export type InputKind = "normal" | "peak" | "large" | "equal" | "monotone" | "alternating" | "onehot";
+/** Kinds of seeded inputs; what each exposes is documented in `input_kinds.ts`. */
+export type InputKind =
+  | "normal"
+  | "peak"
+  | "large"
+  | "equal"
+  | "monotone"
+  | "alternating"
+  | "onehot"
+  | "seed"
+  | "flashmla";
 
 /** Every {@linkcode InputKind}, in the order in which reports list them. */
 export const INPUT_KINDS: readonly InputKind[] = [
@@ -18,7 +27,12 @@ export const INPUT_KINDS: readonly InputKind[] = [
   "monotone",
   "alternating",
   "onehot",
+  "seed",
+  "flashmla",
 ];
+
+/** Kinds that `project`, `prefill` and `mla` have; `attend` has them all. */
+export const PROJECTED_KINDS: readonly InputKind[] = ["normal", "large", "equal", "seed"];
 
 /**
  * How the paged latent cache lies in memory: `combined`, one cache `[pages, page, R+Dr]`, latent first; `separate`, two,
