@@ -1,0 +1,175 @@
+import { assert, assertEquals } from "@std/assert";
+import { projectKernel } from "../kernels/project.ts";
+import { projectTiled } from "../kernels/project_tiled.ts";
+import { projectVector, VECTOR_TOKENS } from "../kernels/project_vector.ts";
+import { headProduct } from "../kernels/project_shape.ts";
+import { kernelName, type ProjectKernel } from "../kernels/kernel.ts";
+import { checkLimits } from "../kernels/limits.ts";
+import { LAMBDA, U32 } from "../reference/bounds.ts";
+import { decode, DTYPE_BYTES, encodeInto } from "../reference/dtypes.ts";
+import { fillNormal, streamKey } from "../reference/random.ts";
+import type { ProjectShape } from "../reference/shapes.ts";
+import { uploadStorage } from "./buffers.ts";
+import { type Gpu, openGpu } from "./device.ts";
+import { prepare, runOnce } from "./execute.ts";
+
+/** Products this small may be flushed to zero. */
+const FLOOR = 1e-30;
+
+/** Rows of NaN behind the activations, as the padding tokens of `mla` may be. */
+const NAN_ROWS = 3;
+
+function shapeOf(values: Partial<ProjectShape>): ProjectShape {
+  return { part: "q", tokens: 5, padding: 0, H: 3, R: 256, Dn: 64, Dv: 128, weight: "f16", ...values };
+}
+
+/** Awkward sizes, each run as both parts: tokens on both sides of groups and tiles, outputs and sums that no tile divides. */
+const CASES: readonly [what: string, values: Partial<ProjectShape>][] = [
+  ["one token", { tokens: 1, H: 20, padding: 1 }],
+  ["5 tokens, one head, bf16", { tokens: 5, H: 1, Dn: 192, Dv: 256, R: 512, weight: "bf16", padding: 7 }],
+  ["8 tokens, f32", { tokens: 8, Dv: 64, weight: "f32" }],
+  ["13 tokens in groups of 7", { tokens: 13, padding: 2 }],
+  ["32 tokens", { tokens: 32, Dn: 128, R: 512, H: 2 }],
+  ["33 tokens, narrow", { tokens: 33, Dn: 24, Dv: 64, R: 48, padding: 1 }],
+  ["64 tokens, rank 48, f32", { tokens: 64, Dn: 8, Dv: 8, R: 48, weight: "f32", padding: 40 }],
+  ["96 tokens in tiles of 32, bf16", { tokens: 96, H: 1, Dn: 72, Dv: 136, weight: "bf16" }],
+  ["130 tokens", { tokens: 130, H: 3, Dn: 192, Dv: 256, R: 512, padding: 3 }],
+];
+
+/** Inputs of `shape`, with NaN in the rows of the weight that its part does not read and behind the last token. */
+function inputsOf(shape: ProjectShape, seed: number) {
+  const { tokens, H, R, Dn, Dv, weight } = shape;
+  const { K, N, FIRST_ROW, TRANSPOSED } = headProduct(shape);
+  const x = new Float32Array((tokens + NAN_ROWS) * H * K).fill(NaN);
+  fillNormal(x.subarray(0, tokens * H * K), streamKey(seed, 0));
+  const rows = TRANSPOSED ? N : K;
+  const w = new Float32Array(H * (Dn + Dv) * R).fill(NaN);
+  for (let h = 0; h < H; h++) {
+    const first = (h * (Dn + Dv) + FIRST_ROW) * R;
+    fillNormal(w.subarray(first, first + rows * R), streamKey(seed, 1 + h), { scale: 1 / Math.sqrt(K) });
+  }
+  const kvB = new Uint8Array(w.length * DTYPE_BYTES[weight]);
+  encodeInto(w, kvB, weight);
+  return { shape, x, kvB };
+}
+
+type Inputs = ReturnType<typeof inputsOf>;
+
+/** Row `t`, head `h` in f64: `[N]` values, and the sums of the magnitudes of their products. */
+function reference({ shape, x }: Inputs, w: Float32Array, t: number, h: number) {
+  const { H, R, Dn, Dv } = shape;
+  const { K, N, FIRST_ROW, TRANSPOSED } = headProduct(shape);
+  const values = new Float64Array(N), magnitudes = new Float64Array(N);
+  for (let k = 0; k < K; k++) {
+    const xk = x[(t * H + h) * K + k];
+    for (let n = 0; n < N; n++) {
+      const row = h * (Dn + Dv) + FIRST_ROW + (TRANSPOSED ? n : k);
+      const product = xk * w[row * R + (TRANSPOSED ? k : n)];
+      values[n] += product;
+      magnitudes[n] += Math.abs(product);
+    }
+  }
+  return { values, magnitudes };
+}
+
+async function withGpu(work: (gpu: Gpu) => Promise<void>) {
+  const gpu = await openGpu();
+  try {
+    await work(gpu);
+  } finally {
+    gpu.close();
+  }
+}
+
+/** The output of `kernel`, the same in two runs. */
+async function run(gpu: Gpu, kernel: ProjectKernel, { shape, x, kvB }: Inputs): Promise<Float32Array> {
+  const launch = kernel.launch(shape, { pages: 0, tableWidth: 0 }, {}, gpu.traits);
+  assertEquals(checkLimits(launch, gpu.traits), undefined);
+  const [{ name }, weight, { name: output }] = launch.buffers;
+  const ranges = new Map([
+    [name, uploadStorage(gpu, name, new Uint8Array(x.buffer))],
+    [weight.name, uploadStorage(gpu, weight.name, kvB)],
+  ]);
+  const prepared = await prepare(gpu, launch, ranges);
+  try {
+    const first = (await runOnce(gpu, prepared)).get(output)!;
+    assertEquals(first, (await runOnce(gpu, prepared)).get(output)!, "two runs differ");
+    return new Float32Array(first.slice().buffer);
+  } finally {
+    prepared.destroy();
+    for (const { buffer } of ranges.values()) buffer.destroy();
+  }
+}
+
+function assertRight(inputs: Inputs, out: Float32Array, what: string) {
+  const { shape } = inputs;
+  const { tokens, padding, H } = shape;
+  const { K, N } = headProduct(shape);
+  assertEquals(out.length, (tokens + (shape.part === "v" ? padding : 0)) * H * N, what);
+  const w = decode(inputs.kvB, shape.weight);
+  const relative = LAMBDA * Math.sqrt(K) * U32;
+  for (let row = 0; row < tokens * H; row++) {
+    const t = Math.floor(row / H), h = row % H;
+    const { values, magnitudes } = reference(inputs, w, t, h);
+    for (let n = 0; n < N; n++) {
+      const actual = out[row * N + n];
+      const close = Math.abs(actual - values[n]) <= relative * magnitudes[n] + FLOOR;
+      assert(close, `${what}: out[${t}, ${h}, ${n}] = ${actual}, expected ${values[n]}`);
+    }
+  }
+  const nonzero = out.subarray(tokens * H * N).findIndex((value) => value !== 0);
+  assertEquals(nonzero, -1, `${what}: padding element ${nonzero} is not zero`);
+}
+
+for (const kernel of [projectTiled, projectVector]) {
+  for (const part of ["q", "v"] as const) {
+    Deno.test(`${kernelName(kernel)} is right for part ${part} on awkward shapes`, () =>
+      withGpu(async (gpu) => {
+        for (const [what, values] of CASES) {
+          const shape = shapeOf({ ...values, part });
+          if (kernel === projectVector && shape.tokens > VECTOR_TOKENS) continue;
+          const inputs = inputsOf(shape, 1);
+          assertRight(inputs, await run(gpu, kernel, inputs), what);
+        }
+      }));
+  }
+
+  Deno.test(`${kernelName(kernel)} folds its workgroups over two dimensions`, () =>
+    withGpu(async (gpu) => {
+      const inputs = inputsOf(shapeOf({ part: "v", tokens: 9, H: 20, padding: 31, R: 48 }), 2);
+      const limits = { ...gpu.traits.limits, maxComputeWorkgroupsPerDimension: 37 };
+      const small = { ...gpu, traits: { ...gpu.traits, limits } };
+      const { dispatches } = kernel.launch(inputs.shape, { pages: 0, tableWidth: 0 }, {}, small.traits);
+      const [x, y] = dispatches[0].workgroups;
+      assert(x > 1 && y > 1 && x * y > dispatches[0].params.find(([name]) => name === "items")![2], `${x} × ${y}`);
+      assertRight(inputs, await run(small, kernel, inputs), "folded");
+    }));
+
+  Deno.test(`${kernelName(kernel)} without tokens writes the zeros of the padding alone`, () =>
+    withGpu(async (gpu) => {
+      const inputs = inputsOf(shapeOf({ part: "v", tokens: 0, padding: 5 }), 3);
+      assertRight(inputs, await run(gpu, kernel, inputs), "no tokens");
+    }));
+}
+
+Deno.test("the vector kernel is right for every number of tokens of a group, and as many slices as there may be", () =>
+  withGpu(async (gpu) => {
+    for (let tokens = 1; tokens <= 8; tokens++) {
+      const inputs = inputsOf(shapeOf({ part: tokens % 2 ? "v" : "q", tokens, H: 1, R: 512, Dn: 520 }), tokens);
+      const { chosen } = projectVector.launch(inputs.shape, { pages: 0, tableWidth: 0 }, {}, gpu.traits);
+      assertEquals(chosen, { tokens, slices: 64 });
+      assertRight(inputs, await run(gpu, projectVector, inputs), `${tokens} tokens`);
+    }
+  }));
+
+Deno.test("projectKernel() gives a kernel that is right on either side of its threshold", () =>
+  withGpu(async (gpu) => {
+    const chosen = [];
+    for (const tokens of [16, 17]) {
+      const inputs = inputsOf(shapeOf({ tokens, H: 1, Dn: 8, R: 16 }), tokens);
+      const kernel = projectKernel(inputs.shape, gpu.traits);
+      assertRight(inputs, await run(gpu, kernel, inputs), kernel.variant);
+      chosen.push(kernel.variant);
+    }
+    assertEquals(chosen, ["vector", "tiled"]);
+  }));

@@ -1,0 +1,37 @@
+/**
+ * Which kernel projects: by the number of tokens.
+ *
+ * @module
+ */
+import type { ProjectShape } from "../reference/shapes.ts";
+import type { DeviceTraits, ProjectKernel } from "./kernel.ts";
+import { projectTiled } from "./project_tiled.ts";
+import { projectVector } from "./project_vector.ts";
+
+/**
+ * Most tokens for which the weight is streamed. Two groups of 8 do as much arithmetic for a load as the loads of an H200
+ * take (62 TFLOP/s against 4.6 TB/s: 14 multiply-adds for a weight of 2 bytes); a tile of 32 rows is half empty.
+ */
+const STREAMED_TOKENS = 16;
+
+const KERNELS: Readonly<Record<"tiled" | "vector", ProjectKernel>> = { tiled: projectTiled, vector: projectVector };
+
+/**
+ * The variant for `shape`: `vector` up to 16 tokens, `tiled` above, and wherever `device` cannot run the other.
+ *
+ * @example A prompt
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const shape = { part: "q", tokens: 512, padding: 0, H: 128, R: 512, Dn: 128, Dv: 128, weight: "f16" } as const;
+ * assertEquals(chooseProject(shape), "tiled");
+ * ```
+ */
+export function chooseProject(shape: ProjectShape, device?: DeviceTraits): "tiled" | "vector" {
+  const few = shape.tokens <= STREAMED_TOKENS;
+  return few && projectVector.refuses(shape, {}, device) === undefined ? "vector" : "tiled";
+}
+
+/** The kernel that {@linkcode chooseProject} names. */
+export function projectKernel(shape: ProjectShape, device?: DeviceTraits): ProjectKernel {
+  return KERNELS[chooseProject(shape, device)];
+}
