@@ -50,6 +50,7 @@ async function main(): Promise<void> {
     gpu,
     kernels,
     timing: plan.timing,
+    inFlight: plan.inFlight,
     recorded: await readTensors(plan),
     onBegin: ({ id }) => say({ event: "begin", id }),
   });

@@ -22,6 +22,8 @@ export interface PreparedLaunch {
   readonly buffers: ReadonlyMap<string, BufferRange>;
   /** Binds the launch to its buffers, with `replaced` ones in place of those of the same name. It follows updates. */
   bind(replaced?: ReadonlyMap<string, BufferRange>): BoundLaunch;
+  /** Why {@linkcode PreparedLaunch.update} refuses `launch`, in one line; undefined when it takes it. */
+  misfit(launch: Launch): string | undefined;
   /**
    * Takes up a launch of other lengths: writes its `plan` buffers and uniforms and takes its workgroup counts. Nothing is
    * created, compiled or read back; what was submitted before is not affected. The dispatches may be some of those that were
@@ -96,9 +98,14 @@ export async function prepare(
     prepareMs: performance.now() - before,
     buffers,
     bind: (replaced = new Map()) => bindSlots(gpu, slots, (name) => replaced.get(name) ?? buffers.get(name)),
+    misfit(next) {
+      const matched = matchSlots(slots, next);
+      return typeof matched === "string" ? matched : excessOf(buffers, next);
+    },
     update(next) {
       const matched = matchSlots(slots, next);
-      checkCapacity(buffers, next);
+      const reason = typeof matched === "string" ? matched : excessOf(buffers, next);
+      if (typeof matched === "string" || reason) throw new RangeError(`Cannot update the plan: ${reason}`);
       for (const slot of slots) slot.workgroups = undefined;
       next.dispatches.forEach(({ params, workgroups }, i) => {
         const { uniform } = matched[i];
@@ -188,22 +195,20 @@ function bindEntries(
   });
 }
 
-/** The slot of each dispatch: the next one in order with the same shader and bindings. */
-function matchSlots(slots: readonly Slot[], { dispatches }: Launch): Slot[] {
+/** The slot of each dispatch: the next one in order with the same shader and bindings; or why there is none. */
+function matchSlots(slots: readonly Slot[], { dispatches }: Launch): Slot[] | string {
+  const matched: Slot[] = [];
   let from = 0;
-  return dispatches.map((dispatch) => {
+  for (const dispatch of dispatches) {
     const found = slots.findIndex(({ spec }, i) => i >= from && isSameProgram(spec, dispatch));
     if (found < 0) {
-      throw new RangeError(
-        `Cannot update the plan to dispatch "${dispatch.label}": planned are ` +
-          `${
-            slots.map(({ spec }) => spec.label).join(", ") || "none"
-          }, and none left of them has its shader and bindings`,
-      );
+      const planned = slots.map(({ spec }) => spec.label).join(", ") || "none";
+      return `dispatch "${dispatch.label}" has another shader or other bindings than those planned, ${planned}`;
     }
     from = found + 1;
-    return slots[found];
-  });
+    matched.push(slots[found]);
+  }
+  return matched;
 }
 
 function isSameProgram(a: DispatchSpec, b: DispatchSpec): boolean {
@@ -215,16 +220,14 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((name, i) => name === b[i]);
 }
 
-function checkCapacity(buffers: ReadonlyMap<string, BufferRange>, { buffers: needed }: Launch): void {
+/** Which buffer of a launch was not planned, or not as large. */
+function excessOf(buffers: ReadonlyMap<string, BufferRange>, { buffers: needed }: Launch): string | undefined {
   for (const { name, bytes } of needed) {
     const planned = buffers.get(name);
-    if (!planned) throw new RangeError(`Cannot update the plan: buffer "${name}" was not planned`);
-    if (!(bytes <= planned.size)) {
-      throw new RangeError(
-        `Cannot update the plan: buffer "${name}" needs ${bytes} bytes, planned are ${planned.size}`,
-      );
-    }
+    if (!planned) return `buffer "${name}" was not planned`;
+    if (!(bytes <= planned.size)) return `buffer "${name}" needs ${bytes} bytes, planned are ${planned.size}`;
   }
+  return undefined;
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

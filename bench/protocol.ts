@@ -24,6 +24,8 @@ export interface Plan {
   readonly recorded: readonly RecordedFile[];
   /** Whether verified cases are timed. */
   readonly timing: boolean;
+  /** Cases in flight at once at most. @default {as many as the sweep sees fit} */
+  readonly inFlight?: number;
 }
 
 /** What the child says. */

@@ -109,12 +109,14 @@ export interface Measured extends ResultBase {
   /** Why the verdict is not `ok`. */
   readonly reasons: readonly string[];
 }
-/** Verified without timing (`verify`). */
+/** Verified without timing: by `verify`, or because there is nothing that could be timed. */
 export interface Verified extends ResultBase {
   /** Tag. */
   readonly status: "verified";
   /** Its passed verification. */
   readonly verification: Verification;
+  /** Why it was not timed, in one line; absent where timing was not asked for. */
+  readonly reason?: string;
 }
 /** The kernel ran and is wrong. */
 export interface Incorrect extends ResultBase {

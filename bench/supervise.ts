@@ -203,27 +203,31 @@ export async function supervise(
   signal?.addEventListener("abort", kill);
   try {
     let done = 0;
+    // Cases of which one ended a child, nobody knows which: each of them runs alone.
+    let suspects = 0;
     while (done < cases.length && !signal?.aborted) {
       child ??= await restart(options);
       // Ctrl-C in a terminal reaches the child as well: one that was just starting is gone, and there is nothing to say.
       if (!child || signal?.aborted) return;
       const doneBefore = done;
-      await child.send({ ...plan, cases: cases.slice(done).map(({ id }) => id) }).catch(() => {});
-      const { id, stage, message, hostMs } = await follow(
-        child,
-        options,
-        () => cases[Math.min(done, cases.length - 1)],
-        () => done++,
-      );
+      const end = suspects > 0 ? done + suspects : cases.length;
+      const ids = cases.slice(done, end).map(({ id }) => id);
+      await child.send({ ...plan, cases: ids, ...(suspects > 0 ? { inFlight: 1 } : {}) }).catch(() => {});
+      const { begun, stage, message, hostMs } = await follow(child, options, cases.slice(done, end), () => done++);
       const ending = await child.end();
       child = undefined;
       if (signal?.aborted || done === cases.length) return;
+      if (done === end) {
+        suspects = 0;
+        continue;
+      }
       const how = stage === "timeout"
         ? `no result within ${(options.caseLimitMs(cases[done]) / 1000).toFixed(0)} s; the process was ended`
         : message ?? describeEnd(ending).replace(/^it /, "the process ");
       // A child that ends between two cases is replaced, but one that gets nowhere would end like that for ever.
-      if (id === undefined && done === doneBefore) throw new Error(`Cannot run the plan: ${how}`);
-      if (id !== undefined) await options.onResult(failure(cases[done++], stage, how, hostMs));
+      if (begun === 0 && done === doneBefore) throw new Error(`Cannot run the plan: ${how}`);
+      suspects = begun > 1 ? begun : suspects > 0 ? end - done - begun : 0;
+      if (begun === 1) await options.onResult(failure(cases[done++], stage, how, hostMs));
     }
   } finally {
     signal?.removeEventListener("abort", kill);
@@ -245,40 +249,46 @@ async function restart(options: SuperviseOptions): Promise<GpuChild | undefined>
 }
 
 interface Interruption {
-  /** The case in flight. */
-  readonly id?: string;
+  /** Cases that had begun and had no result. */
+  readonly begun: number;
   readonly stage: "crashed" | "timeout";
   readonly message?: string;
   readonly hostMs: number;
 }
 
-/** Passes on what `child` says until it ends or is silent for too long. */
+/** Passes on what `child` says of `cases` until it ends or is silent for too long. */
 async function follow(
   child: GpuChild,
   options: SuperviseOptions,
-  inFlight: () => Case,
+  cases: readonly Case[],
   onDone: () => void,
 ): Promise<Interruption> {
-  let id: string | undefined;
+  let begun = 0, done = 0;
   let since = performance.now();
-  while (true) {
-    const event = await child.next(options.caseLimitMs(inFlight()));
+  // Cases in flight share the machine: silence is one that takes as long as all of them may.
+  const limitMs = () => {
+    const inFlight = cases.slice(done, done + Math.max(1, begun));
+    return inFlight.reduce((sum, c) => sum + options.caseLimitMs(c), 0);
+  };
+  while (done < cases.length) {
+    const event = await child.next(limitMs());
     const hostMs = performance.now() - since;
-    if (event === "timeout") return { id, stage: "timeout", hostMs };
-    if (event === undefined) return { id, stage: "crashed", hostMs };
+    if (event === "timeout") return { begun, stage: "timeout", hostMs };
+    if (event === undefined) return { begun, stage: "crashed", hostMs };
     switch (event.event) {
       case "begin":
-        id = event.id;
-        since = performance.now();
-        options.onBegin?.(id);
+        if (begun++ === 0) since = performance.now();
+        options.onBegin?.(event.id);
         break;
       case "result":
         await options.onResult(event.result);
-        id = undefined;
+        since = performance.now();
+        begun--;
+        done++;
         onDone();
         break;
       case "error":
-        return { id, stage: "crashed", message: event.message, hostMs };
+        return { begun, stage: "crashed", message: event.message, hostMs };
       case "device":
       case "no-adapter":
         break;
@@ -286,6 +296,7 @@ async function follow(
         event satisfies never;
     }
   }
+  return { begun: 0, stage: "crashed", hostMs: 0 };
 }
 
 function failure(c: Case, stage: Interruption["stage"], message: string, hostMs: number): Failed {

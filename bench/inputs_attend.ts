@@ -1,0 +1,52 @@
+/**
+ * Inputs and checks of `attend`.
+ *
+ * @module
+ */
+import { checkAttend, checkRecorded } from "../reference/acceptance.ts";
+import { sampleRows } from "../reference/mla.ts";
+import type { AttendInputs } from "../reference/inputs.ts";
+import { recordedInputs } from "../reference/recorded.ts";
+import type { AttendShape } from "../reference/shapes.ts";
+import type { AttendCase } from "../suites/case.ts";
+import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
+import { bytesOf, cacheBuffers, floats, naturalLse } from "./inputs_buffers.ts";
+import { checkPageTable } from "./page_checks.ts";
+
+/** Inputs of a case of `attend`, and its reference. */
+export async function attendCase(c: AttendCase, options: MakerOptions): Promise<CaseInputs> {
+  const { pool, referenceBudgetFlops, recorded } = options;
+  const { shape } = c;
+  const { page, cache, R } = shape;
+  const inputs = recorded ? recordedInputs(recorded, { page, cache }) : await pool.inputs(shape, c.input, c.seed);
+  checkPageTable(inputs, inputs.shape.kv);
+  const rows = sampleRows(shape, referenceBudgetFlops, c.seed);
+  const reference = await pool.attend(inputs, rows);
+  const allRows = inputs.qLatent.length / R;
+  return {
+    state: new Map(),
+    coverage: allRows === 0 ? 1 : rows.length / allRows,
+    calls: [{
+      work: { operation: "attend", shape },
+      buffers: attendBuffers(inputs, shape),
+      layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
+      check(results) {
+        const out = floats(results, "out"), lse = naturalLse(results, shape);
+        const checks = checkAttend(inputs, reference, { out, lse });
+        if (recorded) checks.push(checkRecorded(recorded, inputs, out));
+        return checks;
+      },
+    }],
+  };
+}
+
+function attendBuffers(inputs: AttendInputs, shape: AttendShape): Map<string, Uint8Array> {
+  return new Map([
+    ["q_latent", bytesOf(inputs.qLatent)],
+    ["q_pe", bytesOf(inputs.qPe)],
+    ...cacheBuffers(inputs.cache, shape),
+    ["page_table", bytesOf(inputs.pageTable)],
+    ["kv_len", bytesOf(inputs.kvLen)],
+    ["cu_seqlen", bytesOf(inputs.cuSeqlen)],
+  ]);
+}

@@ -1,0 +1,198 @@
+/**
+ * Runs one case: inputs → launch → verify → measure → result.
+ *
+ * @module
+ */
+import { kernelName, type Launch } from "../kernels/kernel.ts";
+import { checkLimits, missingFeature } from "../kernels/limits.ts";
+import type { Check } from "../reference/check.ts";
+import type { Case } from "../suites/case.ts";
+import { type CaseInputs, inputsKey } from "./case_inputs.ts";
+import type { Gpu } from "./device.ts";
+import { runOnce } from "./execute.ts";
+import { ExecutionError, guarded } from "./guard.ts";
+import { measureCase } from "./measure_case.ts";
+import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
+import { capacityOf, prepare, type PreparedLaunch } from "./plan.ts";
+import type { PlanTimes, Result, ResultBase, Stage, Verification } from "./result.ts";
+import type { Session } from "./session.ts";
+import { quantile } from "./statistics.ts";
+import type { Upload } from "./uploads.ts";
+
+/** A result without what every result has. */
+export type Outcome<T = Result> = T extends Result ? Omit<T, keyof ResultBase> : never;
+
+/** What becomes known of a case on its way, whatever its end. */
+interface Trace {
+  stage: Stage;
+  compileMs?: number;
+  chosen?: Launch["chosen"];
+  plan?: PlanTimes;
+}
+
+/** Updates of a plan that are timed where a case has no flow that needs some. */
+const TIMED_UPDATES = 5;
+
+/**
+ * Runs `c`; what goes wrong is its result.
+ *
+ * @param next Case whose inputs are made meanwhile.
+ */
+export async function runCase(session: Session, c: Case, next?: Case): Promise<Result> {
+  const before = performance.now();
+  const trace: Trace = { stage: "launch" };
+  let outcome: Outcome;
+  try {
+    outcome = await attempt(session, c, trace, next);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const stage = error instanceof ExecutionError && trace.stage !== "measure" ? error.stage : trace.stage;
+    outcome = error instanceof ExecutionError && error.outOfMemory
+      ? { status: "skipped", reason: `the device is out of memory: ${message}` }
+      : { status: "failed", stage, message };
+  }
+  const { stage: _, ...known } = trace;
+  return { id: c.id, axes: c.axes, hostMs: performance.now() - before, ...defined(known), ...outcome } as Result;
+}
+
+/** Members that are there: absent ones are left out of a report. */
+function defined<T extends object>(members: T): Partial<T> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+async function attempt(session: Session, c: Case, trace: Trace, next?: Case): Promise<Outcome> {
+  const { gpu } = session;
+  const kernel = session.options.kernels.find((k) => kernelName(k) === kernelName(c));
+  if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
+  const paired = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning));
+  const refusal = missingFeature(kernel.requires, gpu.traits.features) ?? firstReason(paired, gpu);
+  if (refusal) return { status: "skipped", reason: refusal };
+
+  trace.stage = "inputs";
+  return await session.withInputs(c, async (inputs) => {
+    if (next) void session.withInputs(next, () => Promise.resolve()).catch(() => {});
+    trace.stage = "launch";
+    const before = performance.now();
+    const launches = paired.map((each, i) => each.launch(inputs.calls[i].layout, gpu.traits));
+    const run: CaseRun = { session, c, paired, launches, inputs, trace, describeMs: performance.now() - before };
+    trace.chosen = launches[0].chosen;
+    const excess = launches.map((launch) => checkLimits(launch, gpu.traits)).find((reason) => reason !== undefined);
+    if (excess) return { status: "skipped", reason: excess };
+    trace.stage = "run";
+    const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
+    try {
+      return await verifyAndMeasure(run, upload);
+    } finally {
+      upload.release();
+    }
+  });
+}
+
+function firstReason(paired: readonly PairedKernel[], gpu: Gpu): string | undefined {
+  return paired.map((each) => each.refuses(gpu.traits)).find((reason) => reason !== undefined);
+}
+
+/** A case on its way. */
+interface CaseRun {
+  readonly session: Session;
+  readonly c: Case;
+  /** The kernel with the work of each call. */
+  readonly paired: readonly PairedKernel[];
+  /** The launch of each call. */
+  readonly launches: readonly Launch[];
+  readonly inputs: CaseInputs;
+  readonly trace: Trace;
+  /** Host time to describe the launches, ms. */
+  readonly describeMs: number;
+}
+
+async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> {
+  const { session, c, launches, inputs, trace } = run;
+  const { gpu, options } = session;
+  trace.stage = "compile";
+  const prepared = await prepare(gpu, launches[0], upload.ranges, { capacity: capacityOf(launches) });
+  trace.compileMs = prepared.compileMs;
+  try {
+    trace.stage = "run";
+    const { checks, results, updatesMs } = await runCalls(run, upload, prepared);
+    const verification: Verification = {
+      passed: checks.length > 0 && checks.every(({ passed }) => passed),
+      checks,
+      coverage: inputs.coverage,
+    };
+    if (!verification.passed) return { status: "incorrect", verification };
+    if (options.timing === false) return { status: "verified", verification };
+    trace.plan = await planTimes(run, prepared, updatesMs);
+    if (launches.length > 1) {
+      return { status: "verified", verification, reason: `not timed: a flow of ${launches.length} calls` };
+    }
+    if (launches[0].dispatches.length === 0) {
+      return { status: "verified", verification, reason: "not timed: there is nothing to do" };
+    }
+    trace.stage = "measure";
+    return await measureCase(session, { c, call: inputs.calls[0], prepared, upload, results, verification });
+  } finally {
+    prepared.destroy();
+  }
+}
+
+/** What the calls of a case left. */
+interface CallsOutcome {
+  readonly checks: readonly Check[];
+  /** Results of the last call. */
+  readonly results: ReadonlyMap<string, Uint8Array>;
+  /** Host time of each update of the plan from one call to the next, ms. */
+  readonly updatesMs: readonly number[];
+}
+
+/** Runs the calls in order, each on the state that the one before it left, until one is wrong. */
+async function runCalls(
+  { session: { gpu }, c, paired, launches, inputs: { calls } }: CaseRun,
+  upload: Upload,
+  first: PreparedLaunch,
+): Promise<CallsOutcome> {
+  const checks: Check[] = [];
+  const updatesMs: number[] = [];
+  let results: ReadonlyMap<string, Uint8Array> = new Map();
+  for (const [i, call] of calls.entries()) {
+    let prepared = first;
+    if (i > 0) {
+      await guarded(gpu, "run", () => upload.write(call));
+      if (first.misfit(launches[i]) === undefined) {
+        const before = performance.now();
+        first.update(paired[i].launch(call.layout, gpu.traits));
+        updatesMs.push(performance.now() - before);
+      } else prepared = await prepare(gpu, launches[i], upload.ranges);
+    }
+    try {
+      results = await runOnce(gpu, prepared, { inPlace: i === calls.length - 1 });
+    } finally {
+      if (prepared !== first) prepared.destroy();
+    }
+    const own = call.check(results, c.tolerance);
+    checks.push(...(calls.length === 1 ? own : own.map((check) => ({ ...check, name: `call${i + 1}_${check.name}` }))));
+    if (!own.every(({ passed }) => passed)) break;
+  }
+  return { checks, results, updatesMs };
+}
+
+/** Times of planning of a launch that has `plan` buffers. */
+async function planTimes(
+  { session: { gpu }, paired, launches, inputs, describeMs }: CaseRun,
+  prepared: PreparedLaunch,
+  updatesMs: readonly number[],
+): Promise<PlanTimes | undefined> {
+  if (!launches[0].buffers.some(({ role }) => role === "plan")) return undefined;
+  const times = [...updatesMs];
+  if (launches.length === 1) {
+    await guarded(gpu, "run", () => {
+      for (let i = 0; i < TIMED_UPDATES; i++) {
+        const before = performance.now();
+        prepared.update(paired[0].launch(inputs.calls[0].layout, gpu.traits));
+        times.push(performance.now() - before);
+      }
+    });
+  }
+  if (times.length === 0) return undefined;
+  return { planMs: describeMs / launches.length + prepared.prepareMs, updateMs: quantile(times, 0.5) };
+}

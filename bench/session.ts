@@ -1,0 +1,124 @@
+/**
+ * What the cases of a sweep share: the device, its clock, the reference's Workers, inputs made and uploaded.
+ *
+ * @module
+ */
+import type { Kernel } from "../kernels/kernel.ts";
+import type { RecordedTensors } from "../reference/recorded.ts";
+import type { Case } from "../suites/case.ts";
+import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
+import { calibrateClock, type Clock, warmUp } from "./clock.ts";
+import { type Gpu, openGpu } from "./device.ts";
+import type { MeasureOptions } from "./measure.ts";
+import { ReferencePool } from "./reference_pool.ts";
+import { Uploads } from "./uploads.ts";
+
+/** Options of a sweep. */
+export interface SweepOptions {
+  /** Kernels by which cases are run: the variant of each case must be among them. */
+  readonly kernels: readonly Kernel[];
+  /** Whether verified cases are timed. @default {true} */
+  readonly timing?: boolean;
+  /** Cases that are in flight at once where none is timed. @default {8} */
+  readonly inFlight?: number;
+  /** Recorded tensors by `name@hash8`. */
+  readonly recorded?: ReadonlyMap<string, RecordedTensors>;
+  /** How to measure. @default by the kind of adapter */
+  readonly measure?: MeasureOptions;
+  /** Flops that the reference of one case may cost; above it rows are sampled. @default by the kind of adapter */
+  readonly referenceBudgetFlops?: number;
+  /** Called when a case begins. */
+  readonly onBegin?: (c: Case) => void;
+  /** A device that is already open; it is closed at the end. */
+  readonly gpu?: Gpu;
+}
+
+const HARDWARE_REFERENCE_FLOPS = 3e9;
+const SOFTWARE_REFERENCE_FLOPS = 2e8;
+
+/** Inputs that nobody uses and that are kept: of the shape just run, and of the one made ahead. */
+const IDLE_INPUTS = 2;
+
+/** A sweep's open device, replaced when it is lost. */
+export class Session {
+  /** The device. */
+  gpu: Gpu;
+  /** Its clock. */
+  clock: Clock = { tickNs: 1 };
+  /** Inputs on the device. */
+  uploads: Uploads = new Uploads();
+  /** Options of the sweep. */
+  readonly options: SweepOptions;
+  readonly #pool = new ReferencePool();
+  readonly #inputs = new Map<string, { readonly made: Promise<CaseInputs>; users: number }>();
+
+  private constructor(gpu: Gpu, options: SweepOptions) {
+    this.gpu = gpu;
+    this.options = options;
+  }
+
+  /** Opens the device where `options` has none, and reads its clock where cases are timed. */
+  static async open(options: SweepOptions): Promise<Session> {
+    const session = new Session(options.gpu ?? await openGpu(), options);
+    await session.#startClock();
+    return session;
+  }
+
+  /** Opens the device anew. */
+  async reopen(): Promise<void> {
+    this.gpu.close();
+    this.uploads = new Uploads();
+    this.gpu = await openGpu();
+    await this.#startClock();
+  }
+
+  /** Hands `work` the inputs of `c`, which are made at most once while their shape is in use or next. */
+  async withInputs<T>(c: Case, work: (inputs: CaseInputs) => Promise<T>): Promise<T> {
+    const key = inputsKey(c);
+    let entry = this.#inputs.get(key);
+    if (!entry) {
+      entry = { made: this.#make(c), users: 0 };
+      this.#evict();
+    } else this.#inputs.delete(key);
+    // The newest is last.
+    this.#inputs.set(key, entry);
+    entry.users++;
+    try {
+      return await work(await entry.made);
+    } catch (error) {
+      // What could not be made is tried again by the next case.
+      if (await entry.made.then(() => false, () => true)) this.#inputs.delete(key);
+      throw error;
+    } finally {
+      entry.users--;
+    }
+  }
+
+  /** Closes device and Workers. */
+  close(): void {
+    this.#pool.close();
+    this.gpu.close();
+  }
+
+  #make(c: Case): Promise<CaseInputs> {
+    const { recorded, referenceBudgetFlops } = this.options;
+    const budget = this.gpu.adapter.software ? SOFTWARE_REFERENCE_FLOPS : HARDWARE_REFERENCE_FLOPS;
+    return makeCaseInputs(c, {
+      pool: this.#pool,
+      recorded,
+      referenceBudgetFlops: referenceBudgetFlops ?? budget,
+    });
+  }
+
+  #evict(): void {
+    const idle = [...this.#inputs].filter(([, { users }]) => users === 0);
+    for (const [key] of idle.slice(0, Math.max(0, idle.length - IDLE_INPUTS + 1))) this.#inputs.delete(key);
+  }
+
+  async #startClock(): Promise<void> {
+    const { gpu } = this;
+    if (this.options.timing === false || gpu.adapter.software || !gpu.traits.features.has("timestamp-query")) return;
+    this.clock = await calibrateClock(gpu);
+    await warmUp(gpu, this.clock, { minMs: 1000, maxMs: 12_000 });
+  }
+}
