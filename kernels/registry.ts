@@ -9,6 +9,8 @@ import { attendFused } from "./attend_fused.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { type Kernel, kernelName, type Operation } from "./kernel.ts";
+import { projectTiled } from "./project_tiled.ts";
+import { projectVector } from "./project_vector.ts";
 
 /** Every kernel, in the order in which reports list them. */
 export const KERNELS: readonly Kernel[] = [
@@ -17,6 +19,8 @@ export const KERNELS: readonly Kernel[] = [
   attendFusedSubgroup,
   appendCombined,
   appendSeparate,
+  projectTiled,
+  projectVector,
 ];
 
 /**

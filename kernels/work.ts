@@ -13,6 +13,7 @@ import {
   type ProjectShape,
   total,
 } from "../reference/shapes.ts";
+import { projectFlops, projectMinBytes } from "./work_project.ts";
 
 /**
  * Bytes that `attend` must move: every input read once — queries, the cached tokens of all sequences, their page-table
@@ -51,6 +52,8 @@ export function minBytes(work: Work): number {
       return attendMinBytes(work.shape);
     case "append":
       return appendMinBytes(work.shape);
+    case "project":
+      return projectMinBytes(work.shape);
     default:
       throw new Error("not yet");
   }
@@ -63,6 +66,8 @@ export function workFlops(work: Work): number {
       return attendFlops(work.shape);
     case "append":
       return 0;
+    case "project":
+      return projectFlops(work.shape);
     default:
       throw new Error("not yet");
   }

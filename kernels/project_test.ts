@@ -1,0 +1,205 @@
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { DTYPES } from "../reference/dtypes.ts";
+import type { ProjectShape } from "../reference/shapes.ts";
+import type { ProjectKernel, Tuning } from "./kernel.ts";
+import { checkLimits } from "./limits.ts";
+import { chooseProject, projectKernel } from "./project.ts";
+import { headProduct } from "./project_shape.ts";
+import { projectTiled, projectTiles } from "./project_tiled.ts";
+import { projectVector, VECTOR_TOKENS, vectorTiles } from "./project_vector.ts";
+import { deviceTraits } from "./testing.ts";
+import { minBytes, workFlops } from "./work.ts";
+
+const KERNELS: readonly ProjectKernel[] = [projectTiled, projectVector];
+const LAYOUT = { pages: 0, tableWidth: 0 };
+const device = deviceTraits(8);
+
+function shapeOf(values: Partial<ProjectShape> = {}): ProjectShape {
+  return { part: "q", tokens: 5, padding: 0, H: 16, R: 512, Dn: 128, Dv: 128, weight: "f16", ...values };
+}
+
+function launches(): [ProjectKernel, ProjectShape][] {
+  return KERNELS.flatMap((kernel) =>
+    DTYPES.flatMap((weight) =>
+      (["q", "v"] as const).flatMap((part) =>
+        [1, 2, 7, 8, 9, 32, 33, 96, 130, 4096].filter((tokens) => kernel === projectTiled || tokens <= VECTOR_TOKENS)
+          .flatMap((tokens) =>
+            [[1, 48, 8, 136], [20, 512, 192, 256], [128, 256, 64, 128]].map((
+              [H, R, Dn, Dv],
+            ): [ProjectKernel, ProjectShape] => [kernel, { part, tokens, padding: 3, H, R, Dn, Dv, weight }])
+          )
+      )
+    )
+  );
+}
+
+const REFUSED: readonly [values: Partial<Record<keyof ProjectShape, unknown>>, tuning: Tuning, reason: RegExp][] = [
+  [{ part: "k" }, {}, /^part=k: only q, v$/],
+  [{ tokens: -1 }, {}, /^tokens=-1: only 0 to 2147483647$/],
+  [{ tokens: 1.5 }, {}, /^tokens=1.5/],
+  [{ tokens: NaN }, {}, /^tokens=NaN/],
+  [{ padding: -1 }, {}, /^padding=-1: only 0 to 2147483647$/],
+  [{ H: 0 }, {}, /^H=0: only 1 to 65536$/],
+  [{ H: 65537 }, {}, /^H=65537/],
+  [{ R: 24 }, {}, /^R=24: only positive multiples of 16$/],
+  [{ R: 0 }, {}, /^R=0/],
+  [{ Dn: 12 }, {}, /^Dn=12: only positive multiples of 8$/],
+  [{ Dn: 0 }, {}, /^Dn=0/],
+  [{ Dv: 4 }, {}, /^Dv=4: only positive multiples of 8$/],
+  [{ weight: "f8" }, {}, /^weight=f8: only f32, f16, bf16$/],
+  [{}, { splits: 2 }, /^splits=2: project has no splits$/],
+  [{}, { form: "absorbed" }, /^form=absorbed: project has no forms$/],
+];
+
+Deno.test("project kernels refuse what they cannot run, naming value and choices", () => {
+  for (const kernel of KERNELS) {
+    for (const [values, tuning, reason] of REFUSED) {
+      const shape = { ...shapeOf(), ...values } as ProjectShape;
+      assertMatch(kernel.refuses(shape, tuning) ?? "nothing", reason);
+      assertThrows(() => kernel.launch(shape, LAYOUT, tuning, device), RangeError, `${kernel.variant}: `);
+    }
+    assertEquals(kernel.refuses(shapeOf(), {}), undefined);
+  }
+});
+
+Deno.test("project/vector leaves more than 32 tokens to tiled", () => {
+  assertEquals(projectVector.refuses(shapeOf({ tokens: 32 }), {}), undefined);
+  assertEquals(projectVector.refuses(shapeOf({ tokens: 33 }), {}), "tokens=33: only up to 32, tiled takes more");
+  assertEquals(projectTiled.refuses(shapeOf({ tokens: 33 }), {}), undefined);
+});
+
+Deno.test("chooseProject() streams the weight for up to 16 tokens, and tiles more", () => {
+  for (
+    const [tokens, variant] of [[0, "vector"], [1, "vector"], [16, "vector"], [17, "tiled"], [512, "tiled"]] as const
+  ) {
+    assertEquals(chooseProject(shapeOf({ tokens }), device), variant);
+    assertEquals(projectKernel(shapeOf({ tokens }), device).variant, variant);
+  }
+});
+
+/** Iterations of `for (i = first; i < end; i += step)`, the last test included. */
+function passes(first: number, end: number, step: number): number {
+  let n = 1;
+  for (let i = first; i < end; i += step) n++;
+  return n;
+}
+
+Deno.test("project launches fit WebGPU's default limits and state what their loops do", () => {
+  for (const [kernel, shape] of launches()) {
+    const what = `${kernel.variant} ${JSON.stringify(shape)}`;
+    const launch = kernel.launch(shape, LAYOUT, {}, device);
+    const room = { ...device.limits, maxBufferSize: 2 ** 40, maxStorageBufferBindingSize: 2 ** 40 };
+    assertEquals(checkLimits(launch, { limits: room }), undefined, what);
+    const { K } = headProduct(shape);
+    const { TOKENS, SLICES, ROUND } = vectorTiles(shape);
+    const sums = Math.ceil(TOKENS / ROUND) * passes(0, SLICES, 8);
+    const expected = kernel === projectTiled ? passes(0, K, 16) : passes(0, K / 8, SLICES) + sums;
+    assertEquals(launch.dispatches[0].loopIterations, expected, what);
+  }
+});
+
+Deno.test("a sum too long for the driver's loops is refused", () => {
+  for (const [kernel, R] of [[projectTiled, 2 ** 20], [projectVector, 2 ** 26]] as const) {
+    const launch = kernel.launch(shapeOf({ part: "v", H: 1, R, Dv: 8, Dn: 8 }), LAYOUT, {}, device);
+    const limits = { ...device.limits, maxBufferSize: 2 ** 40, maxStorageBufferBindingSize: 2 ** 40 };
+    assertMatch(checkLimits(launch, { limits, maxLoopIterations: 65535 }) ?? "", /loop iterations in one invocation/);
+  }
+});
+
+/** Bytes of the shader's `var<workgroup>`, from its constants. */
+function workgroupBytes(shader: string): number {
+  const constants = new Map([...shader.matchAll(/^const (\w+) = ([^;]*);/gm)].map(([, name, value]) => [name, value]));
+  const evaluate = (expression: string): number => {
+    const terms = expression.replaceAll(/\b(\d+)u\b/g, "$1")
+      .replaceAll(/[A-Z]\w*/g, (name) => `(${evaluate(constants.get(name)!)})`);
+    assert(/^[\d\s()*+/]*$/.test(terms), `"${terms}" is no arithmetic`);
+    return Number(new Function(`return ${terms}`)());
+  };
+  const sizeOf = (type: string): number => {
+    const [, element, length] = type.match(/^array<(.*), (.*)>$/) ?? [];
+    if (element) return sizeOf(element) * evaluate(length);
+    assertEquals(type, "vec4<f32>");
+    return 16;
+  };
+  return [...shader.matchAll(/^var<workgroup> \w+: (.*);/gm)].reduce((sum, [, type]) => sum + sizeOf(type), 0);
+}
+
+Deno.test("project launches say what their shaders declare: memory, invocations, fields and bindings", () => {
+  for (const [kernel, shape] of launches()) {
+    const { buffers, dispatches: [dispatch] } = kernel.launch(shape, LAYOUT, {}, device);
+    const { shader, params, bindings } = dispatch;
+    assertEquals(dispatch.workgroupBytes, workgroupBytes(shader));
+    assertEquals(`${dispatch.workgroupSize}`, shader.match(/^const THREADS = (\d+)u;/m)?.[1]);
+    const fields = shader.match(/struct Params \{([^}]*)\}/)![1].matchAll(/(\w+): (u32|f32)/g);
+    assertEquals(params.map(([name, type]) => `${name}: ${type}`), [...fields].map(([field]) => field));
+    assertEquals(bindings, buffers.map(({ name }) => name));
+    assertEquals(bindings, shape.part === "q" ? ["q_nope", "kv_b_proj", "q_latent"] : ["latent", "kv_b_proj", "out"]);
+  }
+});
+
+Deno.test("the padding adds rows to out, and none to q_latent", () => {
+  for (const kernel of KERNELS) {
+    const bytesOf = (part: "q" | "v") =>
+      kernel.launch(shapeOf({ part, padding: 2, H: 3 }), LAYOUT, {}, device).buffers.map(({ bytes }) => bytes);
+    const weight = 2 * 3 * 256 * 512;
+    assertEquals(bytesOf("q"), [4 * 5 * 3 * 128, weight, 4 * 5 * 3 * 512]);
+    assertEquals(bytesOf("v"), [4 * 5 * 3 * 512, weight, 4 * 7 * 3 * 128]);
+  }
+});
+
+Deno.test("cases of project that differ in tokens of the same tiles, heads and padding share their pipeline", () => {
+  const textOf = (kernel: ProjectKernel, values: Partial<ProjectShape>) =>
+    kernel.launch(shapeOf(values), LAYOUT, {}, device).dispatches[0].shader;
+  const v = { part: "v", H: 128 } as const;
+  assertEquals(textOf(projectTiled, { ...v, tokens: 64 }), textOf(projectTiled, { ...v, tokens: 4000, padding: 9 }));
+  assertEquals(textOf(projectVector, { ...v, tokens: 15 }), textOf(projectVector, { ...v, tokens: 16, padding: 9 }));
+});
+
+Deno.test("a project of no tokens dispatches the zeros of its padding, or nothing", () => {
+  for (const kernel of KERNELS) {
+    for (const part of ["q", "v"] as const) {
+      assertEquals(kernel.launch(shapeOf({ part, tokens: 0 }), LAYOUT, {}, device).dispatches, []);
+      const { dispatches } = kernel.launch(shapeOf({ part, tokens: 0, padding: 9 }), LAYOUT, {}, device);
+      assertEquals(dispatches.length, part === "q" ? 0 : 1);
+    }
+  }
+});
+
+Deno.test("projectTiles() takes the tile that leaves fewer rows empty", () => {
+  const tilesOf = (tokens: number, R = 512) => Object.values(projectTiles(shapeOf({ tokens, R })));
+  assertEquals(tilesOf(32), [32, 128, 64]);
+  assertEquals(tilesOf(32, 48), [32, 64, 32]);
+  assertEquals(tilesOf(33), [64, 64, 64]);
+  assertEquals(tilesOf(96), [32, 128, 64]);
+  assertEquals(tilesOf(224), [64, 64, 64]);
+  assertEquals(tilesOf(512), [64, 64, 64]);
+});
+
+Deno.test("vectorTiles() shares tokens out evenly, and takes as few slices as fill a large GPU", () => {
+  const tilesOf = (values: Partial<ProjectShape>) => {
+    const { TOKENS, SLICES, ROUND } = vectorTiles(shapeOf(values));
+    return [TOKENS, SLICES, ROUND];
+  };
+  assertEquals(tilesOf({ tokens: 1, H: 128 }), [1, 8, 1]);
+  assertEquals(tilesOf({ tokens: 1, H: 128, part: "v" }), [1, 32, 1]);
+  assertEquals(tilesOf({ tokens: 8, H: 128, part: "v" }), [8, 16, 2]);
+  assertEquals(tilesOf({ tokens: 9, H: 128, part: "v" }), [5, 8, 2]);
+  assertEquals(tilesOf({ tokens: 17, H: 16, part: "v" }), [6, 64, 2]);
+  assertEquals(tilesOf({ tokens: 1, H: 1, Dn: 64 }), [1, 8, 1]);
+  assertEquals(tilesOf({ tokens: 1, H: 1, part: "v" }), [1, 64, 1]);
+});
+
+Deno.test("minBytes() of project reads activations and the rows of its part once, and writes the output once", () => {
+  const shape = shapeOf({ tokens: 3, padding: 2, H: 2, R: 32, Dn: 8, Dv: 24, weight: "bf16" });
+  const q = 4 * 3 * 2 * 8 + 2 * 2 * 8 * 32 + 4 * 3 * 2 * 32;
+  const v = 4 * 3 * 2 * 32 + 2 * 2 * 24 * 32 + 4 * 5 * 2 * 24;
+  assertEquals(minBytes({ operation: "project", shape }), q);
+  assertEquals(minBytes({ operation: "project", shape: { ...shape, part: "v" } }), v);
+  assertEquals(minBytes({ operation: "project", shape: { ...shape, part: "v", tokens: 0 } }), 4 * 2 * 2 * 24);
+});
+
+Deno.test("workFlops() of project is 2·T·H·R·Dn, or ·Dv", () => {
+  const shape = shapeOf({ tokens: 3, H: 2, R: 32, Dn: 8, Dv: 24 });
+  assertEquals(workFlops({ operation: "project", shape }), 2 * 3 * 2 * 32 * 8);
+  assertEquals(workFlops({ operation: "project", shape: { ...shape, part: "v" } }), 2 * 3 * 2 * 32 * 24);
+});
