@@ -3,97 +3,110 @@
  *
  * @module
  */
-import { attendBounds } from "./bounds.ts";
+import { type AttendActual, checkRows } from "./acceptance_rows.ts";
+import { attendBounds, projectBounds, projectedBounds } from "./bounds.ts";
 import type { Check } from "./check.ts";
-import { compare, type ElementPlace } from "./compare.ts";
+import { compare } from "./compare.ts";
 import type { AttendInputs } from "./inputs.ts";
 import type { AttendReference } from "./mla.ts";
-import { placeOf, queryStarts, type RowPlace } from "./rows.ts";
+import type { PrefillInputs, ProjectInputs } from "./model_inputs.ts";
+import type { ProjectReference } from "./project.ts";
+import type { ProjectedReference } from "./projected.ts";
+import { total } from "./shapes.ts";
 
 export { checkCache, checkUnchanged } from "./acceptance_bits.ts";
-export { checkRecorded } from "./acceptance_recorded.ts";
-
-/** What a kernel of `attend` wrote. */
-export interface AttendActual {
-  /** Latent output of every row `[Σq, H, R]`. */
-  readonly out: Float32Array;
-  /** Natural log-sum-exp of every row `[Σq, H]`; kernels write −1e30 where a row sees no token. */
-  readonly lse: Float32Array;
-}
-
-/** LSE at or below this stands for −∞: WGSL may assume that there are no infinities, so kernels store −1e30. */
-export const EMPTY_LSE: number = -0.99e30;
+export { checkRecorded, checkRecordedRows } from "./acceptance_recorded.ts";
+export { type AttendActual, EMPTY_LSE, naturalLse } from "./acceptance_rows.ts";
+export { checkTolerance, type Closeness, type Tolerance, TOLERANCES } from "./tolerances.ts";
 
 /**
  * Compares `out` and `lse` of the reference's rows, by the bounds of `bounds.ts`, and of all other rows that they are
  * finite (`unsampled`, where there are any).
  *
+ * @param actual `out` `[Σq, H, R]` and natural `lse` `[Σq, H]`.
  * @throws {RangeError} If `actual` has not one element for each of the batch.
  */
 export function checkAttend(inputs: AttendInputs, reference: AttendReference, actual: AttendActual): Check[] {
+  const bounds = attendBounds(inputs.shape, reference);
+  return checkRows({ batch: inputs, width: inputs.shape.R, reference, bounds, actual });
+}
+
+/**
+ * The same of a `prefill` or a call of `mla`, and that the padding rows of `out` are exactly zero (`padding`, where there are
+ * any).
+ *
+ * @param actual `out` `[Σq + padding, H, Dv]` and natural `lse` `[Σq, H]`.
+ * @throws {RangeError} If `actual` has not one element for each of the batch and the padding.
+ */
+export function checkProjected(inputs: PrefillInputs, reference: ProjectedReference, actual: AttendActual): Check[] {
   const { shape } = inputs;
-  const { R } = shape;
-  const { rows } = reference;
-  const starts = queryStarts(shape);
-  const batchRows = starts[shape.B] * shape.H;
-  if (actual.out.length !== batchRows * R || actual.lse.length !== batchRows) {
-    throw new RangeError(
-      `Cannot check ${actual.out.length} elements of out and ${actual.lse.length} of lse: ` +
-        `the batch has ${batchRows} rows of ${R}`,
-    );
-  }
-  const out = new Float32Array(rows.length * R);
-  const lse = new Float64Array(rows.length);
-  for (let i = 0; i < rows.length; i++) {
-    out.set(actual.out.subarray(rows[i] * R, (rows[i] + 1) * R), i * R);
-    lse[i] = emptyAsInfinity(actual.lse[rows[i]]);
-  }
-  const bounds = attendBounds(shape, reference);
-  const rowPlace = (i: number): ElementPlace => elementPlace(inputs, placeOf(shape, starts, rows[i]));
-  const checks = [
-    compare({
-      name: "out",
-      actual: out,
-      expected: reference.out,
-      bound: bounds.out,
-      place: (i) => ({ ...rowPlace(Math.floor(i / R)), dim: i % R }),
-    }),
-    compare({ name: "lse", actual: lse, expected: reference.lse, bound: bounds.lse, place: rowPlace }),
-  ];
-  if (rows.length < batchRows) checks.push(checkUnsampled(inputs, rows, actual));
+  const elements = total(shape.q) * shape.H * shape.Dv;
+  const bounds = projectedBounds(shape, reference);
+  const out = requireLength(actual.out, elements, shape.padding * shape.H * shape.Dv);
+  const checks = checkRows({ batch: inputs, width: shape.Dv, reference, bounds, actual: { ...actual, out } });
+  if (shape.padding > 0) checks.push(checkPadding(actual.out.subarray(elements)));
   return checks;
 }
 
-function emptyAsInfinity(lse: number): number {
-  return lse <= EMPTY_LSE ? -Infinity : lse;
-}
-
-/** Rows without a reference must at least be written: finite, and zero with an LSE of −∞ where no token is seen. */
-function checkUnsampled(inputs: AttendInputs, sampled: Int32Array, actual: AttendActual): Check {
-  const { shape } = inputs;
-  const { R } = shape;
-  const isSampled = new Uint8Array(actual.lse.length);
-  for (const row of sampled) isSampled[row] = 1;
-  const starts = queryStarts(shape);
-  let elements = 0, mismatches = 0;
-  for (let row = 0; row < isSampled.length; row++) {
-    if (isSampled[row]) continue;
-    elements += R + 1;
-    const empty = placeOf(shape, starts, row).seen === 0;
-    const lse = emptyAsInfinity(actual.lse[row]);
-    if (!(empty ? lse === -Infinity : Number.isFinite(lse))) mismatches++;
-    for (let d = row * R; d < (row + 1) * R; d++) {
-      if (!(empty ? actual.out[d] === 0 : Number.isFinite(actual.out[d]))) mismatches++;
-    }
+/**
+ * Compares the reference's rows of a `project`, looks at all others (`unsampled`), and demands that the padding rows of part
+ * `v` are exactly zero (`padding`).
+ *
+ * @param actual `q_latent` `[tokens, H, R]`, or `out` `[tokens + padding, H, Dv]`.
+ * @throws {RangeError} If `actual` has another length.
+ */
+export function checkProject({ shape }: ProjectInputs, reference: ProjectReference, actual: Float32Array): Check[] {
+  const { part, tokens, H, R, Dv } = shape;
+  const width = part === "q" ? R : Dv;
+  const padding = part === "v" ? shape.padding : 0;
+  const rows = requireLength(actual, tokens * H * width, padding * H * width);
+  const sampled = new Float32Array(reference.rows.length * width);
+  const isSampled = new Uint8Array(tokens * H);
+  reference.rows.forEach((row, i) => {
+    sampled.set(rows.subarray(row * width, (row + 1) * width), i * width);
+    isSampled[row] = 1;
+  });
+  const checks = [compare({
+    name: "out",
+    actual: sampled,
+    expected: reference.out,
+    bound: projectBounds(shape, reference),
+    place: (i) => {
+      const row = reference.rows[Math.floor(i / width)];
+      return { sequence: 0, head: row % H, token: Math.floor(row / H), dim: i % width, page: -1 };
+    },
+  })];
+  if (reference.rows.length < tokens * H) {
+    const others = rows.filter((_, i) => !isSampled[Math.floor(i / width)]);
+    const mismatches = others.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
+    checks.push(plainCheck("unsampled", others.length, mismatches, "of rows that were not sampled are not finite"));
   }
-  const passed = mismatches === 0;
-  const message = `${mismatches} of ${elements} elements of rows that were not sampled are not finite`;
-  return { name: "unsampled", passed, ...(passed ? {} : { message }), elements, mismatches };
+  if (padding > 0) checks.push(checkPadding(actual.subarray(tokens * H * width)));
+  return checks;
 }
 
-/** Place of a row's elements; the page is that of the last token it sees. */
-function elementPlace(inputs: AttendInputs, { sequence, token, head, seen }: RowPlace): ElementPlace {
-  const entry = Math.floor((seen - 1) / inputs.shape.page);
-  const page = seen > 0 ? inputs.pageTable[sequence * inputs.tableWidth + entry] : -1;
-  return { sequence, head, token, page };
+/** The rows of the batch, without padding. */
+function requireLength(values: Float32Array, elements: number, padding: number): Float32Array {
+  if (values.length !== elements + padding) {
+    throw new RangeError(
+      `Cannot check ${values.length} elements of out: the batch has ${elements}, and ${padding} of padding`,
+    );
+  }
+  return values.subarray(0, elements);
+}
+
+function checkPadding(rows: Float32Array): Check {
+  const mismatches = rows.reduce((count, value) => count + (value === 0 ? 0 : 1), 0);
+  return plainCheck("padding", rows.length, mismatches, "of rows past the last token are not zero");
+}
+
+function plainCheck(name: string, elements: number, mismatches: number, what: string): Check {
+  const passed = mismatches === 0;
+  return {
+    name,
+    passed,
+    ...(passed ? {} : { message: `${mismatches} of ${elements} elements ${what}` }),
+    elements,
+    mismatches,
+  };
 }

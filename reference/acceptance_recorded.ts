@@ -7,12 +7,13 @@ import { LAMBDA, U32 } from "./bounds.ts";
 import type { Check } from "./check.ts";
 import { compare } from "./compare.ts";
 import type { Dtype } from "./dtypes.ts";
-import { projectValue } from "./expanded.ts";
+import { absorb, projectValue } from "./expanded.ts";
 import type { AttendInputs } from "./inputs.ts";
+import type { MlaCallInputs } from "./mla_inputs.ts";
 import type { RecordedTensors } from "./recorded.ts";
 
-/** Unit roundoff of the cache beside that of f32: what storing the latents costs. */
-const CACHE_ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
+/** Unit roundoff of a dtype beside that of f32: what storing recorded values costs. */
+const ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
 
 /**
  * Projects the latent output of a kernel, `W_v·out`, in f64 and compares it with the recorded output (`recorded_out`).
@@ -30,32 +31,17 @@ const CACHE_ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11,
  * @throws {RangeError} If `latentOut` has another length.
  */
 export function checkRecorded(recorded: RecordedTensors, inputs: AttendInputs, latentOut: Float32Array): Check {
-  const { T, H, R, Dr, Dv, scale } = recorded;
+  const { T, H, R, Dv } = recorded;
   if (latentOut.length !== T * H * R) {
     throw new RangeError(
       `Cannot check ${latentOut.length} elements of latent output: ${recorded.name} has ${T * H * R}`,
     );
   }
-  const cacheRoundoff = CACHE_ROUNDOFF[inputs.shape.cache];
-  const latentSize = columnSizes(recorded.compressedKv, R);
-  const ropeSize = columnSizes(recorded.kpe, Dr);
-  const valueNorm = valueNorms(recorded, latentSize);
-  const bound = new Float64Array(T * H * Dv);
-  for (let row = 0; row < T * H; row++) {
-    const n = Math.floor(row / H) + 1;
-    const latentNorm = productNorm(inputs.qLatent, row * R, latentSize);
-    const scoreNorm = scale * Math.hypot(latentNorm, productNorm(inputs.qPe, row * Dr, ropeSize));
-    const score = LAMBDA * (cacheRoundoff + Math.sqrt(R + Dr) * U32) * scoreNorm;
-    const value = LAMBDA * (cacheRoundoff + (Math.sqrt(R) + Math.sqrt(n)) * U32);
-    for (let v = 0; v < Dv; v++) {
-      bound[row * Dv + v] = (2 * score + value) * valueNorm[(row % H) * Dv + v];
-    }
-  }
   return compare({
     name: "recorded_out",
     actual: projectValue(latentOut, recorded.kvB, recorded),
     expected: recorded.out,
-    bound,
+    bound: recordedBounds(recorded, { cache: inputs.shape.cache, weight: "f32" }, inputs.qLatent, 0),
     place: (i) => {
       const row = Math.floor(i / Dv);
       const sequence = Math.floor(row / H);
@@ -63,6 +49,76 @@ export function checkRecorded(recorded: RecordedTensors, inputs: AttendInputs, l
       return { sequence, head: row % H, token: 0, dim: i % Dv, page };
     },
   });
+}
+
+/**
+ * Compares the output of one call of a replay through `mla` or `prefill` with the recorded output of the same tokens
+ * (`recorded_out`), by the rule of {@linkcode checkRecorded}. A weight that is rounded to its dtype counts like the cache, as
+ * ε = ε_cache + ε_weight.
+ *
+ * @param call Inputs of the call (`recordedMlaInputs`).
+ * @param out What the kernel wrote `[T + padding, H, Dv]`, T the tokens of the call.
+ * @throws {RangeError} If `out` has another length.
+ */
+export function checkRecordedRows(
+  recorded: RecordedTensors,
+  { call, cacheLoc }: MlaCallInputs,
+  out: Float32Array,
+): Check {
+  const { H, Dn, Dv } = recorded;
+  const { q: [tokens], kv: [end], padding, page, cache, weight } = call.shape;
+  const elements = tokens * H * Dv;
+  if (out.length !== elements + padding * H * Dv) {
+    throw new RangeError(
+      `Cannot check ${out.length} elements of out: the call has ${elements}, and ${padding * H * Dv} of padding`,
+    );
+  }
+  const first = end - tokens;
+  const queries = absorb(recorded.qNope.subarray(first * H * Dn, end * H * Dn), recorded.kvB, recorded);
+  return compare({
+    name: "recorded_out",
+    actual: out.subarray(0, elements),
+    expected: recorded.out.subarray(first * H * Dv, end * H * Dv),
+    bound: recordedBounds(recorded, { cache, weight }, queries, first),
+    place: (i) => {
+      const token = Math.floor(i / (H * Dv));
+      const location = cacheLoc[Math.floor((first + token) / page)];
+      return { sequence: 0, head: Math.floor(i / Dv) % H, token, dim: i % Dv, page: location };
+    },
+  });
+}
+
+/**
+ * Bounds for consecutive tokens of a recording `[tokens, H, Dv]`.
+ *
+ * @param dtypes What rounds the recorded values.
+ * @param qLatent Absorbed queries of the tokens `[tokens, H, R]`.
+ * @param first First of the tokens.
+ */
+function recordedBounds(
+  recorded: RecordedTensors,
+  { cache, weight }: { readonly cache: Dtype; readonly weight: Dtype },
+  qLatent: ArrayLike<number>,
+  first: number,
+): Float64Array {
+  const { H, R, Dr, Dv, scale } = recorded;
+  const roundoff = ROUNDOFF[cache] + ROUNDOFF[weight];
+  const latentSize = columnSizes(recorded.compressedKv, R);
+  const ropeSize = columnSizes(recorded.kpe, Dr);
+  const valueNorm = valueNorms(recorded, latentSize);
+  const rows = qLatent.length / R;
+  const bound = new Float64Array(rows * Dv);
+  for (let row = 0; row < rows; row++) {
+    const n = first + Math.floor(row / H) + 1;
+    const latentNorm = productNorm(qLatent, row * R, latentSize);
+    const ropeNorm = productNorm(recorded.qPe, (first * H + row) * Dr, ropeSize);
+    const score = LAMBDA * (roundoff + Math.sqrt(R + Dr) * U32) * scale * Math.hypot(latentNorm, ropeNorm);
+    const value = LAMBDA * (roundoff + (Math.sqrt(R) + Math.sqrt(n)) * U32);
+    for (let v = 0; v < Dv; v++) {
+      bound[row * Dv + v] = (2 * score + value) * valueNorm[(row % H) * Dv + v];
+    }
+  }
+  return bound;
 }
 
 /** Root mean square of each column of a matrix of `width` columns, times the ratio of its longest row to its rms row. */
@@ -85,7 +141,7 @@ function columnSizes(matrix: Float32Array, width: number): Float64Array {
 }
 
 /** `‖a∘b‖` of the part of `a` from `at` that is as long as `b`. */
-function productNorm(a: Float32Array, at: number, b: Float64Array): number {
+function productNorm(a: ArrayLike<number>, at: number, b: Float64Array): number {
   let sum = 0;
   for (let d = 0; d < b.length; d++) sum += (a[at + d] * b[d]) ** 2;
   return Math.sqrt(sum);

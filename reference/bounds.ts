@@ -21,12 +21,34 @@
  *
  * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and the
  * final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference works on
- * the same values.
+ * the same values. An LSE of base 2 needs no more: the 8·u of its size are the logarithm's 3 ULP, the final sum, and the
+ * conversion of base that every kernel with exp2 makes once.
+ *
+ * With projections (`prefill`, `mla`) a kernel may absorb (q_latent, then sums of R+Dr, then W_v) or unfold (keys and values
+ * of each head from the latents, then sums of Dn+Dr); a bound holds for both. Rounding errors of different elements are
+ * independent (Higham & Mary's model), so those of a product that enter the next one add up as a Euclidean norm:
+ *
+ * | what | error | norm |
+ * |---|---|---|
+ * | absorbed: q_latent, Dn products, the same for all tokens | `λ√Dn·u` | `absorbNorm` |
+ * | absorbed: score, R+Dr products | `λ√(R+Dr)·u` | `scoreAbs + \|lse\|` |
+ * | unfolded: key, R products | `λ√R·u` | `unfoldNorm` |
+ * | unfolded: score, Dn+Dr products | `λ√(Dn+Dr)·u` | `keyAbs + \|lse\|` |
+ * | scale, weights, rescalings, both sums over tokens | as above | `outAbs` |
+ * | absorbed: projection of the latent output, R products | `λ√R·u` | `latentAbs` |
+ * | unfolded: value, R products | `λ√R·u` | `outSpread` |
+ *
+ * Of a score's error, what differs from token to token moves `out` by `√(Σp²)` of it (`outSpread`), the rest by all of it
+ * (`outAbs`); the denominator moves `out` by the same shares of its own size, instead of counting each line twice.
+ *
+ * A `project` is a single sum: `(λ√n + 2)·u` times its condition.
  *
  * @module
  */
-import type { AttendShape } from "./shapes.ts";
 import type { AttendReference } from "./mla.ts";
+import type { ProjectReference } from "./project.ts";
+import type { ProjectedReference } from "./projected.ts";
+import type { AttendShape, PrefillShape, ProjectShape } from "./shapes.ts";
 
 /** Unit roundoff of f32. */
 export const U32 = 2 ** -24;
@@ -50,7 +72,7 @@ const LOG_ERROR = 2 ** -21;
 
 /** Bounds on the error of each element. */
 export interface AttendBounds {
-  /** `[rows, R]`. */
+  /** `[rows, R]`, with projections `[rows, Dv]`. */
   readonly out: Float64Array<ArrayBuffer>;
   /** `[rows]`. */
   readonly lse: Float64Array<ArrayBuffer>;
@@ -72,4 +94,35 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
   }
   return bounds;
+}
+
+/** Error bounds of an f32 kernel of `prefill` or `mla`, of either form, for the rows of `reference`. */
+export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: ProjectedReference): AttendBounds {
+  const { out, outAbs, outSpread, latentAbs, scoreAbs, absorbNorm, keyAbs, unfoldNorm } = reference;
+  const { rescalings, seen, lse } = reference;
+  const rows = seen.length;
+  const bounds = { out: new Float64Array(rows * Dv), lse: new Float64Array(rows) };
+  for (let row = 0; row < rows; row++) {
+    const n = Math.max(1, seen[row]);
+    const size = Number.isFinite(lse[row]) ? Math.abs(lse[row]) : 0;
+    const absorbed = Math.sqrt(R + Dr) * (scoreAbs[row] + size);
+    const unfolded = Math.sqrt(Dn + Dr) * (keyAbs[row] + size) + Math.sqrt(R) * unfoldNorm[row];
+    const ownScore = LAMBDA * Math.max(absorbed, unfolded) * U32;
+    const sharedScore = (LAMBDA * Math.sqrt(Dn) * absorbNorm[row] + 8 * scoreAbs[row]) * U32;
+    const shared = sharedScore + (10 + 4 * Math.log2(n) + 6 * rescalings[row] + LAMBDA * Math.sqrt(n)) * U32;
+    const product = LAMBDA * Math.sqrt(R) * U32;
+    for (let i = row * Dv; i < (row + 1) * Dv; i++) {
+      const value = Math.abs(out[i]);
+      bounds.out[i] = shared * (outAbs[i] + value) + ownScore * (outSpread[i] + value) +
+        product * Math.max(latentAbs[i], outSpread[i]) + FLOOR;
+    }
+    bounds.lse[row] = shared + ownScore + LOG_ERROR + 8 * U32 * size;
+  }
+  return bounds;
+}
+
+/** Error bounds of an f32 kernel of `project`, element by element. */
+export function projectBounds({ part, R, Dn }: ProjectShape, { outAbs }: ProjectReference): Float64Array<ArrayBuffer> {
+  const factor = (LAMBDA * Math.sqrt(part === "q" ? Dn : R) + 2) * U32;
+  return Float64Array.from(outAbs, (condition) => factor * condition + FLOOR);
 }

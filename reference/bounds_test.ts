@@ -78,6 +78,7 @@ Deno.test("a score that its first product dominates keeps seven standard deviati
       seen: Int32Array.of(1),
       scoreAbs: Float64Array.of(257),
       rescalings: Float64Array.of(0),
+      weightNorm: Float64Array.of(1),
       out: new Float64Array(512),
       outAbs: new Float64Array(512),
       lse: Float64Array.of(lse),

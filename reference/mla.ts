@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { decodeInto, DTYPE_BYTES } from "./dtypes.ts";
 import type { AttendInputs } from "./inputs.ts";
-import { allRows, placeOf, queryStarts, type RowPlace } from "./rows.ts";
+import { allRows } from "./rows.ts";
+import { rowsBySequence } from "./sequence_rows.ts";
 
 export { absorb, attendExpanded, type ExpandedAttention, type ExpandedInputs, projectValue } from "./expanded.ts";
 export type { ProjectionDims } from "./expanded.ts";
@@ -30,6 +30,8 @@ export interface AttendReference {
    * rescales what is in its sums, at most (it may take several tokens at once).
    */
   readonly rescalings: Float64Array;
+  /** `√(Σ_t p_t²)` `[rows]`: 1 where one token has all the weight, 1/√n where n share it. */
+  readonly weightNorm: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
 }
@@ -66,6 +68,7 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     outAbs: new Float64Array(n * R),
     scoreAbs: new Float64Array(n),
     rescalings: new Float64Array(n),
+    weightNorm: new Float64Array(n),
     seen: Int32Array.from(seen),
   };
   let longest = 0;
@@ -80,9 +83,10 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     }
     for (let row = first; row < end; row++) {
       const at = (row - first) * longest;
-      const { lse, rescalings } = softmax(scores.subarray(at, at + result.seen[row]));
+      const { lse, rescalings, weightNorm } = softmax(scores.subarray(at, at + result.seen[row]));
       result.lse[row] = lse;
       result.rescalings[row] = rescalings;
+      result.weightNorm[row] = weightNorm;
     }
     for (let key = 0; key < longest; key += KEY_BLOCK) {
       for (let row = first; row < end; row++) {
@@ -143,8 +147,8 @@ function scoreKeys(
   scoreAbs[row] = Math.max(scoreAbs[row], largest * Math.abs(scale));
 }
 
-/** Replaces scores by their softmax and returns their log-sum-exp (−Infinity when there are none) and their rescalings. */
-function softmax(scores: Float64Array): { lse: number; rescalings: number } {
+/** Replaces scores by their softmax; the log-sum-exp is −Infinity when there are none. */
+function softmax(scores: Float64Array): { lse: number; rescalings: number; weightNorm: number } {
   let maximum = -Infinity;
   let moves = 0;
   for (let t = 0; t < scores.length; t++) {
@@ -153,7 +157,7 @@ function softmax(scores: Float64Array): { lse: number; rescalings: number } {
       moves++;
     }
   }
-  let sum = 0, rescaled = 0;
+  let sum = 0, rescaled = 0, squares = 0;
   for (let t = 0, running = -Infinity; t < scores.length; t++) {
     if (scores[t] > running) {
       running = scores[t];
@@ -163,9 +167,15 @@ function softmax(scores: Float64Array): { lse: number; rescalings: number } {
     scores[t] = weight;
     sum += weight;
     rescaled += weight * moves;
+    squares += weight * weight;
   }
   for (let t = 0; t < scores.length; t++) scores[t] /= sum;
-  return { lse: maximum + Math.log(sum), rescalings: sum > 0 ? rescaled / sum : 0 };
+  const some = sum > 0;
+  return {
+    lse: maximum + Math.log(sum),
+    rescalings: some ? rescaled / sum : 0,
+    weightNorm: some ? Math.sqrt(squares) / sum : 0,
+  };
 }
 
 /** Adds the weighted values of a block of keys to the outputs of one row, four keys at a time. */
@@ -225,59 +235,24 @@ export function attendAbsorbed(inputs: AttendInputs, rows?: Int32Array): AttendR
     outAbs: new Float64Array(n * R),
     scoreAbs: new Float64Array(n),
     rescalings: new Float64Array(n),
+    weightNorm: new Float64Array(n),
     seen: new Int32Array(n),
   };
-  const starts = queryStarts(shape);
-  let keys = new Float64Array(0);
-  for (let first = 0, end = 0; first < n; first = end) {
-    // Rows of one sequence share its keys, gathered once.
-    const places: RowPlace[] = [];
-    let place = placeOf(shape, starts, wanted[end]);
-    const sequence = place.sequence;
-    let longest = 0;
-    while (place.sequence === sequence) {
-      places.push(place);
-      longest = Math.max(longest, place.seen);
-      if (++end === n) break;
-      place = placeOf(shape, starts, wanted[end]);
+  for (const { first, end, seen, keys } of rowsBySequence(inputs, wanted)) {
+    const queries = new Float64Array(seen.length * W);
+    for (let i = first; i < end; i++) {
+      const row = wanted[i];
+      queries.set(qLatent.subarray(row * R, (row + 1) * R), (i - first) * W);
+      queries.set(qPe.subarray(row * Dr, (row + 1) * Dr), (i - first) * W + R);
     }
-    if (keys.length < longest * W) keys = new Float64Array(longest * W);
-    gatherKeys(inputs, sequence, keys.subarray(0, longest * W));
-    const queries = new Float64Array(places.length * W);
-    for (let i = 0; i < places.length; i++) {
-      const row = wanted[first + i];
-      queries.set(qLatent.subarray(row * R, (row + 1) * R), i * W);
-      queries.set(qPe.subarray(row * Dr, (row + 1) * Dr), i * W + R);
-    }
-    const part = attendLatent({ queries, keys, seen: places.map((p) => p.seen), R, W, scale: shape.scale });
+    const part = attendLatent({ queries, keys, seen, R, W, scale: shape.scale });
     result.out.set(part.out, first * R);
     result.outAbs.set(part.outAbs, first * R);
     result.lse.set(part.lse, first);
     result.scoreAbs.set(part.scoreAbs, first);
     result.rescalings.set(part.rescalings, first);
+    result.weightNorm.set(part.weightNorm, first);
     result.seen.set(part.seen, first);
   }
   return result;
-}
-
-/** Decodes the first `keys.length / (R+Dr)` tokens of a sequence, page by page. */
-function gatherKeys(inputs: AttendInputs, sequence: number, keys: Float64Array): void {
-  const { shape, cache, pages, pageTable, tableWidth } = inputs;
-  const { page } = shape;
-  const W = shape.R + shape.Dr;
-  const size = DTYPE_BYTES[shape.cache];
-  const tokens = keys.length / W;
-  for (let token = 0; token < tokens; token += page) {
-    const physical = pageTable[sequence * tableWidth + token / page];
-    if (!(physical >= 0 && physical < pages)) {
-      throw new RangeError(
-        `Cannot read token ${token} of sequence ${sequence}: its page is ${physical}, the cache has pages 0…${
-          pages - 1
-        }`,
-      );
-    }
-    const count = Math.min(page, tokens - token);
-    const at = physical * page * W * size;
-    decodeInto(cache.subarray(at, at + count * W * size), shape.cache, keys.subarray(token * W, (token + count) * W));
-  }
 }

@@ -8,7 +8,7 @@
  */
 import { callsOf, type MlaCall } from "./flow.ts";
 import { STREAM } from "./input_kinds.ts";
-import { cachedBefore, fillPages, moveToTies } from "./inputs.ts";
+import { cachedBefore, type CacheFill, fillPages, moveToTies } from "./inputs.ts";
 import { fillTokens, makeModelQueries, makeWeight, requireKind, withPadding } from "./model_inputs.ts";
 import { allocatePages, type PageAllocation, poisonedCache } from "./paging.ts";
 import { streamKey } from "./random.ts";
@@ -77,18 +77,20 @@ export interface FlowTensors {
  * Makes seeded inputs of `mla`. Of the new keys every 61st value lies in the exact middle between two values of the
  * cache's dtype, as for `append`.
  *
+ * @param filled A cache that {@linkcode fillMlaCache} has filled, in parts elsewhere. @default {made here}
  * @throws {RangeError} If the operation has no inputs of that kind, or the steps do not fit the shape.
  */
-export function makeMlaInputs(shape: MlaShape, kind: InputKind, seed: number): MlaInputs {
+export function makeMlaInputs(
+  shape: MlaShape,
+  kind: InputKind,
+  seed: number,
+  filled?: Uint8Array<ArrayBufferLike>,
+): MlaInputs {
   requireKind("mla", kind);
   const calls = callsOf(shape);
   const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
-  const cache = poisonedCache(shape, allocation.pages);
-  const cached = cachedBefore(shape);
-  const first = tokenStarts(shape);
-  fillPages({ shape, allocation, counts: cached, cached, cache }, (range) => {
-    fillTokens(shape, kind, seed, { ...range, batchToken: first[range.sequence] + range.token });
-  });
+  const cache = filled ?? poisonedCache(shape, allocation.pages);
+  if (!filled) fillMlaCache(shape, { kind, seed, cache });
   const tensors = { ...makeModelQueries(shape, kind, seed), ...makeNewKeys(shape, kind, seed) };
   return {
     shape,
@@ -97,6 +99,19 @@ export function makeMlaInputs(shape: MlaShape, kind: InputKind, seed: number): M
     pages: allocation.pages,
     calls: cutIntoCalls(shape, calls, allocation, tensors),
   };
+}
+
+/**
+ * Writes the tokens that are in the cache before the first call of `mla`. Parts may be filled in any order, and at once;
+ * they count these tokens alone.
+ */
+export function fillMlaCache(shape: MlaShape, { kind, seed, cache, part }: CacheFill): void {
+  const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
+  const cached = cachedBefore(shape);
+  const first = tokenStarts(shape);
+  fillPages({ shape, allocation, counts: cached, cached, cache, part }, (range) => {
+    fillTokens(shape, kind, seed, { ...range, batchToken: first[range.sequence] + range.token });
+  });
 }
 
 /** Number of each sequence's first token in the batch, cached and new ones counted. */

@@ -22,9 +22,9 @@ export interface PageAllocation {
   /** Pages of the pool, owned or not. */
   readonly pages: number;
   /** First entry in `owned` of each sequence, and the end: `[B+1]`. */
-  readonly starts: Int32Array<ArrayBuffer>;
+  readonly starts: Int32Array;
   /** Physical pages, sequence-major: `[Σpages]`. */
-  readonly owned: Int32Array<ArrayBuffer>;
+  readonly owned: Int32Array;
 }
 
 /**

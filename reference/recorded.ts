@@ -135,8 +135,8 @@ export interface ReplayOptions {
   readonly cache: Dtype;
 }
 
-/** Pages are permuted by this seed, the same for every recording. */
-const PAGE_KEY = streamKey(0, 4);
+/** Pages are permuted by this key, the same for every recording. */
+export const PAGE_KEY = streamKey(0, 4);
 
 /**
  * All decode steps of a recording as one batch: sequence `b` has b+1 tokens in the cache and query token b. The sequences
@@ -176,7 +176,17 @@ export function recordedInputs(recorded: RecordedTensors, { page, cache: dtype }
   };
 }
 
-function encodeFinite(values: Float32Array, tensor: string, { name }: RecordedTensors, dtype: Dtype): Uint8Array {
+/**
+ * Encodes a tensor of a recording.
+ *
+ * @throws {RangeError} If a value is beyond the range of the dtype.
+ */
+export function encodeFinite(
+  values: Float32Array,
+  tensor: string,
+  { name }: RecordedTensors,
+  dtype: Dtype,
+): Uint8Array {
   // Halfway between the largest f16 and what would follow it.
   const limit = dtype === "f16" ? 65520 : Infinity;
   const bad = values.findIndex((value) => !(Math.abs(value) < limit));

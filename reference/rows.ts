@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type AttendShape, total } from "./shapes.ts";
+import { type AttendShape, type PrefillShape, type ProjectShape, total } from "./shapes.ts";
 import { permutation, streamKey } from "./random.ts";
 
 const SAMPLE_STREAM = 7;
@@ -61,6 +61,17 @@ export function allRows(shape: AttendShape): Int32Array<ArrayBuffer> {
   return Int32Array.from({ length: total(shape.q) * shape.H }, (_, row) => row);
 }
 
+/** Entries of a list of rows by head, `row mod H`. */
+export function groupByHead(rows: Int32Array, H: number): Map<number, number[]> {
+  const groups = new Map<number, number[]>();
+  rows.forEach((row, i) => {
+    const group = groups.get(row % H);
+    if (group) group.push(i);
+    else groups.set(row % H, [i]);
+  });
+  return groups;
+}
+
 /** Floating-point operations of the attended (row, token) pairs, `2·(2R+Dr)` each; of `rows` only, where given. */
 export function attendFlops(shape: AttendShape, rows?: Int32Array): number {
   let pairs = 0;
@@ -75,16 +86,27 @@ export function attendFlops(shape: AttendShape, rows?: Int32Array): number {
   return 2 * (2 * shape.R + shape.Dr) * pairs;
 }
 
+/** Floating-point operations of a reference whose rows cost some beside those of {@linkcode attendFlops}. */
+function referenceFlops(shape: AttendShape, perRow: number, rows?: Int32Array): number {
+  return attendFlops(shape, rows) + perRow * (rows?.length ?? total(shape.q) * shape.H);
+}
+
 /**
  * Rows to verify within `budgetFlops`: all of them if they fit. Otherwise always the first and last head of the first and
  * last query of the first, last, shortest and longest sequence and of the first whose length ends a page, passes its end
  * by one, and misses it by one; then rows drawn at random until the budget is used.
  *
+ * @param perRow Flops that a row costs beside its attention. @default {0}
  * @returns Ascending row indices.
  */
-export function sampleRows(shape: AttendShape, budgetFlops: number, seed: number): Int32Array<ArrayBuffer> {
+export function sampleRows(
+  shape: AttendShape,
+  budgetFlops: number,
+  seed: number,
+  perRow = 0,
+): Int32Array<ArrayBuffer> {
   const everyRow = allRows(shape);
-  if (attendFlops(shape) <= budgetFlops || everyRow.length === 0) return everyRow;
+  if (referenceFlops(shape, perRow) <= budgetFlops || everyRow.length === 0) return everyRow;
   const { B, H, page, kv } = shape;
   const starts = queryStarts(shape);
   const queried = Array.from({ length: B }, (_, b) => b).filter((b) => shape.q[b] > 0);
@@ -103,14 +125,48 @@ export function sampleRows(shape: AttendShape, budgetFlops: number, seed: number
     }
   }
   const flopsPerToken = 2 * (2 * shape.R + shape.Dr);
-  let flops = attendFlops(shape, Int32Array.from(chosen));
+  let flops = referenceFlops(shape, perRow, Int32Array.from(chosen));
   for (const row of permutation(everyRow.length, streamKey(seed, SAMPLE_STREAM))) {
     if (flops >= budgetFlops) break;
     if (chosen.has(row)) continue;
-    const rowFlops = flopsPerToken * placeOf(shape, starts, row).seen;
+    const rowFlops = perRow + flopsPerToken * placeOf(shape, starts, row).seen;
     if (flops + rowFlops > budgetFlops) continue;
     chosen.add(row);
     flops += rowFlops;
+  }
+  return Int32Array.from(chosen).sort();
+}
+
+/** Flops of the reference of the projections of one row: q_nope·W_k, W_v·latent and the latter's condition. */
+function projectionFlops({ R, Dn, Dv }: PrefillShape): number {
+  return 2 * R * (Dn + 2 * Dv);
+}
+
+/** Rows to verify of a `prefill` or a call of `mla`: {@linkcode sampleRows}, where a row costs its projections too. */
+export function sampleProjectedRows(shape: PrefillShape, budgetFlops: number, seed: number): Int32Array<ArrayBuffer> {
+  return sampleRows(shape, budgetFlops, seed, projectionFlops(shape));
+}
+
+/** Floating-point operations of `attendProjected` for `rows`, by default every row: to share work out. */
+export function projectedFlops(shape: PrefillShape, rows?: Int32Array): number {
+  return referenceFlops(shape, projectionFlops(shape), rows);
+}
+
+/**
+ * Rows `token·H + head` of a `project` to verify within `budgetFlops`: all if they fit, otherwise the first and the last
+ * head of the first and the last token, then rows drawn at random.
+ *
+ * @returns Ascending row indices.
+ */
+export function sampleProjectRows(shape: ProjectShape, budgetFlops: number, seed: number): Int32Array<ArrayBuffer> {
+  const { tokens, H, R, Dn, Dv, part } = shape;
+  const rows = tokens * H;
+  const fitting = Math.floor(budgetFlops / (4 * R * (part === "q" ? Dn : Dv)));
+  if (rows <= fitting) return Int32Array.from({ length: rows }, (_, row) => row);
+  const chosen = new Set([0, H - 1, rows - H, rows - 1]);
+  for (const row of permutation(rows, streamKey(seed, SAMPLE_STREAM))) {
+    if (chosen.size >= fitting) break;
+    chosen.add(row);
   }
   return Int32Array.from(chosen).sort();
 }
