@@ -58,15 +58,22 @@ export interface AppendInputs {
   readonly pages: number;
 }
 
-/** Makes seeded inputs of `attend`; `input_kinds.ts` says what each kind exposes. */
-export function makeAttendInputs(shape: AttendShape, kind: InputKind, seed: number): AttendInputs {
+/**
+ * Makes seeded inputs of `attend`; `input_kinds.ts` says what each kind exposes.
+ *
+ * @param filled A cache that {@linkcode fillAttendCache} has filled, in parts elsewhere. @default {made here}
+ */
+export function makeAttendInputs(
+  shape: AttendShape,
+  kind: InputKind,
+  seed: number,
+  filled?: Uint8Array<ArrayBufferLike>,
+): AttendInputs {
   const { R, Dr, page } = shape;
   const W = R + Dr;
   const allocation = allocatePages(shape.kv, page, streamKey(seed, STREAM.pages));
-  const cache = poisonedCache(shape, allocation.pages);
-  fillPages({ shape, allocation, counts: shape.kv, cached: cachedBefore(shape), cache }, (range) => {
-    fillKeys(shape, kind, seed, range);
-  });
+  const cache = filled ?? poisonedCache(shape, allocation.pages);
+  if (!filled) fillAttendCache(shape, { kind, seed, cache });
   const bytesPerToken = W * DTYPE_BYTES[shape.cache];
   const keyOf = (b: number, token: number): Float32Array => {
     const physical = allocation.owned[allocation.starts[b] + Math.floor(token / page)];
@@ -88,6 +95,34 @@ export function makeAttendInputs(shape: AttendShape, kind: InputKind, seed: numb
   };
 }
 
+/** A cache that is filled, whole or in parts. */
+export interface CacheFill {
+  /** Kind of the inputs. */
+  readonly kind: InputKind;
+  /** Seed of the inputs. */
+  readonly seed: number;
+  /** Target: a poisoned cache. */
+  readonly cache: Uint8Array<ArrayBufferLike>;
+  /** Tokens of the batch to fill: the pages whose first token is among them. @default {all} */
+  readonly part?: TokenRange;
+}
+
+/** Tokens of a batch, sequence-major. */
+export interface TokenRange {
+  /** First token. */
+  readonly begin: number;
+  /** Token after the last one. */
+  readonly end: number;
+}
+
+/** Writes the tokens of a cache of `attend`. Parts may be filled in any order, and at once. */
+export function fillAttendCache(shape: AttendShape, { kind, seed, cache, part }: CacheFill): void {
+  const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
+  fillPages({ shape, allocation, counts: shape.kv, cached: cachedBefore(shape), cache, part }, (range) => {
+    fillKeys(shape, kind, seed, range);
+  });
+}
+
 /** Tokens of each sequence that are in the cache before the call, `kv − q`; 0 where q is larger. */
 export function cachedBefore({ q, kv }: { readonly q: readonly number[]; readonly kv: readonly number[] }): number[] {
   return kv.map((tokens, b) => Math.max(0, tokens - q[b]));
@@ -104,12 +139,14 @@ export interface PagesToFill {
   /** Tokens of each sequence that were cached before the call. */
   readonly cached: readonly number[];
   /** Target. */
-  readonly cache: Uint8Array<ArrayBuffer>;
+  readonly cache: Uint8Array<ArrayBufferLike>;
+  /** Tokens of the batch to write: the pages whose first token is among them. @default {all} */
+  readonly part?: TokenRange;
 }
 
 /** Fills the first `counts[b]` tokens of each sequence, page by page: the tokens of one page lie side by side. */
 export function fillPages(
-  { shape, allocation: { starts, owned }, counts, cached, cache }: PagesToFill,
+  { shape, allocation: { starts, owned }, counts, cached, cache, part = { begin: 0, end: Infinity } }: PagesToFill,
   fill: (range: KeyRange) => void,
 ): void {
   const { page } = shape;
@@ -119,6 +156,7 @@ export function fillPages(
   let batchToken = 0;
   counts.forEach((count, b) => {
     for (let token = 0; token < count; token += page) {
+      if (batchToken + token < part.begin || batchToken + token >= part.end) continue;
       const n = Math.min(page, count - token);
       const keys = scratch.subarray(0, n * W);
       fill({ keys, sequence: b, token, batchToken: batchToken + token, cached: cached[b] });

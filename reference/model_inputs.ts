@@ -16,7 +16,7 @@
  */
 import { DTYPE_BYTES, encodeInto } from "./dtypes.ts";
 import { type KeyRange, LOGIT_DEVIATION, scaleNewTokens, STREAM } from "./input_kinds.ts";
-import { cachedBefore, fillPages } from "./inputs.ts";
+import { cachedBefore, type CacheFill, fillPages } from "./inputs.ts";
 import { allocatePages, pageTableOf, poisonedCache } from "./paging.ts";
 import { fillNormal, streamKey } from "./random.ts";
 import { queryStarts } from "./rows.ts";
@@ -77,15 +77,19 @@ export function makeProjectInputs(shape: ProjectShape, kind: InputKind, seed: nu
 /**
  * Makes seeded inputs of `prefill`.
  *
+ * @param filled A cache that {@linkcode fillPrefillCache} has filled, in parts elsewhere. @default {made here}
  * @throws {RangeError} If the operation has no inputs of that kind.
  */
-export function makePrefillInputs(shape: PrefillShape, kind: InputKind, seed: number): PrefillInputs {
+export function makePrefillInputs(
+  shape: PrefillShape,
+  kind: InputKind,
+  seed: number,
+  filled?: Uint8Array<ArrayBufferLike>,
+): PrefillInputs {
   requireKind("prefill", kind);
   const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
-  const cache = poisonedCache(shape, allocation.pages);
-  fillPages({ shape, allocation, counts: shape.kv, cached: cachedBefore(shape), cache }, (range) => {
-    fillTokens(shape, kind, seed, range);
-  });
+  const cache = filled ?? poisonedCache(shape, allocation.pages);
+  if (!filled) fillPrefillCache(shape, { kind, seed, cache });
   const { qNope, qPe } = makeModelQueries(shape, kind, seed);
   return {
     shape,
@@ -98,6 +102,14 @@ export function makePrefillInputs(shape: PrefillShape, kind: InputKind, seed: nu
     kvLen: Int32Array.from(shape.kv),
     cuSeqlen: queryStarts(shape),
   };
+}
+
+/** Writes the tokens of a cache of `prefill`. Parts may be filled in any order, and at once. */
+export function fillPrefillCache(shape: PrefillShape, { kind, seed, cache, part }: CacheFill): void {
+  const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
+  fillPages({ shape, allocation, counts: shape.kv, cached: cachedBefore(shape), cache, part }, (range) => {
+    fillTokens(shape, kind, seed, range);
+  });
 }
 
 /**
