@@ -9,15 +9,18 @@ import { LAMBDA, U32 } from "../reference/bounds.ts";
 import { decode, DTYPE_BYTES, encodeInto } from "../reference/dtypes.ts";
 import { fillNormal, streamKey } from "../reference/random.ts";
 import type { ProjectShape } from "../reference/shapes.ts";
-import { uploadStorage } from "./buffers.ts";
+import { createStorage, readBack, uploadStorage } from "./buffers.ts";
 import { type Gpu, openGpu } from "./device.ts";
-import { prepare, runOnce } from "./execute.ts";
+import { POISON_WORD, prepare, runOnce } from "./execute.ts";
 
 /** Products this small may be flushed to zero. */
 const FLOOR = 1e-30;
 
 /** Rows of NaN behind the activations, as the padding tokens of `mla` may be. */
 const NAN_ROWS = 3;
+
+/** Bytes behind the output that must stay as they are. */
+const BEHIND_BYTES = 4096;
 
 function shapeOf(values: Partial<ProjectShape>): ProjectShape {
   return { part: "q", tokens: 5, padding: 0, H: 3, R: 256, Dn: 64, Dv: 128, weight: "f16", ...values };
@@ -27,6 +30,7 @@ function shapeOf(values: Partial<ProjectShape>): ProjectShape {
 const CASES: readonly [what: string, values: Partial<ProjectShape>][] = [
   ["one token", { tokens: 1, H: 20, padding: 1 }],
   ["5 tokens, one head, bf16", { tokens: 5, H: 1, Dn: 192, Dv: 256, R: 512, weight: "bf16", padding: 7 }],
+  ["4 tokens, widths that no block divides", { tokens: 4, Dn: 72, Dv: 136, R: 48, padding: 1 }],
   ["8 tokens, f32", { tokens: 8, Dv: 64, weight: "f32" }],
   ["13 tokens in groups of 7", { tokens: 13, padding: 2 }],
   ["32 tokens", { tokens: 32, Dn: 128, R: 512, H: 2 }],
@@ -81,19 +85,24 @@ async function withGpu(work: (gpu: Gpu) => Promise<void>) {
   }
 }
 
-/** The output of `kernel`, the same in two runs. */
+/** The output of `kernel`, the same in two runs; nothing is written behind it. */
 async function run(gpu: Gpu, kernel: ProjectKernel, { shape, x, kvB }: Inputs): Promise<Float32Array> {
   const launch = kernel.launch(shape, { pages: 0, tableWidth: 0 }, {}, gpu.traits);
   assertEquals(checkLimits(launch, gpu.traits), undefined);
-  const [{ name }, weight, { name: output }] = launch.buffers;
+  const [{ name }, weight, { name: output, bytes }] = launch.buffers;
+  const roomy = createStorage(gpu, output, bytes + BEHIND_BYTES);
   const ranges = new Map([
     [name, uploadStorage(gpu, name, new Uint8Array(x.buffer))],
     [weight.name, uploadStorage(gpu, weight.name, kvB)],
+    [output, roomy],
   ]);
   const prepared = await prepare(gpu, launch, ranges);
   try {
     const first = (await runOnce(gpu, prepared)).get(output)!;
     assertEquals(first, (await runOnce(gpu, prepared)).get(output)!, "two runs differ");
+    const [all] = await readBack(gpu, [roomy]);
+    const behind = new Uint32Array(all.buffer, bytes);
+    assertEquals(behind, new Uint32Array(BEHIND_BYTES / 4).fill(POISON_WORD), "written behind the output");
     return new Float32Array(first.slice().buffer);
   } finally {
     prepared.destroy();

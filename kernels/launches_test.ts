@@ -19,6 +19,15 @@ function launches(): [string, Launch][] {
       if (kernel.operation === "append") {
         return [[name, kernel.launch(appendShape({ cache }), layout, {}, device)]];
       }
+      if (kernel.operation === "project") {
+        const shapes = (["q", "v"] as const).flatMap((part) =>
+          [1, 8, 32, 33].map((tokens) => ({ part, tokens, padding: 1, H: 3, R: 512, Dn: 192, Dv: 64, weight: cache }))
+        ).filter((shape) => kernel.refuses(shape, {}) === undefined);
+        return shapes.map((shape) => [
+          `${name} ${shape.part} tokens=${shape.tokens}`,
+          kernel.launch(shape, layout, {}, device),
+        ]);
+      }
       return [[16, 0], [48, 16], [256, 64], [512, 64]].flatMap(([R, Dr]) =>
         [3, 16, 128].map((H): [string, Launch] => [
           `${name} R=${R} H=${H}`,
@@ -53,8 +62,11 @@ function workgroupBytes(shader: string, wideChunk: boolean): number {
     return Math.floor(Number(new Function(`return ${terms}`)()));
   };
   const sizes: Record<string, number> = { "u32": 4, "f32": 4, "vec4<f32>": 16, "Chunk": wideChunk ? 32 : 16 };
-  return [...shader.matchAll(/^var<workgroup> \w+: array<(.*), (.*)>;/gm)]
-    .reduce((sum, [, type, length]) => sum + sizes[type] * evaluate(length), 0);
+  const sizeOf = (type: string): number => {
+    const array = type.match(/^array<(.*), (.*)>$/);
+    return array ? sizeOf(array[1]) * evaluate(array[2]) : sizes[type];
+  };
+  return [...shader.matchAll(/^var<workgroup> \w+: ([^;]*);/gm)].reduce((sum, [, type]) => sum + sizeOf(type), 0);
 }
 
 Deno.test("every launch fits a device with WebGPU's default limits", () => {

@@ -9,8 +9,8 @@ import { projectTiled } from "./project_tiled.ts";
 import { projectVector } from "./project_vector.ts";
 
 /**
- * Most tokens for which the weight is streamed. Two groups of 8 do as much arithmetic for a load as the loads of an H200
- * take (62 TFLOP/s against 4.6 TB/s: 14 multiply-adds for a weight of 2 bytes); a tile of 32 rows is half empty.
+ * Most tokens for which the weight is streamed. In the time that a weight of 2 bytes takes to arrive, an H200 does 13
+ * multiply-adds (62 TFLOP/s, 4.6 TB/s), so that up to about as many tokens the memory is the limit. Estimated, not measured.
  */
 const STREAMED_TOKENS = 16;
 
