@@ -3,7 +3,7 @@ import { checkCache } from "../reference/acceptance.ts";
 import { appendReference } from "../reference/cache.ts";
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import { type AppendInputs, makeAppendInputs } from "../reference/inputs.ts";
-import type { AppendShape, CacheShape, Layout } from "../reference/shapes.ts";
+import type { AppendShape, Layout } from "../reference/shapes.ts";
 import { appendCombined } from "../kernels/append_combined.ts";
 import { appendSeparate } from "../kernels/append_separate.ts";
 import { checkLimits } from "../kernels/limits.ts";
@@ -11,6 +11,7 @@ import { appendShape, deviceTraits } from "../kernels/testing.ts";
 import { uploadStorage } from "./buffers.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import { prepare, runOnce } from "./execute.ts";
+import { bytesOf, cacheBuffers, cacheResult } from "./inputs_buffers.ts";
 
 const KERNELS = { combined: appendCombined, separate: appendSeparate };
 const LAYOUTS: readonly Layout[] = ["combined", "separate"];
@@ -38,58 +39,25 @@ async function withGpu(work: (gpu: Gpu) => Promise<void>) {
   }
 }
 
-/** Copies the parts `widths` of each token of `joined` to, or from, caches of their own. */
-function copyParts({ R, Dr, cache }: CacheShape, joined: Uint8Array, apart: readonly Uint8Array[], join: boolean) {
-  const [latent, rope] = [R, Dr].map((width) => width * DTYPE_BYTES[cache]);
-  for (let slot = 0; slot * (latent + rope) < joined.length; slot++) {
-    let at = slot * (latent + rope);
-    [latent, rope].forEach((width, i) => {
-      const whole = joined.subarray(at, at + width);
-      const part = apart[i].subarray(slot * width, (slot + 1) * width);
-      if (join) whole.set(part);
-      else part.set(whole);
-      at += width;
-    });
-  }
-}
-
-/** The caches of `inputs` by name, in the layout. */
-function cachesOf({ shape, cache, pages }: AppendInputs, layout: Layout): [string, Uint8Array][] {
-  if (layout === "combined") return [["cache", cache]];
-  const [ckv, kpe] = [shape.R, shape.Dr].map((width) =>
-    new Uint8Array(Math.max(16, pages * shape.page * width * DTYPE_BYTES[shape.cache])).fill(0x5a)
-  );
-  copyParts(shape, cache, [ckv, kpe], false);
-  return [["ckv_cache", ckv], ["kpe_cache", kpe]];
-}
-
 /** What `append` of the layout leaves, in the combined form. */
 async function append(gpu: Gpu, layout: Layout, inputs: AppendInputs): Promise<Uint8Array> {
-  const { shape, cacheLoc, pages } = inputs;
-  const launch = KERNELS[layout].launch({ ...shape, layout }, { pages, tableWidth: cacheLoc.length }, {}, gpu.traits);
+  const shape = { ...inputs.shape, layout };
+  const { cacheLoc, pages } = inputs;
+  const launch = KERNELS[layout].launch(shape, { pages, tableWidth: cacheLoc.length }, {}, gpu.traits);
   assertEquals(checkLimits(launch, gpu.traits), undefined);
-  const arrays: [string, ArrayBufferView][] = [
-    ["compressed_kv", inputs.compressedKv],
-    ["kpe", inputs.kpe],
-    ["cu_seqlen", inputs.cuSeqlen],
-    ["cu_num_pages", inputs.cuNumPages],
-    ["cache_loc", cacheLoc],
-    ["input_pos", inputs.inputPos],
-    ...cachesOf(inputs, layout),
+  const arrays: [string, Uint8Array][] = [
+    ["compressed_kv", bytesOf(inputs.compressedKv)],
+    ["kpe", bytesOf(inputs.kpe)],
+    ["cu_seqlen", bytesOf(inputs.cuSeqlen)],
+    ["cu_num_pages", bytesOf(inputs.cuNumPages)],
+    ["cache_loc", bytesOf(cacheLoc)],
+    ["input_pos", bytesOf(inputs.inputPos)],
+    ...cacheBuffers(inputs.cache, shape),
   ];
-  const ranges = new Map(arrays.map(([name, { buffer, byteOffset, byteLength }]) => [
-    name,
-    uploadStorage(gpu, name, new Uint8Array(buffer, byteOffset, byteLength)),
-  ]));
+  const ranges = new Map(arrays.map(([name, data]) => [name, uploadStorage(gpu, name, data)]));
   const prepared = await prepare(gpu, launch, ranges);
   try {
-    const results = await runOnce(gpu, prepared);
-    if (layout === "combined") return results.get("cache")!;
-    const written = new Uint8Array(inputs.cache.length);
-    const [ckv, kpe] = [results.get("ckv_cache")!, results.get("kpe_cache")!];
-    if (shape.Dr === 0) assertEquals(kpe, new Uint8Array(16).fill(0x5a), "kpe_cache of no rope");
-    copyParts(shape, written, [ckv, kpe], true);
-    return written;
+    return cacheResult(await runOnce(gpu, prepared), shape);
   } finally {
     prepared.destroy();
     for (const { buffer } of ranges.values()) buffer.destroy();
@@ -107,6 +75,18 @@ for (const layout of LAYOUTS) {
       for (const [what, shape] of CASES) {
         const inputs = makeAppendInputs(shape, 1);
         assertRight(inputs, await append(gpu, layout, inputs), what);
+      }
+    }));
+
+  Deno.test(`append/${layout} rounds what overflows, vanishes or is infinite as the reference does`, () =>
+    withGpu(async (gpu) => {
+      const magnitudes = [0, 1e-45, 2 ** -126, 2 ** -25, 2 ** -24 * 1.5, 2 ** -14, 65519, 65520, 3.4e38, Infinity];
+      for (const cache of ["f16", "bf16", "f32"] as const) {
+        const inputs = makeAppendInputs(appendShape({ q: [3], kv: [5], page: 4, R: 16, Dr: 16, cache }), 8);
+        [inputs.compressedKv, inputs.kpe].forEach((values) =>
+          values.forEach((_, i) => values[i] = magnitudes[i % 10] * (i % 3 === 0 ? -1 : 1))
+        );
+        assertRight(inputs, await append(gpu, layout, inputs), cache);
       }
     }));
 

@@ -5,9 +5,9 @@
  * @module
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
-import { type AppendShape, type CacheShape, type Layout, total } from "../reference/shapes.ts";
+import { type AppendShape, type Layout, total } from "../reference/shapes.ts";
 import text from "./append_tokens.wgsl" with { type: "text" };
-import { refuseCache } from "./attend.ts";
+import { cacheBuffers, refuseCache } from "./attend.ts";
 import type { AppendKernel, BufferSpec, CacheLayout, DeviceTraits, Launch, Tuning } from "./kernel.ts";
 import { composeWgsl, foldWorkgroups } from "./wgsl.ts";
 
@@ -44,17 +44,6 @@ function refuses(shape: AppendShape, tuning: Tuning, layout: Layout): string | u
   return undefined;
 }
 
-/** The cache as `append` writes it, by its layout. */
-function cacheBuffers({ R, Dr, page, cache, layout }: CacheShape, pages: number): BufferSpec[] {
-  const bytes = (width: number) => Math.max(16, pages * page * width * DTYPE_BYTES[cache]);
-  if (layout !== "separate") return [{ name: "cache", bytes: bytes(R + Dr), role: "inout" }];
-  return [{ name: "ckv_cache", bytes: bytes(R), role: "inout" }, {
-    name: "kpe_cache",
-    bytes: bytes(Dr),
-    role: "inout",
-  }];
-}
-
 /** The kernel that writes one layout. */
 export function appendKernel({ layout, summary, store }: AppendVariant): AppendKernel {
   return {
@@ -78,7 +67,7 @@ export function appendKernel({ layout, summary, store }: AppendVariant): AppendK
         { name: "cache_loc", bytes: Math.max(16, 4 * tableWidth), role: "input" },
         { name: "input_pos", bytes: 4 * B, role: "input" },
       ];
-      const written = cacheBuffers(shape, pages);
+      const written = cacheBuffers(shape, { pages }, "inout");
       return {
         buffers: [...inputs, ...written],
         dispatches: tokens === 0 ? [] : [{

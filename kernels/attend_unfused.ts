@@ -5,47 +5,142 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
-import { assertLayout, attendBuffers, planMerge, planSplits, refuseAttend, splitIterations } from "./attend.ts";
+import {
+  assertLayout,
+  attendBuffers,
+  cacheBuffers,
+  partsOf,
+  planMerge,
+  refuseAttend,
+  type WorkPart,
+} from "./attend.ts";
 import productText from "./attend_unfused_product.wgsl" with { type: "text" };
 import scoresText from "./attend_unfused_scores.wgsl" with { type: "text" };
 import softmaxText from "./attend_unfused_softmax.wgsl" with { type: "text" };
-import type { AttendKernel, CacheLayout, DeviceTraits, Launch, Param, TokenLoop, Tuning } from "./kernel.ts";
+import type {
+  AttendKernel,
+  CacheLayout,
+  DeviceTraits,
+  DispatchSpec,
+  Launch,
+  Param,
+  TokenLoop,
+  Tuning,
+} from "./kernel.ts";
 import { composeWgsl, foldWorkgroups } from "./wgsl.ts";
+import { itemIterations, itemWords, mostSplits, planWork, SCORE_UNIT, type WorkList } from "./work_list.ts";
 
 /** Threads of each of the kernels. */
 const THREADS = 64;
-/** Heads, and tokens, of a tile of scores; heads of a tile of the product. */
+/** Rows of an item, and tokens of a tile of scores, of which spans are whole numbers. */
 const SIDE = 32;
 /** Elements of R in a tile of the product. */
 const STRIP = 64;
-/** Tokens in a step of the product, and by which splits are rounded up. */
+/** Tokens in a step of the product. */
 const T = 16;
 /** A staged row of 16 f32 and its padding, in bytes. */
 const LINE_BYTES = 80;
+/** Most items whose workgroups on the same tokens run side by side. */
+const MOST_TOGETHER = 64;
 
 /** Bytes of workgroup memory: two staged tiles of 32 rows and the slots of 32 tokens. */
 const SCORES_BYTES = 2 * SIDE * LINE_BYTES + 4 * SIDE;
 
 /** The product's loop over tokens, of which it takes T at a time in four groups; of all loops the one that binds first. */
-const PRODUCT_LOOP: TokenLoop = { tile: T, tileIterations: 1 + (T / 4 + 1) };
+const PRODUCT_LOOP: TokenLoop = { tile: SIDE, tileIterations: SIDE / T * (1 + (T / 4 + 1)) };
 
-/** Upper bound of the iterations of an invocation of the scores: steps of 16 of d, each with a loop of 4. */
-export function scoresIterations({ R, Dr }: Pick<AttendShape, "R" | "Dr">): number {
-  return (R + Dr) / 16 * (1 + 4 + 1) + 1;
+/** What the dispatches of one launch are made from. */
+interface Plan {
+  readonly shape: AttendShape;
+  readonly layout: CacheLayout;
+  readonly list: WorkList;
+  /** Most workgroups of a dimension. */
+  readonly limit: number;
 }
 
-/** Upper bound of the iterations of an invocation of the softmax: three passes over its tokens and two sums of 64. */
-export function softmaxIterations({ kv }: Pick<AttendShape, "kv">, splits: number): number {
-  const span = Math.ceil(Math.max(...kv) / (splits * T)) * T;
-  return 3 * (Math.ceil(span / THREADS) + 1) + 2 * (Math.log2(THREADS) + 1);
+function strips({ R }: AttendShape): number {
+  return Math.ceil(R / STRIP);
+}
+
+/** Parameters by which the cache is found, the first of the kernels that read it. */
+function paging({ shape: { page }, layout: { pages, tableWidth } }: Plan): Param[] {
+  return [["page", "u32", page], ["pages", "u32", pages], ["width", "u32", tableWidth]];
+}
+
+function cacheBindings({ shape, layout }: Plan): string[] {
+  return cacheBuffers(shape, layout, "input").map(({ name }) => name);
+}
+
+/** Scores of every item, direct or not. */
+function scoresDispatch(plan: Plan): DispatchSpec {
+  const { shape: { H, R, Dr, q, cache, layout = "combined", scale }, list: { items, longest }, limit } = plan;
+  const queries = q.reduce((most, n) => Math.max(most, n), 1);
+  const together = Math.min(MOST_TOGETHER, Math.ceil(queries * H / SIDE));
+  const tiles = Math.max(1, Math.ceil(longest / SIDE));
+  return {
+    label: "scores",
+    shader: composeWgsl(scoresText, { cache, layout, constants: { R, DR: Dr } }),
+    params: [
+      ...paging(plan),
+      ["count", "u32", items.length],
+      ["together", "u32", together],
+      ["tiles", "u32", tiles],
+      ["scale", "f32", scale],
+    ],
+    bindings: ["work", "q_latent", "q_pe", "page_table", "scores"],
+    cacheBindings: cacheBindings(plan),
+    workgroups: foldWorkgroups(Math.ceil(items.length / together) * together * tiles, limit),
+    workgroupSize: THREADS,
+    workgroupBytes: SCORES_BYTES,
+    loopIterations: (R + Dr) / 16 * (1 + 4 + 1) + 1, // steps of 16 of d, each with a loop of 4
+  };
+}
+
+function softmaxDispatch({ shape: { H }, list: { items, longest }, limit }: Plan, part: WorkPart): DispatchSpec {
+  const { suffix, first, count, lse, lseFactor } = part;
+  const rows = items.reduce((most, { rows }) => Math.max(most, rows), 1);
+  return {
+    label: `softmax${suffix}`,
+    shader: composeWgsl(softmaxText, {}),
+    params: [
+      ["H", "u32", H],
+      ["first", "u32", first],
+      ["count", "u32", count],
+      ["rows", "u32", rows],
+      ["lse_factor", "f32", lseFactor],
+    ],
+    bindings: ["work", "scores", lse],
+    workgroups: foldWorkgroups(count * rows, limit),
+    workgroupSize: THREADS,
+    workgroupBytes: 4 * THREADS,
+    // Three passes over the tokens and two sums of 64.
+    loopIterations: 3 * (Math.ceil((longest + SCORE_UNIT) / THREADS) + 1) + 2 * (Math.log2(THREADS) + 1),
+  };
+}
+
+function productDispatch(plan: Plan, { suffix, first, count, out }: WorkPart): DispatchSpec {
+  const { shape, list, limit } = plan;
+  const { R, Dr, cache, layout = "combined" } = shape;
+  return {
+    label: `product${suffix}`,
+    shader: composeWgsl(productText, { cache, layout, constants: { R, DR: Dr, T } }),
+    params: [...paging(plan), ["first", "u32", first], ["count", "u32", count]],
+    bindings: ["work", "page_table", "scores", out],
+    cacheBindings: cacheBindings(plan),
+    workgroups: foldWorkgroups(count * strips(shape), limit),
+    workgroupSize: THREADS,
+    workgroupBytes: T * STRIP * DTYPE_BYTES[cache] + SIDE * LINE_BYTES + 4 * T,
+    loopIterations: itemIterations(list, PRODUCT_LOOP),
+  };
 }
 
 /**
- * Attention over a paged latent cache in three kernels (decode): the baseline of every fused speed-up, and the fallback.
+ * Attention over a paged latent cache in three kernels: the baseline of every fused speed-up, and the fallback.
  *
- * - **Shapes** those of {@linkcode AttendKernel}; any H, R, page size and kv. Scratch: `4·B·H·max(kv)` bytes of
- *   scores, max(kv) rounded up to 16.
- * - **Mapping** scores and product tiled as matrix products, 32 heads × 32 tokens and 32 heads × 64 of R.
+ * - **Shapes** those of {@linkcode AttendKernel}; any H, R, page size, q and kv. Scratch: `4·rows·tokens` bytes of scores for
+ *   each item of the work list, its tokens rounded up to 16.
+ * - **Mapping** scores and product tiled as matrix products, 32 rows × 32 tokens and 32 rows × 64 of R; a row of the softmax
+ *   is a workgroup. Tiles that no row of an item sees are not computed.
  * - **Precision** scores, softmax and sums in f32.
  */
 export const attendUnfused: AttendKernel = {
@@ -58,63 +153,26 @@ export const attendUnfused: AttendKernel = {
     const reason = refuseAttend(shape, tuning);
     if (reason) throw new RangeError(`Cannot launch attend/unfused: ${reason}`);
     assertLayout(shape, layout);
-    const { B, H, R, Dr, page, cache, kv, scale } = shape;
-    const limit = device.limits.maxComputeWorkgroupsPerDimension;
-    const maxKv = Math.max(...kv);
-    const blocks = Math.ceil(H / SIDE);
-    const strips = Math.ceil(R / STRIP);
-    const splits = planSplits(shape, tuning, device, blocks * strips, PRODUCT_LOOP);
-    const stride = Math.max(T, Math.ceil(maxKv / T) * T);
-    const tiles = Math.max(1, Math.ceil(maxKv / SIDE));
-    const merge = planMerge(shape, splits, device);
-    const sizes: readonly Param[] = [["B", "u32", B], ["H", "u32", H]];
-    const paging: readonly Param[] = [
-      ["page", "u32", page],
-      ["pages", "u32", layout.pages],
-      ["width", "u32", layout.tableWidth],
-      ["max_kv", "u32", maxKv],
-      ["stride", "u32", stride],
-    ];
+    const request = { rows: SIDE, loop: PRODUCT_LOOP, groups: strips(shape), scores: true };
+    const list = planWork(shape, request, tuning, device);
+    const merge = planMerge(shape, list, device);
+    const plan: Plan = { shape, layout, list, limit: device.limits.maxComputeWorkgroupsPerDimension };
+    const parts = partsOf(shape, list);
+    const contents = itemWords(list.items);
     return {
       buffers: [
         ...attendBuffers(shape, layout),
-        { name: "scores", bytes: 4 * B * H * stride, role: "scratch" },
+        { name: "work", bytes: contents.byteLength, role: "plan", contents },
+        { name: "scores", bytes: Math.max(16, 4 * SCORE_UNIT * list.scoreUnits), role: "scratch" },
         ...merge.buffers,
       ],
       dispatches: [
-        {
-          label: "scores",
-          shader: composeWgsl(scoresText, { cache, constants: { R, DR: Dr } }),
-          params: [...sizes, ...paging, ["blocks", "u32", blocks], ["tiles", "u32", tiles], ["scale", "f32", scale]],
-          bindings: ["q_latent", "q_pe", "cache", "page_table", "kv_len", "scores"],
-          workgroups: foldWorkgroups(B * tiles * blocks, limit),
-          workgroupSize: THREADS,
-          workgroupBytes: SCORES_BYTES,
-          loopIterations: scoresIterations(shape),
-        },
-        {
-          label: "softmax",
-          shader: composeWgsl(softmaxText, { constants: { T } }),
-          params: [...sizes, ["max_kv", "u32", maxKv], ["stride", "u32", stride], ["splits", "u32", splits]],
-          bindings: ["kv_len", "scores", merge.lse],
-          workgroups: foldWorkgroups(B * splits * H, limit),
-          workgroupSize: THREADS,
-          workgroupBytes: 4 * THREADS,
-          loopIterations: softmaxIterations(shape, splits),
-        },
-        {
-          label: "product",
-          shader: composeWgsl(productText, { cache, constants: { R, DR: Dr, T } }),
-          params: [...sizes, ...paging, ["splits", "u32", splits], ["blocks", "u32", blocks]],
-          bindings: ["cache", "page_table", "kv_len", "scores", merge.out],
-          workgroups: foldWorkgroups(B * splits * blocks * strips, limit),
-          workgroupSize: THREADS,
-          workgroupBytes: T * STRIP * DTYPE_BYTES[cache] + SIDE * LINE_BYTES + 4 * T,
-          loopIterations: splitIterations(shape, splits, PRODUCT_LOOP),
-        },
+        scoresDispatch(plan),
+        ...parts.map((part) => softmaxDispatch(plan, part)),
+        ...parts.map((part) => productDispatch(plan, part)),
         ...merge.dispatches,
       ],
-      chosen: { splits },
+      chosen: { splits: mostSplits(list), items: list.items.length },
     };
   },
 };

@@ -1,21 +1,23 @@
-// scores[b,h,t] ← exp(scores[b,h,t] − max) / sum over the tokens of each split; lse[b,s,h] = max + log sum.
-// Shapes: scores [B,H,stride], lse [B,splits,H] f32; kv_len [B].
-// Mapping: workgroup ↔ (sequence, split, head); thread ↔ every 64th token of the split.
-// Needs: nothing optional. Appended: T, the tokens by which splits are rounded up.
+// scores[i][r,t] ← exp(scores[i][r,t] − max) / sum over the tokens of work item i that row r sees, 0 for the others;
+//   lse[r] = (max + log sum)·lse_factor.
+// Shapes: work [items,2]; scores of an item [rows, tokens up to 16] f32; lse [rows of the batch] or, of split items, [partial rows] f32.
+// Mapping: workgroup ↔ (item, row); thread ↔ every 64th token.
+// Needs: nothing optional, and nothing is appended.
 
 struct Params {
-  B: u32,
   H: u32,
-  max_kv: u32,
-  stride: u32,
-  splits: u32,
+  first: u32,
+  count: u32,
+  rows: u32,
+  lse_factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> P: Params;
-@group(0) @binding(1) var<storage, read> kv_len: array<i32>;
+@group(0) @binding(1) var<storage, read> work: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> scores: array<f32>;
 @group(0) @binding(3) var<storage, read_write> lse: array<f32>;
 
+const DIRECT = 0xffffffffu; // slot of an item that writes the final result
 const MASKED = -1e30; // finite: ∞ is no constant in WGSL
 
 var<workgroup> parts: array<f32, 64>;
@@ -26,18 +28,19 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let item = workgroup.x + workgroup.y * grid.x;
-  if (item >= P.B * P.splits * P.H) { return; }
-  let head = item % P.H;
-  let b = item / P.H / P.splits;
-  let kv = min(u32(max(kv_len[b], 0)), P.max_kv);
-  let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
-  let begin = min(kv, item / P.H % P.splits * span);
-  let end = min(kv, begin + span);
-  let row = (b * P.H + head) * P.stride;
+  let index = workgroup.x + workgroup.y * grid.x;
+  if (index >= P.count * P.rows) { return; }
+  let rows = work[2u * (P.first + index / P.rows)]; // sequence, row, rows, slot
+  let span = work[2u * (P.first + index / P.rows) + 1u]; // begin, end, offset, scores
+  let r = index % P.rows;
+  if (r >= rows.z) { return; }
+  let stride = (span.y - span.x + 15u) / 16u * 16u;
+  let limit = min(i32(span.y), i32((rows.y + r) / P.H) + i32(span.z));
+  let seen = u32(max(limit - i32(span.x), 0)); // tokens of the item that the row sees
+  let at = span.w * 16u + r * stride;
 
   var maximum = MASKED;
-  for (var token = begin + t; token < end; token += 64u) { maximum = max(maximum, scores[row + token]); }
+  for (var token = t; token < seen; token += 64u) { maximum = max(maximum, scores[at + token]); }
   parts[t] = maximum;
   workgroupBarrier();
   for (var width = 32u; width > 0u; width /= 2u) {
@@ -48,9 +51,9 @@ fn main(
   workgroupBarrier(); // parts is free
 
   var sum = 0.0;
-  for (var token = begin + t; token < end; token += 64u) {
-    let p = exp(scores[row + token] - maximum);
-    scores[row + token] = p;
+  for (var token = t; token < seen; token += 64u) {
+    let p = exp(scores[at + token] - maximum);
+    scores[at + token] = p;
     sum += p;
   }
   parts[t] = sum;
@@ -61,7 +64,14 @@ fn main(
   }
   sum = parts[0];
 
-  for (var token = begin + t; token < end; token += 64u) { scores[row + token] /= sum; }
-  // Only a split without tokens is empty: a sum that is NaN must stay one.
-  if (t == 0u) { lse[item] = select(MASKED, maximum + log(sum), begin < end); }
+  for (var token = t; token < stride; token += 64u) {
+    var p = 0.0;
+    if (token < seen) { p = scores[at + token] / sum; }
+    scores[at + token] = p;
+  }
+  if (t == 0u) {
+    // Only a row that sees nothing is empty: a sum that is NaN must stay one.
+    let row = select(rows.w, rows.y, rows.w == DIRECT) + r;
+    lse[row] = select(MASKED, (maximum + log(sum)) * P.lse_factor, seen > 0u);
+  }
 }
