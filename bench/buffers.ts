@@ -18,9 +18,12 @@ export interface BufferRange {
 
 const STORAGE_USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
-/** Allocates one storage buffer; `size` is rounded up to 16 so that an empty tensor can be bound. */
+/** Bytes of an empty tensor: one element of the widest array that a shader declares, eight f32 of a cache. */
+const EMPTY_BYTES = 32;
+
+/** Allocates one storage buffer, of {@linkcode EMPTY_BYTES} at least so that an empty tensor can be bound. */
 export function createStorage(gpu: Gpu, label: string, size: number): BufferRange {
-  const bytes = Math.max(16, Math.ceil(size / 4) * 4);
+  const bytes = Math.max(EMPTY_BYTES, Math.ceil(size / 4) * 4);
   return { buffer: gpu.device.createBuffer({ label, size: bytes, usage: STORAGE_USAGE }), offset: 0, size: bytes };
 }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AppendShape, AttendShape } from "../reference/shapes.ts";
+import type { AppendShape, AttendShape, MlaShape } from "../reference/shapes.ts";
 import type { DeviceTraits } from "./kernel.ts";
 
 /** A decode shape: one sequence of 65 tokens, 16 heads, R 256, Dr 64, f16, pages of 64; `values` replace what they name. */
@@ -30,6 +30,25 @@ export function decodeShape(values: Partial<AttendShape> = {}): AttendShape {
 export function appendShape(values: Partial<AppendShape> = {}): AppendShape {
   const kv = values.kv ?? [65];
   return { B: kv.length, R: 256, Dr: 64, page: 64, cache: "f16", q: kv, kv, ...values };
+}
+
+/** A small call of `mla`: 4 heads, R 48, Dr 16, Dn 24, Dv 40, f16, pages of 16; `values` replace what they name. */
+export function mlaShape(values: Partial<MlaShape> & Pick<MlaShape, "q" | "kv">): MlaShape {
+  return {
+    B: values.q.length,
+    H: 4,
+    R: 48,
+    Dr: 16,
+    Dn: 24,
+    Dv: 40,
+    page: 16,
+    cache: "f16",
+    weight: "f16",
+    padding: 0,
+    scale: 1 / Math.sqrt((values.Dn ?? 24) + (values.Dr ?? 16)),
+    causal: true,
+    ...values,
+  };
 }
 
 /** A device with WebGPU's default limits and subgroups of `lanes`. */

@@ -1,0 +1,182 @@
+/**
+ * `mla`, the whole operator, made of the kernels of its parts: page table, append, and attention in one of two forms.
+ *
+ * @module
+ */
+import { DTYPE_BYTES } from "../reference/dtypes.ts";
+import { cumulative } from "../reference/metadata.ts";
+import { type MlaShape, total } from "../reference/shapes.ts";
+import { appendCombined } from "./append_combined.ts";
+import { appendSeparate } from "./append_separate.ts";
+import { attendFused } from "./attend_fused.ts";
+import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
+import { attendUnfused } from "./attend_unfused.ts";
+import { launchBlockTable, tableWidthOf } from "./block_table.ts";
+import { composeLaunches, type Part } from "./compose.ts";
+import {
+  type AttendKernel,
+  type BufferSpec,
+  type CacheLayout,
+  type DeviceTraits,
+  type KernelBase,
+  kernelName,
+  type Launch,
+  type MlaKernel,
+  type Operation,
+  type Tuning,
+} from "./kernel.ts";
+import { chooseForm } from "./mla_form.ts";
+import { prefillFused } from "./prefill_fused.ts";
+import { projectKernel } from "./project.ts";
+
+/** A kernel with the shape that it gets: the same question for every part. */
+interface Step {
+  readonly name: string;
+  readonly rename?: Readonly<Record<string, string>>;
+  refuses(device?: DeviceTraits): string | undefined;
+  launch(layout: CacheLayout, device: DeviceTraits): Launch;
+}
+
+function step<S>(
+  name: string,
+  kernel: KernelBase<Operation, S>,
+  shape: S,
+  { tuning = {}, rename }: { tuning?: Tuning; rename?: Readonly<Record<string, string>> } = {},
+): Step {
+  return {
+    name,
+    ...(rename ? { rename } : {}),
+    refuses(device) {
+      const reason = kernel.refuses(shape, tuning, device);
+      return reason && `${kernelName(kernel)}: ${reason}`;
+    },
+    launch: (layout, device) => kernel.launch(shape, layout, tuning, device),
+  };
+}
+
+/** Form in which a call attends: the one asked for, else the absorbed one for splits, which only it has, else the choice. */
+export function formOf(shape: MlaShape, { form, splits }: Tuning, device?: DeviceTraits): "absorbed" | "expanded" {
+  return form ?? (splits === undefined ? chooseForm(shape, device) : "absorbed");
+}
+
+/** What follows the page table; with no token at all the projection alone, which writes the zeros of the padding. */
+function stepsOf(attend: AttendKernel, shape: MlaShape, tuning: Tuning, device?: DeviceTraits): Step[] {
+  const { q, H, R, Dn, Dv, weight, padding } = shape;
+  const project = { tokens: total(q), padding, H, R, Dn, Dv, weight };
+  const projection = (part: "q" | "v") =>
+    step(`project ${part}`, projectKernel({ ...project, part }, device), { ...project, part });
+  const append = step("append", shape.layout === "separate" ? appendSeparate : appendCombined, shape);
+  const splits = tuning.splits === undefined ? {} : { splits: tuning.splits };
+  if (project.tokens === 0) return [projection("v")];
+  if (formOf(shape, tuning, device) === "expanded") {
+    return [append, step("prefill", prefillFused, shape, { tuning: splits })];
+  }
+  const attention = step("attend", attend, shape, { tuning: splits, rename: { out: "latent" } });
+  return [append, projection("q"), attention, projection("v")];
+}
+
+/** Why `mla` itself cannot run a shape, whatever its parts. */
+function refuseCall({ B, q, kv, padding, steps }: MlaShape, { form }: Tuning): string | undefined {
+  if (steps !== undefined) return `steps=${steps.length}: one call at a time, a flow is launched call by call`;
+  if (q.length !== B || kv.length !== B) return `q and kv have ${q.length} and ${kv.length} entries, B is ${B}`;
+  if (!(Number.isInteger(padding) && padding >= 0 && padding < 2 ** 31)) {
+    return `padding=${padding}: only 0 to 2147483647`;
+  }
+  if (form !== undefined && form !== "absorbed" && form !== "expanded") return `form=${form}: only absorbed, expanded`;
+  const b = q.findIndex((n, i) => !(Number.isInteger(n) && Number.isInteger(kv[i]) && n >= 0 && kv[i] >= n));
+  return b < 0 ? undefined : `q=${q[b]} with kv=${kv[b]}: only integers with 0 <= q <= kv`;
+}
+
+/** The buffers of a call that are the caller's, and what follows from its lengths. */
+function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): BufferSpec[] {
+  const { B, H, R, Dn, Dr, Dv, q, kv, page, cache, weight, padding, layout, lseBase } = shape;
+  const tokens = total(q);
+  const rows = tokens + padding;
+  const input = (name: string, bytes: number): BufferSpec => ({ name, bytes: Math.max(16, bytes), role: "input" });
+  const plan = (name: string, contents: Int32Array): BufferSpec => ({
+    name,
+    bytes: contents.byteLength,
+    role: "plan",
+    contents,
+  });
+  const slots = pages * page * DTYPE_BYTES[cache];
+  const caches: readonly (readonly [name: string, width: number])[] = layout === "separate"
+    ? [["ckv_cache", R], ["kpe_cache", Dr]]
+    : [["cache", R + Dr]];
+  return [
+    input("q_nope", 4 * rows * H * Dn),
+    input("q_pe", 4 * rows * H * Dr),
+    input("compressed_kv", 4 * rows * R),
+    input("kpe", 4 * rows * Dr),
+    input("kv_b_proj", H * (Dn + Dv) * R * DTYPE_BYTES[weight]),
+    input("cu_num_pages", 4 * (B + 1)),
+    input("cache_loc", 4 * tableWidth),
+    plan("cu_seqlen", cumulative(q)),
+    plan("input_pos", Int32Array.from(kv, (tokens, b) => tokens - q[b])),
+    plan("kv_len", Int32Array.from(kv)),
+    // With no token nobody writes what the projection takes, and it reads none of it.
+    ...(tokens === 0 ? [{ name: "latent", bytes: 16, role: "scratch" } as const] : []),
+    ...caches.map(([name, width]): BufferSpec => ({ name, bytes: Math.max(16, slots * width), role: "inout" })),
+    { name: "out", bytes: Math.max(16, 4 * rows * H * Dv), role: "output" },
+    { name: lseName({ lseBase }), bytes: Math.max(16, 4 * tokens * H), role: "output" },
+  ];
+}
+
+function lseName({ lseBase }: Pick<MlaShape, "lseBase">): string {
+  return lseBase === "2" ? "lse2" : "lse";
+}
+
+/**
+ * The operator that attends with `attend`: append first, then attend, then project.
+ *
+ * - **Shapes** those of {@linkcode MlaKernel}. Sequences in any order: prompts, chunks and decode steps run in one call, those
+ *   without new tokens or without any are fine. Rows of `out` past the last new token are zero; they are never appended.
+ * - **Page table** gathered on the GPU from `cu_num_pages` and `cache_loc`, in rows of {@linkcode tableWidthOf}; what is past a
+ *   sequence's own pages is page 0, which is never read for it.
+ * - **Forms** `absorbed`: q_nope·W_k, attention on latents, ·W_v. `expanded`: keys and values of every head, whatever `attend`
+ *   is. {@linkcode chooseForm} decides where `form` is not given.
+ * - **Precision** that of the parts; what passes between them is f32.
+ */
+export function mlaKernel(attend: AttendKernel): MlaKernel {
+  const name = `mla/${attend.variant}`;
+  function refuses(shape: MlaShape, tuning: Tuning, device?: DeviceTraits): string | undefined {
+    const reason = refuseCall(shape, tuning);
+    if (reason) return reason;
+    for (const part of stepsOf(attend, shape, tuning, device)) {
+      const refused = part.refuses(device);
+      if (refused) return refused;
+    }
+    return undefined;
+  }
+  return {
+    operation: "mla",
+    variant: attend.variant,
+    summary: `append, then attention: projections around attend/${attend.variant}, or expanded keys and values`,
+    requires: attend.requires,
+    refuses,
+    launch(shape: MlaShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
+      const reason = refuses(shape, tuning, device);
+      if (reason) throw new RangeError(`Cannot launch ${name}: ${reason}`);
+      const table = { pages: layout.pages, tableWidth: tableWidthOf(shape) };
+      const steps = stepsOf(attend, shape, tuning, device);
+      const parts: readonly Part[] = steps.map((part) => ({
+        ...part,
+        launch: part.launch(part.name === "append" ? layout : table, device),
+      }));
+      const gathered = total(shape.q) === 0
+        ? []
+        : [{ name: "block_table", launch: launchBlockTable(shape, layout, device) }];
+      return composeLaunches([...gathered, ...parts], {
+        buffers: callBuffers(shape, layout),
+        outputs: ["out", lseName(shape)],
+      });
+    },
+  };
+}
+
+/** `mla` around `attend/unfused`. */
+export const mlaUnfused: MlaKernel = mlaKernel(attendUnfused);
+/** `mla` around `attend/fused`. */
+export const mlaFused: MlaKernel = mlaKernel(attendFused);
+/** `mla` around `attend/fused_subgroup`. */
+export const mlaFusedSubgroup: MlaKernel = mlaKernel(attendFusedSubgroup);
