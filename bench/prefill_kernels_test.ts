@@ -1,0 +1,257 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import type { Check } from "../reference/check.ts";
+import { compare } from "../reference/compare.ts";
+import { decode } from "../reference/dtypes.ts";
+import { attendExpanded } from "../reference/expanded.ts";
+import { makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
+import { type PrefillShape, total } from "../reference/shapes.ts";
+import type { Limits } from "../kernels/kernel.ts";
+import { checkLimits } from "../kernels/limits.ts";
+import { prefillFused } from "../kernels/prefill_fused.ts";
+import { uploadStorage } from "./buffers.ts";
+import { type Gpu, openGpu } from "./device.ts";
+import { prepare, runOnce } from "./execute.ts";
+import { bytesOf, cacheBuffers, floats, naturalLse } from "./inputs_buffers.ts";
+
+/** A prefill of 2 heads, R 32, Dr 16, Dn 16, Dv 24, pages of 16; `values` replace what they name, kv is q unless given. */
+function prefillShape(values: Partial<PrefillShape> & { readonly q: readonly number[] }): PrefillShape {
+  const shape = { R: 32, Dr: 16, Dn: 16, Dv: 24, H: 2, ...values };
+  return {
+    B: shape.q.length,
+    page: 16,
+    cache: "f16",
+    weight: "f16",
+    kv: shape.q,
+    scale: 1 / Math.sqrt(shape.Dn + shape.Dr),
+    causal: true,
+    padding: 0,
+    ...shape,
+  };
+}
+
+const DEEPSEEK = { R: 512, Dr: 64, Dn: 128, Dv: 128 } as const;
+const GLM = { R: 512, Dr: 64, Dn: 192, Dv: 256 } as const;
+const MISTRAL = { R: 256, Dr: 64, Dn: 64, Dv: 128 } as const;
+
+const CASES: readonly [what: string, shape: PrefillShape][] = [
+  ["a single token", prefillShape({ q: [1] })],
+  ["5 tokens, one head, pages of one token", prefillShape({ q: [5], H: 1, page: 1 })],
+  ["33 tokens, pages of 3", prefillShape({ q: [33], page: 3 })],
+  ["130 and 257 tokens, more than a block of rows and than four tiles", prefillShape({ q: [130, 257], page: 61 })],
+  ["empty sequences on every side", prefillShape({ q: [0, 7, 0, 0, 33, 1, 0], kv: [3, 7, 0, 5, 33, 1, 0], page: 3 })],
+  ["no query at all", prefillShape({ q: [0, 0], kv: [4, 0] })],
+  ["queries of sequences without a token", prefillShape({ q: [3, 2], kv: [0, 5] })],
+  ["nothing cached at all", prefillShape({ q: [3, 70], kv: [0, 0], padding: 2 })],
+  ["padding alone", prefillShape({ q: [0], padding: 3 })],
+  ["padding of two blocks", prefillShape({ q: [9, 2], padding: 131 })],
+  ["more queries than tokens", prefillShape({ q: [40, 200], kv: [5, 150] })],
+  ["cached tokens before the queries", prefillShape({ q: [5, 70, 1], kv: [133, 90, 64], page: 61 })],
+  ["not causal", prefillShape({ q: [5, 70], kv: [133, 70], causal: false })],
+  ["base 2, scale of its own", prefillShape({ q: [9, 70], lseBase: "2", scale: 0.3 })],
+  ["negative scale", prefillShape({ q: [9], scale: -0.2 })],
+  ["separate layout", prefillShape({ q: [33, 5], layout: "separate", page: 3 })],
+  ["separate layout without rope", prefillShape({ q: [33], layout: "separate", Dr: 0 })],
+  ["no rope, rank 16", prefillShape({ q: [20], R: 16, Dr: 0, Dn: 8, Dv: 8 })],
+  ["rope of 32, bf16 cache, f32 weight", prefillShape({ q: [70], Dr: 32, cache: "bf16", weight: "f32" })],
+  ["f32 cache, bf16 weight", prefillShape({ q: [70], cache: "f32", weight: "bf16" })],
+  ["bf16 cache, f16 weight, separate", prefillShape({ q: [9], cache: "bf16", layout: "separate" })],
+  ["DeepSeek", prefillShape({ q: [70, 1], H: 3, padding: 1, cache: "bf16", weight: "bf16", ...DEEPSEEK })],
+  ["GLM", prefillShape({ q: [33, 140], H: 1, padding: 1, ...GLM })],
+  ["Mistral Small 4", prefillShape({ q: [70, 5], H: 3, padding: 1, ...MISTRAL })],
+  ["values of 72, keys of 72 + 64", prefillShape({ q: [70], H: 1, Dn: 72, Dr: 64, Dv: 72 })],
+  ["values of 136, keys of 136", prefillShape({ q: [150], H: 1, Dn: 136, Dr: 0, Dv: 136 })],
+  ["keys of 256 + 64", prefillShape({ q: [20], Dn: 256, Dr: 64, Dv: 8 })],
+];
+
+async function withGpu(work: (gpu: Gpu) => Promise<void>) {
+  const gpu = await openGpu();
+  try {
+    await work(gpu);
+  } finally {
+    gpu.close();
+  }
+}
+
+interface Answer {
+  readonly out: Float32Array;
+  readonly lse: Float32Array;
+}
+
+/** Runs on `gpu` what is launched for `traits`. */
+async function prefill(gpu: Gpu, inputs: PrefillInputs, traits = gpu.traits): Promise<Answer> {
+  const { shape } = inputs;
+  const launch = prefillFused.launch(shape, inputs, {}, traits);
+  assertEquals(checkLimits(launch, gpu.traits), undefined);
+  const arrays: [string, Uint8Array][] = [
+    ["q_nope", bytesOf(inputs.qNope)],
+    ["q_pe", bytesOf(inputs.qPe)],
+    ["kv_b_proj", inputs.kvB],
+    ["page_table", bytesOf(inputs.pageTable)],
+    ...cacheBuffers(inputs.cache, shape),
+  ];
+  const ranges = new Map(arrays.map(([name, data]) => [name, uploadStorage(gpu, name, data)]));
+  const prepared = await prepare(gpu, launch, ranges);
+  try {
+    const first = await runOnce(gpu, prepared);
+    assertEquals(first, await runOnce(gpu, prepared), "two runs differ");
+    return { out: floats(first, "out"), lse: naturalLse(first, shape) };
+  } finally {
+    prepared.destroy();
+    for (const { buffer } of ranges.values()) buffer.destroy();
+  }
+}
+
+/** The f64 reference of the whole batch, padding included. */
+function reference({ shape, qNope, qPe, kvB, cache, pageTable, tableWidth }: PrefillInputs) {
+  const { B, H, R, Dn, Dr, Dv, page, q, kv, padding } = shape;
+  const values = decode(cache, shape.cache);
+  const out = new Float64Array((total(q) + padding) * H * Dv);
+  const lse = new Float64Array(total(q) * H);
+  let query = 0;
+  for (let b = 0; b < B; b++) {
+    const compressedKv = new Float64Array(kv[b] * R);
+    const kpe = new Float64Array(kv[b] * Dr);
+    for (let j = 0; j < kv[b]; j++) {
+      const at = (pageTable[b * tableWidth + Math.floor(j / page)] * page + j % page) * (R + Dr);
+      compressedKv.set(values.subarray(at, at + R), j * R);
+      kpe.set(values.subarray(at + R, at + R + Dr), j * Dr);
+    }
+    const end = query + q[b];
+    const answer = attendExpanded({
+      ...shape,
+      qNope: qNope.subarray(query * H * Dn, end * H * Dn),
+      qPe: qPe.subarray(query * H * Dr, end * H * Dr),
+      compressedKv,
+      kpe,
+      kvB: decode(kvB, shape.weight),
+    });
+    out.set(answer.out, query * H * Dv);
+    lse.set(answer.lse, query * H);
+    query = end;
+  }
+  return { out, lse };
+}
+
+/** Compares with bounds for sums of R, Dn+Dr and kv products of like sizes near 1, which those of `normal` are. */
+function checkPrefill(inputs: PrefillInputs, actual: Answer): Check[] {
+  const { R, Dn, Dr, kv } = inputs.shape;
+  const expected = reference(inputs);
+  const longest = kv.reduce((a, b) => Math.max(a, b), 0);
+  const bound = 2 ** -24 * 8 * (Math.sqrt(R) + Math.sqrt(Dn + Dr) + Math.sqrt(longest) + 8);
+  const lse = Float64Array.from(actual.lse, (value) => value <= -0.99e30 ? -Infinity : value);
+  const place = (dim: number) => ({ sequence: 0, token: 0, page: -1, dim });
+  const bounds = (values: Float64Array) => new Float64Array(values.length).fill(bound);
+  return [
+    compare({
+      name: "out",
+      actual: actual.out.subarray(0, expected.out.length),
+      expected: expected.out,
+      bound: bounds(expected.out),
+      place,
+    }),
+    compare({
+      name: "lse",
+      actual: lse.subarray(0, expected.lse.length),
+      expected: expected.lse,
+      bound: bounds(expected.lse),
+      place,
+    }),
+  ];
+}
+
+function assertRight(inputs: PrefillInputs, actual: Answer, what: string) {
+  for (const check of checkPrefill(inputs, actual)) {
+    assert(check.passed, `${what}: ${check.name} ${check.message} ${JSON.stringify(check.worst)}`);
+  }
+}
+
+function limited(gpu: Gpu, limits: Partial<Limits>): Gpu {
+  return { ...gpu, traits: { ...gpu.traits, limits: { ...gpu.traits.limits, ...limits } } };
+}
+
+for (const [what, shape] of CASES) {
+  Deno.test(`prefill/fused is right: ${what}`, () =>
+    withGpu(async (gpu) => {
+      const inputs = makePrefillInputs(shape, "normal", 1);
+      assertRight(inputs, await prefill(gpu, inputs), what);
+    }));
+}
+
+Deno.test("prefill/fused is right where weights are equal and where scores are large", () =>
+  withGpu(async (gpu) => {
+    const inputs = makePrefillInputs(prefillShape({ q: [150, 70] }), "equal", 2);
+    assertRight(inputs, await prefill(gpu, inputs), "equal");
+    // Tokens that grow, so that the maximum moves in every tile, far beyond what exp takes without subtraction.
+    const growing = makePrefillInputs(prefillShape({ q: [200], cache: "f32", page: 200, scale: 1 }), "normal", 2);
+    const cache = new Float32Array(growing.cache.buffer, growing.cache.byteOffset, growing.cache.byteLength / 4);
+    for (let i = 0; i < cache.length; i++) cache[i] *= (Math.floor(i / 48) % 200) / 20;
+    const answer = await prefill(gpu, growing);
+    const expected = reference(growing);
+    assert(Math.max(...expected.lse) > 90);
+    answer.out.forEach((value, i) => assert(Math.abs(value - expected.out[i]) < 1e-3, `out ${i}: ${value}`));
+    answer.lse.forEach((value, i) => assert(Math.abs(value - expected.lse[i]) < 1e-4, `lse ${i}: ${value}`));
+  }));
+
+Deno.test("prefill/fused folds its workgroups over two dimensions", () =>
+  withGpu(async (gpu) => {
+    const inputs = makePrefillInputs(prefillShape({ q: [300, 5, 200], H: 3, Dn: 64, Dv: 64 }), "normal", 3);
+    const small = limited(gpu, { maxComputeWorkgroupsPerDimension: 5 });
+    const { dispatches } = prefillFused.launch(inputs.shape, inputs, {}, small.traits);
+    for (const { label, workgroups } of dispatches) assert(workgroups[1] > 1, label);
+    assertRight(inputs, await prefill(small, inputs), "folded");
+  }));
+
+Deno.test("prefill/fused does its heads in rounds where a buffer cannot hold them all", () =>
+  withGpu(async (gpu) => {
+    const inputs = makePrefillInputs(prefillShape({ q: [90, 33], H: 7, padding: 2 }), "normal", 4);
+    // Queries: 128 places (92 and 36) of 32 floats a head, of which three are room for.
+    const small = limited(gpu, { maxStorageBufferBindingSize: 3 * 128 * 32 * 4 + 200 });
+    const launch = prefillFused.launch(inputs.shape, inputs, {}, small.traits);
+    assertEquals([launch.chosen.heads, launch.chosen.rounds], [3, 3]);
+    assertEquals(launch.dispatches.length, 9);
+    const scratch = launch.buffers.filter(({ role }) => role === "scratch");
+    for (const { name, bytes } of scratch) assert(bytes <= small.traits.limits.maxStorageBufferBindingSize, name);
+    const whole = await prefill(gpu, inputs);
+    const rounds = await prefill(gpu, inputs, small.traits);
+    assertEquals(rounds.out, whole.out);
+    assertEquals(rounds.lse, whole.lse);
+    assertRight(inputs, rounds, "rounds");
+  }));
+
+Deno.test("prefill/fused reads no page outside the cache", () =>
+  withGpu(async (gpu) => {
+    // An entry that is used but leads nowhere counts as a latent of zeros instead of a read out of bounds.
+    const inputs = makePrefillInputs(prefillShape({ q: [5, 20], page: 4 }), "normal", 5);
+    const intact = await prefill(gpu, inputs);
+    for (const entry of [-1, 2147480000, inputs.pages]) {
+      const pageTable = inputs.pageTable.slice();
+      pageTable[inputs.tableWidth + 1] = entry;
+      const { out } = await prefill(gpu, { ...inputs, pageTable });
+      assert(out.every(Number.isFinite), `entry ${entry}`);
+      assertEquals(out.subarray(0, 5 * 48), intact.out.subarray(0, 5 * 48), "the other sequence");
+    }
+  }));
+
+Deno.test("prefill/fused gives sequences that share pages the same answer", () =>
+  withGpu(async (gpu) => {
+    const inputs = makePrefillInputs(prefillShape({ q: [20, 20], page: 4 }), "normal", 6);
+    const { tableWidth } = inputs;
+    inputs.pageTable.copyWithin(tableWidth, 0, tableWidth);
+    assertRight(inputs, await prefill(gpu, inputs), "shared");
+  }));
+
+Deno.test("prefill/fused refuses what it cannot run, and names it", () => {
+  const refuses = (values: Partial<PrefillShape>) => prefillFused.refuses(prefillShape({ q: [4], ...values }), {});
+  assertEquals(refuses({}), undefined);
+  assertEquals(refuses({ Dn: 12 }), "Dn=12: only positive multiples of 8");
+  assertEquals(refuses({ Dv: 264 }), "Dv=264: only multiples of 8 up to 256");
+  assertEquals(refuses({ R: 24 }), "R=24: only positive multiples of 16");
+  assertEquals(refuses({ Dr: 8 }), "Dr=8: only 0, 16, 32, 64");
+  assertEquals(refuses({ padding: -1 }), "padding=-1: only 0 to 1073741823");
+  assertEquals(prefillFused.refuses(prefillShape({ q: [4] }), { splits: 2 }), "splits=2: prefill has no splits");
+  assertThrows(
+    () => prefillFused.launch(prefillShape({ q: [40] }), { pages: 3, tableWidth: 2 }, {}, {} as never),
+    RangeError,
+    "kv=40 needs 3",
+  );
+});

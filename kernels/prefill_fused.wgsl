@@ -1,0 +1,408 @@
+// out[i,h,:] = Σ_j p[j]·V[h,j,:], p = softmax over j of scale·(q_nope[i,h,:]·K[h,j,:] + q_pe[i,h,:]·k_pe[j,:]), j below what query i sees.
+// Shapes: queries, scaled by scale·log₂e, per block [D,rows]; keys [heads,DN,tokens]; rope [DR,tokens]; values [heads,tokens,DV]; out [T+P,H,DV]; lse [T,H].
+// Mapping: workgroup ↔ (item of the work list: ROWS query tokens of a sequence; head), walking the tokens in tiles of TILE.
+//   thread ↔ 8 rows × 4 tokens of the scores and 8 rows × 8 elements of the output, operands in steps of STEP through the pool.
+// Needs: nothing optional. Appended: DN, DR, DV, ROWS, TILE, STEP, WIDTH, LSE2.
+
+struct Params {
+  items: u32,
+  heads: u32,
+  first_head: u32,
+  H: u32,
+  queries: u32,
+  query_quads: u32,
+  token_quads: u32,
+}
+
+struct Item {
+  first: u32, // query token of the batch
+  rows: u32,
+  query_quad: u32, // where its queries are, in groups of four
+  token_quad: u32, // where the tokens of its sequence are, in groups of four
+  end: u32, // tokens that its last row sees
+  limit: i32, // row r sees the tokens below min(end, r + limit)
+}
+
+@group(0) @binding(0) var<uniform> P: Params;
+@group(0) @binding(1) var<storage, read> work: array<Item>;
+@group(0) @binding(2) var<storage, read> queries: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> keys: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> rope: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> values: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> lse: array<f32>;
+
+const THREADS = 128u;
+const D = DN + DR;
+const ROW_GROUPS = ROWS / 8u;
+const COLUMN_GROUPS = THREADS / ROW_GROUPS; // groups of four tokens in a tile, and of eight elements of a value
+const QUERY_QUADS = ROWS / 4u;
+const VALUE_QUADS = 2u * COLUMN_GROUPS; // of a value, padded to the threads
+const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
+const LEAST = -5e29; // what is subtracted from the scores of a row that sees nothing, so that exp2 gives 0
+
+const_assert TILE == 4u * COLUMN_GROUPS;
+const_assert VALUE_QUADS * 4u >= DV;
+const_assert WIDTH >= QUERY_QUADS + COLUMN_GROUPS && WIDTH >= QUERY_QUADS + VALUE_QUADS;
+const_assert WIDTH >= (COLUMN_GROUPS + STEP - 1u) / STEP * QUERY_QUADS;
+const_assert STEP == 8u || STEP == 16u;
+
+// One memory for three uses: [d][queries, keys], [column group][maxima or sums of all rows], [token][probabilities, values].
+// An array of arrays: an index that is a literal needs no bounds check, and the checks of the others are shared.
+alias Vectors = array<vec4<f32>, WIDTH>;
+var<workgroup> pool: array<Vectors, STEP>;
+
+// Where the workgroup's operands begin.
+struct Block {
+  query: u32, // vec4 of queries, of its d = 0
+  query_quads: u32,
+  key: u32, // vec4 of keys, of its d = 0
+  rope: u32, // vec4 of rope, of its d = DN
+  value: u32, // vec4 of values
+  end: u32,
+}
+
+// Vector `i` of the queries, then of the keys, for STEP elements from `d0` on and the tile from `first` on.
+fn fetch_operand(i: u32, d0: u32, first: u32, block: Block) -> vec4<f32> {
+  if (i < STEP * QUERY_QUADS) {
+    let d = d0 + i / QUERY_QUADS;
+    let quad = i % QUERY_QUADS;
+    if (d < D && quad < block.query_quads) { return queries[block.query + d * block.query_quads + quad]; }
+  } else if (i < STEP * (QUERY_QUADS + COLUMN_GROUPS)) {
+    let k = i - STEP * QUERY_QUADS;
+    let d = d0 + k / COLUMN_GROUPS;
+    let quad = k % COLUMN_GROUPS;
+    if (d < D && first + 4u * quad < block.end) {
+      let at = d * P.token_quads + first / 4u + quad;
+      if (d < DN) { return keys[block.key + at]; }
+      return rope[block.rope + at - DN * P.token_quads];
+    }
+  }
+  return vec4(0.0);
+}
+
+fn store_operand(i: u32, v: vec4<f32>) {
+  if (i < STEP * QUERY_QUADS) {
+    pool[i / QUERY_QUADS][i % QUERY_QUADS] = v;
+  } else if (i < STEP * (QUERY_QUADS + COLUMN_GROUPS)) {
+    let k = i - STEP * QUERY_QUADS;
+    pool[k / COLUMN_GROUPS][QUERY_QUADS + k % COLUMN_GROUPS] = v;
+  }
+}
+
+// Vector `i` of the values of STEP tokens from `first` on. Zero past the last: its probability is zero, and NaN·0 is NaN.
+fn fetch_value(i: u32, first: u32, block: Block) -> vec4<f32> {
+  let token = first + i / VALUE_QUADS;
+  let quad = i % VALUE_QUADS;
+  if (i < STEP * VALUE_QUADS && token < block.end && quad < DV / 4u) {
+    return values[block.value + token * (DV / 4u) + quad];
+  }
+  return vec4(0.0);
+}
+
+fn store_value(i: u32, v: vec4<f32>) {
+  if (i < STEP * VALUE_QUADS) { pool[i / VALUE_QUADS][QUERY_QUADS + i % VALUE_QUADS] = v; }
+}
+
+// 8 rows × 4 tokens. Indices are literals because a dynamic index would move the array out of registers.
+alias Scores = array<vec4<f32>, 8>;
+
+fn add_product(s: ptr<function, Scores>, d: u32, rg: u32, cg: u32) {
+  let a = pool[d][rg];
+  let b = pool[d][ROW_GROUPS + rg];
+  let k = pool[d][QUERY_QUADS + cg];
+  (*s)[0] += a.x * k;
+  (*s)[1] += a.y * k;
+  (*s)[2] += a.z * k;
+  (*s)[3] += a.w * k;
+  (*s)[4] += b.x * k;
+  (*s)[5] += b.y * k;
+  (*s)[6] += b.z * k;
+  (*s)[7] += b.w * k;
+}
+
+fn add_products8(s: ptr<function, Scores>, d: u32, rg: u32, cg: u32) {
+  add_product(s, d, rg, cg);
+  add_product(s, d + 1u, rg, cg);
+  add_product(s, d + 2u, rg, cg);
+  add_product(s, d + 3u, rg, cg);
+  add_product(s, d + 4u, rg, cg);
+  add_product(s, d + 5u, rg, cg);
+  add_product(s, d + 6u, rg, cg);
+  add_product(s, d + 7u, rg, cg);
+}
+
+fn masked(s: vec4<f32>, token: u32, limit: i32) -> vec4<f32> {
+  return select(vec4(MASKED), s, vec4<i32>(i32(token)) + vec4(0, 1, 2, 3) < vec4(limit));
+}
+
+fn mask(s: ptr<function, Scores>, token: u32, row: u32, item: Item) {
+  let end = i32(item.end);
+  let low = i32(row) + item.limit;
+  let high = low + i32(ROWS / 2u);
+  (*s)[0] = masked((*s)[0], token, min(end, low));
+  (*s)[1] = masked((*s)[1], token, min(end, low + 1));
+  (*s)[2] = masked((*s)[2], token, min(end, low + 2));
+  (*s)[3] = masked((*s)[3], token, min(end, low + 3));
+  (*s)[4] = masked((*s)[4], token, min(end, high));
+  (*s)[5] = masked((*s)[5], token, min(end, high + 1));
+  (*s)[6] = masked((*s)[6], token, min(end, high + 2));
+  (*s)[7] = masked((*s)[7], token, min(end, high + 3));
+}
+
+fn largest(s: vec4<f32>) -> f32 { return max(max(s.x, s.y), max(s.z, s.w)); }
+fn total(s: vec4<f32>) -> f32 { return (s.x + s.y) + (s.z + s.w); }
+
+// A value for each of the thread's rows.
+struct OfRows { a: vec4<f32>, b: vec4<f32> }
+
+fn store_partial(rg: u32, cg: u32, v: OfRows) {
+  let at = cg / STEP * QUERY_QUADS + rg;
+  pool[cg % STEP][at] = v.a;
+  pool[cg % STEP][at + ROW_GROUPS] = v.b;
+}
+
+fn partial(rg: u32, cg: u32) -> OfRows {
+  let at = cg / STEP * QUERY_QUADS + rg;
+  return OfRows(pool[cg % STEP][at], pool[cg % STEP][at + ROW_GROUPS]);
+}
+
+// The thread's probabilities, transposed: [token][rows].
+fn store_probabilities(s: ptr<function, Scores>, token: u32, rg: u32) {
+  let a = transpose(mat4x4((*s)[0], (*s)[1], (*s)[2], (*s)[3]));
+  let b = transpose(mat4x4((*s)[4], (*s)[5], (*s)[6], (*s)[7]));
+  pool[token][rg] = a[0];
+  pool[token][ROW_GROUPS + rg] = b[0];
+  pool[token + 1u][rg] = a[1];
+  pool[token + 1u][ROW_GROUPS + rg] = b[1];
+  pool[token + 2u][rg] = a[2];
+  pool[token + 2u][ROW_GROUPS + rg] = b[2];
+  pool[token + 3u][rg] = a[3];
+  pool[token + 3u][ROW_GROUPS + rg] = b[3];
+}
+
+// 8 rows × 8 elements of the output: o[2r] and o[2r+1] belong to row r.
+alias Output = array<vec4<f32>, 16>;
+
+fn add_token(o: ptr<function, Output>, token: u32, rg: u32, cg: u32) {
+  let p = pool[token][rg];
+  let q = pool[token][ROW_GROUPS + rg];
+  let v = pool[token][QUERY_QUADS + cg];
+  let w = pool[token][QUERY_QUADS + COLUMN_GROUPS + cg];
+  (*o)[0] += p.x * v;
+  (*o)[1] += p.x * w;
+  (*o)[2] += p.y * v;
+  (*o)[3] += p.y * w;
+  (*o)[4] += p.z * v;
+  (*o)[5] += p.z * w;
+  (*o)[6] += p.w * v;
+  (*o)[7] += p.w * w;
+  (*o)[8] += q.x * v;
+  (*o)[9] += q.x * w;
+  (*o)[10] += q.y * v;
+  (*o)[11] += q.y * w;
+  (*o)[12] += q.z * v;
+  (*o)[13] += q.z * w;
+  (*o)[14] += q.w * v;
+  (*o)[15] += q.w * w;
+}
+
+fn add_tokens8(o: ptr<function, Output>, token: u32, rg: u32, cg: u32) {
+  add_token(o, token, rg, cg);
+  add_token(o, token + 1u, rg, cg);
+  add_token(o, token + 2u, rg, cg);
+  add_token(o, token + 3u, rg, cg);
+  add_token(o, token + 4u, rg, cg);
+  add_token(o, token + 5u, rg, cg);
+  add_token(o, token + 6u, rg, cg);
+  add_token(o, token + 7u, rg, cg);
+}
+
+fn rescale(o: ptr<function, Output>, f: OfRows) {
+  (*o)[0] *= f.a.x;
+  (*o)[1] *= f.a.x;
+  (*o)[2] *= f.a.y;
+  (*o)[3] *= f.a.y;
+  (*o)[4] *= f.a.z;
+  (*o)[5] *= f.a.z;
+  (*o)[6] *= f.a.w;
+  (*o)[7] *= f.a.w;
+  (*o)[8] *= f.b.x;
+  (*o)[9] *= f.b.x;
+  (*o)[10] *= f.b.y;
+  (*o)[11] *= f.b.y;
+  (*o)[12] *= f.b.z;
+  (*o)[13] *= f.b.z;
+  (*o)[14] *= f.b.w;
+  (*o)[15] *= f.b.w;
+}
+
+fn store_row(row: u32, head: u32, cg: u32, item: Item, v: vec4<f32>, w: vec4<f32>) {
+  if (row >= item.rows) { return; }
+  let at = ((item.first + row) * P.H + head) * (DV / 4u);
+  if (cg < DV / 4u) { out[at + cg] = v; }
+  if (COLUMN_GROUPS + cg < DV / 4u) { out[at + COLUMN_GROUPS + cg] = w; }
+}
+
+// A row that sees no token has −1e30; only that one: a sum that is NaN must stay one.
+fn store_lse(row: u32, head: u32, item: Item, maximum: f32, sum: f32) {
+  if (row >= item.rows || item.first + row >= P.queries) { return; }
+  let scale = select(0.6931471805599453, 1.0, LSE2 == 1u);
+  let value = (maximum + log2(sum)) * scale;
+  lse[(item.first + row) * P.H + head] = select(MASKED, value, sees(row, item));
+}
+
+fn sees(row: u32, item: Item) -> bool { return min(i32(item.end), i32(row) + item.limit) > 0; }
+
+fn inverse(row: u32, item: Item, sum: f32) -> f32 { return select(0.0, 1.0 / sum, sees(row, item)); }
+
+@compute @workgroup_size(128)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) t: u32,
+) {
+  // Items stand long ones first; their heads run side by side.
+  let index = workgroup.x + workgroup.y * grid.x;
+  if (index >= P.items * P.heads) { return; }
+  let item = work[index / P.heads];
+  let head = index % P.heads;
+  let block = Block(
+    (head * P.query_quads + item.query_quad) * D,
+    (item.rows + 3u) / 4u,
+    head * DN * P.token_quads + item.token_quad,
+    item.token_quad,
+    (head * P.token_quads + item.token_quad) * DV,
+    item.end,
+  );
+  let seen_by_all = min(i32(item.end), item.limit);
+
+  // Neighbours (t, t^1) share the tokens, (t, t^2) the rows: memory serves two lanes that read one address at once.
+  let rg = t % 2u + 2u * (t / 4u % (ROW_GROUPS / 2u));
+  let cg = t / 2u % 2u + 2u * (t / (2u * ROW_GROUPS));
+
+  var o = Output();
+  var maximum = OfRows(vec4(MASKED), vec4(MASKED));
+  var sum = OfRows(vec4(0.0), vec4(0.0)); // of the thread's own tokens, until the end
+
+  for (var first = 0u; first < item.end; first += TILE) {
+    var s = Scores();
+    for (var d = 0u; d < D; d += STEP) {
+      let c0 = fetch_operand(t, d, first, block);
+      let c1 = fetch_operand(t + THREADS, d, first, block);
+      let c2 = fetch_operand(t + 2u * THREADS, d, first, block);
+      let c3 = fetch_operand(t + 3u * THREADS, d, first, block);
+      let c4 = fetch_operand(t + 4u * THREADS, d, first, block);
+      workgroupBarrier(); // the pool is free
+      store_operand(t, c0);
+      store_operand(t + THREADS, c1);
+      store_operand(t + 2u * THREADS, c2);
+      store_operand(t + 3u * THREADS, c3);
+      store_operand(t + 4u * THREADS, c4);
+      workgroupBarrier();
+      add_products8(&s, 0u, rg, cg);
+      if (STEP > 8u) { add_products8(&s, STEP - 8u, rg, cg); }
+    }
+    if (i32(first + TILE) > seen_by_all) { mask(&s, first + 4u * cg, 4u * rg, item); }
+
+    let own = OfRows(
+      vec4(largest(s[0]), largest(s[1]), largest(s[2]), largest(s[3])),
+      vec4(largest(s[4]), largest(s[5]), largest(s[6]), largest(s[7])),
+    );
+    workgroupBarrier(); // the pool is free
+    store_partial(rg, cg, own);
+    workgroupBarrier();
+    var top = maximum;
+    for (var i = 0u; i < COLUMN_GROUPS; i += 4u) {
+      let p0 = partial(rg, i);
+      let p1 = partial(rg, i + 1u);
+      let p2 = partial(rg, i + 2u);
+      let p3 = partial(rg, i + 3u);
+      top.a = max(top.a, max(max(p0.a, p1.a), max(p2.a, p3.a)));
+      top.b = max(top.b, max(max(p0.b, p1.b), max(p2.b, p3.b)));
+    }
+    let change = OfRows(exp2(maximum.a - top.a), exp2(maximum.b - top.b));
+    maximum = top;
+    let base = OfRows(max(top.a, vec4(LEAST)), max(top.b, vec4(LEAST)));
+    s[0] = exp2(s[0] - base.a.x);
+    s[1] = exp2(s[1] - base.a.y);
+    s[2] = exp2(s[2] - base.a.z);
+    s[3] = exp2(s[3] - base.a.w);
+    s[4] = exp2(s[4] - base.b.x);
+    s[5] = exp2(s[5] - base.b.y);
+    s[6] = exp2(s[6] - base.b.z);
+    s[7] = exp2(s[7] - base.b.w);
+    sum.a = sum.a * change.a + vec4(total(s[0]), total(s[1]), total(s[2]), total(s[3]));
+    sum.b = sum.b * change.b + vec4(total(s[4]), total(s[5]), total(s[6]), total(s[7]));
+    if (any(change.a != vec4(1.0)) || any(change.b != vec4(1.0))) { rescale(&o, change); }
+
+    for (var step = 0u; step < TILE / STEP; step++) {
+      let token = first + step * STEP;
+      if (token >= item.end) { break; }
+      let v0 = fetch_value(t, token, block);
+      let v1 = fetch_value(t + THREADS, token, block);
+      let v2 = fetch_value(t + 2u * THREADS, token, block);
+      let v3 = fetch_value(t + 3u * THREADS, token, block);
+      workgroupBarrier(); // the pool is free
+      if (cg / (STEP / 4u) == step) { store_probabilities(&s, 4u * (cg % (STEP / 4u)), rg); }
+      store_value(t, v0);
+      store_value(t + THREADS, v1);
+      store_value(t + 2u * THREADS, v2);
+      store_value(t + 3u * THREADS, v3);
+      workgroupBarrier();
+      add_tokens8(&o, 0u, rg, cg);
+      if (STEP > 8u) { add_tokens8(&o, STEP - 8u, rg, cg); }
+    }
+  }
+
+  workgroupBarrier(); // the pool is free
+  store_partial(rg, cg, sum);
+  workgroupBarrier();
+  var all = OfRows(vec4(0.0), vec4(0.0));
+  for (var i = 0u; i < COLUMN_GROUPS; i += 4u) {
+    let p0 = partial(rg, i);
+    let p1 = partial(rg, i + 1u);
+    let p2 = partial(rg, i + 2u);
+    let p3 = partial(rg, i + 3u);
+    all.a += (p0.a + p1.a) + (p2.a + p3.a);
+    all.b += (p0.b + p1.b) + (p2.b + p3.b);
+  }
+  let h = P.first_head + head;
+  let low = 4u * rg;
+  let high = ROWS / 2u + 4u * rg;
+  if (cg == 0u) {
+    store_lse(low, h, item, maximum.a.x, all.a.x);
+    store_lse(low + 1u, h, item, maximum.a.y, all.a.y);
+    store_lse(low + 2u, h, item, maximum.a.z, all.a.z);
+    store_lse(low + 3u, h, item, maximum.a.w, all.a.w);
+    store_lse(high, h, item, maximum.b.x, all.b.x);
+    store_lse(high + 1u, h, item, maximum.b.y, all.b.y);
+    store_lse(high + 2u, h, item, maximum.b.z, all.b.z);
+    store_lse(high + 3u, h, item, maximum.b.w, all.b.w);
+  }
+  rescale(
+    &o,
+    OfRows(
+      vec4(
+        inverse(low, item, all.a.x),
+        inverse(low + 1u, item, all.a.y),
+        inverse(low + 2u, item, all.a.z),
+        inverse(low + 3u, item, all.a.w),
+      ),
+      vec4(
+        inverse(high, item, all.b.x),
+        inverse(high + 1u, item, all.b.y),
+        inverse(high + 2u, item, all.b.z),
+        inverse(high + 3u, item, all.b.w),
+      ),
+    ),
+  );
+  store_row(low, h, cg, item, o[0], o[1]);
+  store_row(low + 1u, h, cg, item, o[2], o[3]);
+  store_row(low + 2u, h, cg, item, o[4], o[5]);
+  store_row(low + 3u, h, cg, item, o[6], o[7]);
+  store_row(high, h, cg, item, o[8], o[9]);
+  store_row(high + 1u, h, cg, item, o[10], o[11]);
+  store_row(high + 2u, h, cg, item, o[12], o[13]);
+  store_row(high + 3u, h, cg, item, o[14], o[15]);
+}
