@@ -5,16 +5,15 @@ import { projectVector, VECTOR_TOKENS } from "../kernels/project_vector.ts";
 import { headProduct } from "../kernels/project_shape.ts";
 import { kernelName, type ProjectKernel } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
-import { LAMBDA, U32 } from "../reference/bounds.ts";
-import { decode, DTYPE_BYTES, encodeInto } from "../reference/dtypes.ts";
+import { checkProject } from "../reference/acceptance.ts";
+import { DTYPE_BYTES, encodeInto } from "../reference/dtypes.ts";
+import type { ProjectInputs } from "../reference/model_inputs.ts";
+import { projectReference } from "../reference/project.ts";
 import { fillNormal, streamKey } from "../reference/random.ts";
 import type { ProjectShape } from "../reference/shapes.ts";
 import { createStorage, readBack, uploadStorage } from "./buffers.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import { POISON_WORD, prepare, runOnce } from "./execute.ts";
-
-/** Products this small may be flushed to zero. */
-const FLOOR = 1e-30;
 
 /** Rows of NaN behind the activations, as the padding tokens of `mla` may be. */
 const NAN_ROWS = 3;
@@ -41,7 +40,7 @@ const CASES: readonly [what: string, values: Partial<ProjectShape>][] = [
 ];
 
 /** Inputs of `shape`, with NaN in the rows of the weight that its part does not read and behind the last token. */
-function inputsOf(shape: ProjectShape, seed: number) {
+function inputsOf(shape: ProjectShape, seed: number): ProjectInputs {
   const { tokens, H, R, Dn, Dv, weight } = shape;
   const { K, N, FIRST_ROW, TRANSPOSED } = headProduct(shape);
   const x = new Float32Array((tokens + NAN_ROWS) * H * K).fill(NaN);
@@ -57,25 +56,6 @@ function inputsOf(shape: ProjectShape, seed: number) {
   return { shape, x, kvB };
 }
 
-type Inputs = ReturnType<typeof inputsOf>;
-
-/** Row `t`, head `h` in f64: `[N]` values, and the sums of the magnitudes of their products. */
-function reference({ shape, x }: Inputs, w: Float32Array, t: number, h: number) {
-  const { H, R, Dn, Dv } = shape;
-  const { K, N, FIRST_ROW, TRANSPOSED } = headProduct(shape);
-  const values = new Float64Array(N), magnitudes = new Float64Array(N);
-  for (let k = 0; k < K; k++) {
-    const xk = x[(t * H + h) * K + k];
-    for (let n = 0; n < N; n++) {
-      const row = h * (Dn + Dv) + FIRST_ROW + (TRANSPOSED ? n : k);
-      const product = xk * w[row * R + (TRANSPOSED ? k : n)];
-      values[n] += product;
-      magnitudes[n] += Math.abs(product);
-    }
-  }
-  return { values, magnitudes };
-}
-
 async function withGpu(work: (gpu: Gpu) => Promise<void>) {
   const gpu = await openGpu();
   try {
@@ -86,7 +66,7 @@ async function withGpu(work: (gpu: Gpu) => Promise<void>) {
 }
 
 /** The output of `kernel`, the same in two runs; nothing is written behind it. */
-async function run(gpu: Gpu, kernel: ProjectKernel, { shape, x, kvB }: Inputs): Promise<Float32Array> {
+async function run(gpu: Gpu, kernel: ProjectKernel, { shape, x, kvB }: ProjectInputs): Promise<Float32Array> {
   const launch = kernel.launch(shape, { pages: 0, tableWidth: 0 }, {}, gpu.traits);
   assertEquals(checkLimits(launch, gpu.traits), undefined);
   const [{ name }, weight, { name: output, bytes }] = launch.buffers;
@@ -110,24 +90,10 @@ async function run(gpu: Gpu, kernel: ProjectKernel, { shape, x, kvB }: Inputs): 
   }
 }
 
-function assertRight(inputs: Inputs, out: Float32Array, what: string) {
-  const { shape } = inputs;
-  const { tokens, padding, H } = shape;
-  const { K, N } = headProduct(shape);
-  assertEquals(out.length, (tokens + (shape.part === "v" ? padding : 0)) * H * N, what);
-  const w = decode(inputs.kvB, shape.weight);
-  const relative = LAMBDA * Math.sqrt(K) * U32;
-  for (let row = 0; row < tokens * H; row++) {
-    const t = Math.floor(row / H), h = row % H;
-    const { values, magnitudes } = reference(inputs, w, t, h);
-    for (let n = 0; n < N; n++) {
-      const actual = out[row * N + n];
-      const close = Math.abs(actual - values[n]) <= relative * magnitudes[n] + FLOOR;
-      assert(close, `${what}: out[${t}, ${h}, ${n}] = ${actual}, expected ${values[n]}`);
-    }
+function assertRight(inputs: ProjectInputs, out: Float32Array, what: string) {
+  for (const check of checkProject(inputs, projectReference(inputs), out)) {
+    assert(check.passed, `${what}: ${check.name} ${check.message} ${JSON.stringify(check.worst)}`);
   }
-  const nonzero = out.subarray(tokens * H * N).findIndex((value) => value !== 0);
-  assertEquals(nonzero, -1, `${what}: padding element ${nonzero} is not zero`);
 }
 
 for (const kernel of [projectTiled, projectVector]) {
