@@ -7,17 +7,17 @@ import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import { refuseAttend } from "./attend.ts";
 import text from "./attend_fused.wgsl" with { type: "text" };
-import { blockOfHeads, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
+import { blockOfRows, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning } from "./kernel.ts";
 import { DEFAULT_WORKGROUP_BYTES } from "./limits.ts";
 import { CHUNK } from "./wgsl.ts";
 
 /**
- * Tile sizes for `shape`. A thread accumulates 8 heads × 8 elements of the output and 2 heads × 4 tokens of the scores,
+ * Tile sizes for `shape`. A thread accumulates 8 rows × 8 elements of the output and 2 rows × 4 tokens of the scores,
  * so R and ROWS give the threads, and the threads the slices.
  */
 export function fusedTiles(shape: AttendShape): FusedTiles {
-  const { ROWS, outputThreads } = blockOfHeads(shape);
+  const { ROWS, outputThreads } = blockOfRows(shape);
   const THREADS = Math.max(32, outputThreads);
   const tiles = (T: number) => ({ ROWS, T, THREADS, SLICES: THREADS / (ROWS / 2) / (T / 4) });
   const eight = tiles(8);
@@ -51,17 +51,17 @@ function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): str
 }
 
 /**
- * Fused attention over a paged latent cache with an online softmax (decode).
+ * Fused attention over a paged latent cache with an online softmax .
  *
- * - **Shapes** those of {@linkcode AttendKernel}; any H, page size and kv; R while a tile of 4 tokens fits 16 KiB.
- * - **Mapping** workgroup ↔ (sequence, split, block of 8, 16 or 32 heads); tiles of 8 or 4 tokens staged as they lie.
+ * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; R while a tile of 4 tokens fits 16 KiB.
+ * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 8, 16 or 32 rows (query token, head); tiles of 8 or 4 tokens staged as they lie.
  * - **Precision** scores, softmax and sums in f32.
  * - **Source** Milakov & Gimelshein, arXiv:1805.02867 (online softmax); Flash-Decoding, 2023 (splits and their merge).
  */
 export const attendFused: AttendKernel = {
   operation: "attend",
   variant: "fused",
-  summary: "one pass, online softmax, KV tile shared by a block of heads; no optional feature, 16 KiB",
+  summary: "one pass, online softmax, KV tile shared by a block of rows; no optional feature, 16 KiB",
   requires: [],
   refuses,
   launch(shape: AttendShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {

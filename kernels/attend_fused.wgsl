@@ -1,39 +1,38 @@
-// out[b,h,:] = Σ_t p[t]·cache[b,t,:R], p = softmax over t of scale·(q_latent[b,h,:]·cache[b,t,:R] + q_pe[b,h,:]·cache[b,t,R:]).
-// Shapes: q_latent [B,H,R], q_pe [B,H,DR] f32; cache [pages,page,R+DR] by page_table [B,width]; out [B,splits,H,R], lse [B,splits,H].
-// Mapping: workgroup ↔ (sequence, split, block of ROWS heads), walking the split's tokens in tiles of T with an online softmax.
-// Needs: nothing optional. Appended: R, DR, ROWS, T, THREADS, SLICES and the cache's Chunk.
+// out[r,:] = Σ_t p[t]·cache[t,:R], p = softmax over the t that row r sees of scale·(q_latent[r,:]·cache[t,:R] + q_pe[r,:]·cache[t,R:]).
+// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out [rows,R], lse [rows].
+// Mapping: workgroup ↔ item (work_list.ts): up to ROWS rows of one sequence, its tokens from begin to end in tiles of T, online softmax.
+// Needs: nothing optional. Appended: R, DR, ROWS, T, THREADS, SLICES, the cache's Chunk and cache_chunk().
 
 struct Params {
-  B: u32,
   H: u32,
   page: u32,
   pages: u32,
   width: u32,
-  max_kv: u32,
-  splits: u32,
-  blocks: u32,
+  first: u32,
+  count: u32,
   scale: f32,
+  lse_factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> P: Params;
-@group(0) @binding(1) var<storage, read> q_latent: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> q_pe: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> cache: array<Chunk>;
+@group(0) @binding(1) var<storage, read> work: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> q_latent: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> q_pe: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> page_table: array<i32>;
-@group(0) @binding(5) var<storage, read> kv_len: array<i32>;
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
 
 const LATENT = R / 8u; // chunks of the latent; those of the rope key follow
 const CHUNKS = (R + DR) / 8u; // chunks of a token
 const QUADS = T / 4u; // groups of four tokens in a tile
-const GROUPS = ROWS / 8u; // groups of eight heads
+const GROUPS = ROWS / 8u; // groups of eight rows
 const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
 const NOWHERE = 0xffffffffu; // slot of a token that is not there
+const DIRECT = 0xffffffffu; // slot of an item that writes the result
 
 const_assert T % 4u == 0u;
-const_assert THREADS == SLICES * (ROWS / 2u) * QUADS; // 2 heads × 4 tokens of scores for each thread
-const_assert THREADS >= GROUPS * LATENT; // 8 heads × 8 elements of the output for each thread
+const_assert THREADS == SLICES * (ROWS / 2u) * QUADS; // 2 rows × 4 tokens of scores for each thread
+const_assert THREADS >= GROUPS * LATENT; // 8 rows × 8 elements of the output for each thread
 
 var<workgroup> tile: array<Chunk, T * CHUNKS>; // [T][CHUNKS], as it lies in the cache
 var<workgroup> slots: array<u32, T>; // where in the cache the tile's tokens are
@@ -41,10 +40,15 @@ var<workgroup> partial: array<vec4<f32>, SLICES * QUADS * ROWS>; // scores befor
 var<workgroup> prob: array<vec4<f32>, QUADS * ROWS>; // scores, then exp(score − maximum), vec4 over tokens
 var<workgroup> factor: array<f32, ROWS>; // by which the tile changes what was summed before; at the end 1/sum
 
+// Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative or not.
+fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
+  return min(end, u32(max(i32(row / P.H) + bitcast<i32>(offset), 0)));
+}
+
 // Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is touched.
-fn slot_of(b: u32, token: u32, end: u32) -> u32 {
+fn slot_of(sequence: u32, token: u32, end: u32) -> u32 {
   if (token >= end) { return NOWHERE; }
-  let page_id = u32(page_table[b * P.width + token / P.page]);
+  let page_id = u32(page_table[sequence * P.width + token / P.page]);
   if (page_id >= P.pages) { return NOWHERE; }
   return page_id * P.page + token % P.page;
 }
@@ -53,7 +57,7 @@ fn slot_of(b: u32, token: u32, end: u32) -> u32 {
 fn fetch(i: u32) -> Chunk {
   if (i < T * CHUNKS) {
     let slot = slots[i / CHUNKS];
-    if (slot != NOWHERE) { return cache[slot * CHUNKS + i % CHUNKS]; }
+    if (slot != NOWHERE) { return cache_chunk(slot, i % CHUNKS); }
   }
   return Chunk();
 }
@@ -87,7 +91,7 @@ fn dot8(sum: f32, q0: vec4<f32>, q1: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> f
   return s + q1.x * b.x + q1.y * b.y + q1.z * b.z + q1.w * b.w;
 }
 
-// Products of one head with four tokens, added to `sum`.
+// Products of one row with four tokens, added to `sum`.
 fn dots(sum: vec4<f32>, q0: vec4<f32>, q1: vec4<f32>, k: Keys) -> vec4<f32> {
   return vec4(
     dot8(sum.x, q0, q1, k.a0, k.b0),
@@ -97,7 +101,7 @@ fn dots(sum: vec4<f32>, q0: vec4<f32>, q1: vec4<f32>, k: Keys) -> vec4<f32> {
   );
 }
 
-// Eight heads × eight elements of the output: o[2r] and o[2r+1] belong to head r. Indices are literals because a
+// Eight rows × eight elements of the output: o[2r] and o[2r+1] belong to row r. Indices are literals because a
 // dynamic index would move the array out of registers.
 alias Output = array<vec4<f32>, 16>;
 
@@ -141,10 +145,10 @@ fn rescale(o: ptr<function, Output>, p: vec4<f32>, q: vec4<f32>) {
   (*o)[15] *= q.w;
 }
 
-fn store_row(row: u32, first_head: u32, chunk: u32, base: u32, a: vec4<f32>, b: vec4<f32>) {
-  let h = first_head + row;
-  if (h < P.H && chunk < LATENT) {
-    let at = (base + h) * (R / 4u) + 2u * chunk;
+// Row `r` of the block, where it has one, in the buffer of the results or of the partial ones.
+fn store_row(r: u32, rows: u32, target_row: u32, chunk: u32, a: vec4<f32>, b: vec4<f32>) {
+  if (r < rows && chunk < LATENT) {
+    let at = (target_row + r) * (R / 4u) + 2u * chunk;
     out[at] = a;
     out[at + 1u] = b;
   }
@@ -156,41 +160,40 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  // Blocks of heads of the same split run next to each other, so that they share its tokens in the cache of the device.
-  let item = workgroup.x + workgroup.y * grid.x;
-  if (item >= P.blocks * P.splits * P.B) { return; }
-  let first_head = item % P.blocks * ROWS;
-  let split = item / P.blocks % P.splits;
-  let b = item / P.blocks / P.splits;
+  let index = workgroup.x + workgroup.y * grid.x;
+  if (index >= P.count) { return; }
+  let place = work[2u * (P.first + index)];
+  let span = work[2u * (P.first + index) + 1u];
+  let sequence = place.x;
+  let first_row = place.y;
+  let rows = place.z;
+  let target_row = select(place.w, first_row, place.w == DIRECT);
+  let begin = span.x;
+  let end = span.y;
 
-  // A split covers the same number of tiles of its sequence; those past the end are empty.
-  let kv = min(u32(max(kv_len[b], 0)), P.max_kv);
-  let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
-  let begin = min(kv, split * span);
-  let end = min(kv, begin + span);
-
-  // Scores: thread ↔ 2 heads × 4 tokens × every SLICES-th chunk of d. Neighbours (t, t^1) share the tokens.
+  // Scores: thread ↔ 2 rows × 4 tokens × every SLICES-th chunk of d. Neighbours (t, t^1) share the tokens.
   let slice = t / 2u % SLICES;
   let quad = t / 2u / SLICES % QUADS;
   let row = 2u * (t % 2u + 2u * (t / 2u / SLICES / QUADS));
-  let head0 = b * P.H + min(first_head + row, P.H - 1u);
-  let head1 = b * P.H + min(first_head + row + 1u, P.H - 1u);
+  let row0 = first_row + min(row, rows - 1u);
+  let row1 = first_row + min(row + 1u, rows - 1u);
 
-  // Product: thread ↔ 8 heads × one chunk of the latent. Threads past the last chunk repeat it and store nothing.
+  // Product: thread ↔ 8 rows × one chunk of the latent. Threads past the last chunk repeat it and store nothing.
   let group = t % GROUPS;
   let chunk = t / GROUPS;
   let v_chunk = min(chunk, LATENT - 1u);
   var o = Output();
 
-  // Softmax: thread ↔ head, for t < ROWS.
+  // Softmax: thread ↔ row, for t < ROWS.
+  let limit = limit_of(first_row + t, span.z, end);
   var maximum = MASKED;
   var sum = 0.0;
 
-  if (t < T) { slots[t] = slot_of(b, begin + t, end); }
+  if (t < T) { slots[t] = slot_of(sequence, begin + t, end); }
   workgroupBarrier();
 
   for (var first = begin; first < end; first += T) {
-    // Stage the tile. Five loads are in flight before the first is stored: one round for 9 heads and more, two for up to 8.
+    // Stage the tile. Five loads are in flight before the first is stored: one round for 9 rows and more, two for up to 8.
     for (var i = t; i < T * CHUNKS; i += 5u * THREADS) {
       let c0 = fetch(i);
       let c1 = fetch(i + THREADS);
@@ -204,25 +207,25 @@ fn main(
       store_tile(i + 4u * THREADS, c4);
     }
     workgroupBarrier();
-    if (t < T) { slots[t] = slot_of(b, first + T + t, end); }
+    if (t < T) { slots[t] = slot_of(sequence, first + T + t, end); }
 
     var s0 = vec4<f32>(0.0);
     var s1 = vec4<f32>(0.0);
     for (var c = slice; c < LATENT; c += SLICES) {
       let k = load_keys(4u * quad * CHUNKS + c);
-      let a0 = q_latent[head0 * (R / 4u) + 2u * c];
-      let a1 = q_latent[head0 * (R / 4u) + 2u * c + 1u];
-      let b0 = q_latent[head1 * (R / 4u) + 2u * c];
-      let b1 = q_latent[head1 * (R / 4u) + 2u * c + 1u];
+      let a0 = q_latent[row0 * (R / 4u) + 2u * c];
+      let a1 = q_latent[row0 * (R / 4u) + 2u * c + 1u];
+      let b0 = q_latent[row1 * (R / 4u) + 2u * c];
+      let b1 = q_latent[row1 * (R / 4u) + 2u * c + 1u];
       s0 = dots(s0, a0, a1, k);
       s1 = dots(s1, b0, b1, k);
     }
     for (var c = slice; c < DR / 8u; c += SLICES) {
       let k = load_keys(4u * quad * CHUNKS + LATENT + c);
-      let a0 = q_pe[head0 * (DR / 4u) + 2u * c];
-      let a1 = q_pe[head0 * (DR / 4u) + 2u * c + 1u];
-      let b0 = q_pe[head1 * (DR / 4u) + 2u * c];
-      let b1 = q_pe[head1 * (DR / 4u) + 2u * c + 1u];
+      let a0 = q_pe[row0 * (DR / 4u) + 2u * c];
+      let a1 = q_pe[row0 * (DR / 4u) + 2u * c + 1u];
+      let b0 = q_pe[row1 * (DR / 4u) + 2u * c];
+      let b1 = q_pe[row1 * (DR / 4u) + 2u * c + 1u];
       s0 = dots(s0, a0, a1, k);
       s1 = dots(s1, b0, b1, k);
     }
@@ -238,7 +241,7 @@ fn main(
           s += partial[(j * QUADS + i) * ROWS + t] + partial[((j + 1u) * QUADS + i) * ROWS + t];
         }
         let token = first + 4u * i + vec4(0u, 1u, 2u, 3u);
-        s = select(vec4(MASKED), s * P.scale, token < vec4(end));
+        s = select(vec4(MASKED), s * P.scale, token < vec4(limit));
         prob[i * ROWS + t] = s;
         tile_maximum = max(tile_maximum, max(max(s.x, s.y), max(s.z, s.w)));
       }
@@ -247,7 +250,7 @@ fn main(
       sum *= change;
       for (var i = 0u; i < QUADS; i++) {
         let token = first + 4u * i + vec4(0u, 1u, 2u, 3u);
-        let p = select(vec4(0.0), exp(prob[i * ROWS + t] - maximum), token < vec4(end));
+        let p = select(vec4(0.0), exp(prob[i * ROWS + t] - maximum), token < vec4(limit));
         prob[i * ROWS + t] = p;
         sum += (p.x + p.y) + (p.z + p.w);
       }
@@ -278,11 +281,10 @@ fn main(
     workgroupBarrier(); // tile, prob and factor are free
   }
 
-  let base = (b * P.splits + split) * P.H;
   if (t < ROWS) {
-    // Only a split without tokens is empty: a sum that is NaN must stay one.
-    factor[t] = select(0.0, 1.0 / sum, begin < end);
-    if (first_head + t < P.H) { lse[base + first_head + t] = select(MASKED, maximum + log(sum), begin < end); }
+    // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
+    factor[t] = select(0.0, 1.0 / sum, begin < limit);
+    if (t < rows) { lse[target_row + t] = select(MASKED, (maximum + log(sum)) * P.lse_factor, begin < limit); }
   }
   workgroupBarrier();
   let f = 8u * group;
@@ -291,12 +293,12 @@ fn main(
     vec4(factor[f], factor[f + 1u], factor[f + 2u], factor[f + 3u]),
     vec4(factor[f + 4u], factor[f + 5u], factor[f + 6u], factor[f + 7u]),
   );
-  store_row(f, first_head, chunk, base, o[0], o[1]);
-  store_row(f + 1u, first_head, chunk, base, o[2], o[3]);
-  store_row(f + 2u, first_head, chunk, base, o[4], o[5]);
-  store_row(f + 3u, first_head, chunk, base, o[6], o[7]);
-  store_row(f + 4u, first_head, chunk, base, o[8], o[9]);
-  store_row(f + 5u, first_head, chunk, base, o[10], o[11]);
-  store_row(f + 6u, first_head, chunk, base, o[12], o[13]);
-  store_row(f + 7u, first_head, chunk, base, o[14], o[15]);
+  store_row(f, rows, target_row, chunk, o[0], o[1]);
+  store_row(f + 1u, rows, target_row, chunk, o[2], o[3]);
+  store_row(f + 2u, rows, target_row, chunk, o[4], o[5]);
+  store_row(f + 3u, rows, target_row, chunk, o[6], o[7]);
+  store_row(f + 4u, rows, target_row, chunk, o[8], o[9]);
+  store_row(f + 5u, rows, target_row, chunk, o[10], o[11]);
+  store_row(f + 6u, rows, target_row, chunk, o[12], o[13]);
+  store_row(f + 7u, rows, target_row, chunk, o[14], o[15]);
 }

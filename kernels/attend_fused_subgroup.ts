@@ -7,7 +7,7 @@ import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import { refuseAttend } from "./attend.ts";
 import text from "./attend_fused_subgroup.wgsl" with { type: "text" };
-import { blockOfHeads, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
+import { blockOfRows, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning } from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
 import { CHUNK } from "./wgsl.ts";
@@ -31,7 +31,7 @@ export interface SubgroupTiles extends FusedTiles {
  * product a multiple of four lanes.
  */
 export function subgroupTiles(shape: AttendShape, device: DeviceTraits): SubgroupTiles {
-  const { ROWS, outputThreads } = blockOfHeads(shape);
+  const { ROWS, outputThreads } = blockOfRows(shape);
   const THREADS = Math.max(32, device.subgroupMaxSize, outputThreads);
   const LANE = device.subgroupMinSize >= 2 * SUM_LANES ? 2 : 1;
   const tiles = (T: number) => ({ ROWS, T, THREADS, SLICES: THREADS / (ROWS / 4) / (T / 4), LANE });
@@ -76,17 +76,17 @@ function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): str
 }
 
 /**
- * Fused attention over a paged latent cache with an online softmax and subgroup shuffles (decode).
+ * Fused attention over a paged latent cache with an online softmax and subgroup shuffles .
  *
- * - **Shapes** those of {@linkcode AttendKernel}; any H, page size and kv; R while a tile of 4 tokens fits 24 KiB.
- * - **Mapping** workgroup ↔ (sequence, split, block of 8, 16 or 32 heads); tiles of 16, 8 or 4 tokens staged as they lie.
+ * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; R while a tile of 4 tokens fits 24 KiB.
+ * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 8, 16 or 32 rows (query token, head); tiles of 16, 8 or 4 tokens staged as they lie.
  * - **Precision** scores, softmax and sums in f32.
  * - **Source** as `attend/fused`; the sum over lanes is a reduce-scatter butterfly.
  */
 export const attendFusedSubgroup: AttendKernel = {
   operation: "attend",
   variant: "fused_subgroup",
-  summary: "as fused, with 4 heads x 4 tokens of scores per thread summed by subgroup shuffles; up to 24 KiB",
+  summary: "as fused, with 4 rows x 4 tokens of scores per thread summed by subgroup shuffles; up to 24 KiB",
   requires: REQUIRES,
   refuses,
   launch(shape: AttendShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {

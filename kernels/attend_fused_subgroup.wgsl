@@ -1,42 +1,41 @@
-// out[b,h,:] = Σ_t p[t]·cache[b,t,:R], p = softmax over t of scale·(q_latent[b,h,:]·cache[b,t,:R] + q_pe[b,h,:]·cache[b,t,R:]).
-// Shapes: q_latent [B,H,R], q_pe [B,H,DR] f32; cache [pages,page,R+DR] by page_table [B,width]; out [B,splits,H,R], lse [B,splits,H].
-// Mapping: as attend_fused, but a thread holds 4 heads × 4 tokens of scores, and four lanes sum and share them by shuffles.
-// Needs: `subgroups` of at least 4·LANE lanes that divide THREADS. Appended: R, DR, ROWS, T, THREADS, SLICES, LANE and the cache's Chunk.
+// out[r,:] = Σ_t p[t]·cache[t,:R], p = softmax over the t that row r sees of scale·(q_latent[r,:]·cache[t,:R] + q_pe[r,:]·cache[t,R:]).
+// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out [rows,R], lse [rows].
+// Mapping: as attend_fused, but a thread holds 4 rows × 4 tokens of scores, and four lanes sum and share them by shuffles.
+// Needs: `subgroups` of at least 4·LANE lanes that divide THREADS. Appended: R, DR, ROWS, T, THREADS, SLICES, LANE, Chunk, cache_chunk().
 
 struct Params {
-  B: u32,
   H: u32,
   page: u32,
   pages: u32,
   width: u32,
-  max_kv: u32,
-  splits: u32,
-  blocks: u32,
+  first: u32,
+  count: u32,
   scale: f32,
+  lse_factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> P: Params;
-@group(0) @binding(1) var<storage, read> q_latent: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> q_pe: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> cache: array<Chunk>;
+@group(0) @binding(1) var<storage, read> work: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> q_latent: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> q_pe: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read> page_table: array<i32>;
-@group(0) @binding(5) var<storage, read> kv_len: array<i32>;
-@group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
 
 const LATENT = R / 8u; // chunks of the latent; those of the rope key follow
 const CHUNKS = (R + DR) / 8u; // chunks of a token
 const QUADS = T / 4u; // groups of four tokens in a tile
-const GROUPS = ROWS / 8u; // groups of eight heads
+const GROUPS = ROWS / 8u; // groups of eight rows
 const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
 const NOWHERE = 0xffffffffu; // slot of a token that is not there
+const DIRECT = 0xffffffffu; // slot of an item that writes the result
 
 const_assert T % 4u == 0u;
-const_assert THREADS == SLICES * (ROWS / 4u) * QUADS; // 4 heads × 4 tokens of scores for each thread
+const_assert THREADS == SLICES * (ROWS / 4u) * QUADS; // 4 rows × 4 tokens of scores for each thread
 const_assert SLICES % 4u == 0u; // four lanes sum what they hold; the sums of the groups of four meet in workgroup memory
 const_assert QUADS == 1u || QUADS == 2u || QUADS == 4u; // lanes that share a row in the softmax
 const_assert LANE == 1u || LANE == 2u; // distance of the lanes that sum: at 2, neighbours hold the same tokens
-const_assert THREADS >= GROUPS * LATENT; // 8 heads × 8 elements of the output for each thread
+const_assert THREADS >= GROUPS * LATENT; // 8 rows × 8 elements of the output for each thread
 
 var<workgroup> tile: array<Chunk, T * CHUNKS>; // [T][CHUNKS], as it lies in the cache
 var<workgroup> slots: array<u32, T>; // where in the cache the tile's tokens are
@@ -44,10 +43,15 @@ var<workgroup> partial: array<vec4<f32>, SLICES / 4u * QUADS * ROWS>; // scores 
 var<workgroup> prob: array<vec4<f32>, QUADS * ROWS>; // exp(score − maximum), vec4 over tokens
 var<workgroup> factor: array<f32, ROWS>; // by which the tile changes what was summed before; at the end 1/sum
 
+// Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative or not.
+fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
+  return min(end, u32(max(i32(row / P.H) + bitcast<i32>(offset), 0)));
+}
+
 // Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is touched.
-fn slot_of(b: u32, token: u32, end: u32) -> u32 {
+fn slot_of(sequence: u32, token: u32, end: u32) -> u32 {
   if (token >= end) { return NOWHERE; }
-  let page_id = u32(page_table[b * P.width + token / P.page]);
+  let page_id = u32(page_table[sequence * P.width + token / P.page]);
   if (page_id >= P.pages) { return NOWHERE; }
   return page_id * P.page + token % P.page;
 }
@@ -56,7 +60,7 @@ fn slot_of(b: u32, token: u32, end: u32) -> u32 {
 fn fetch(i: u32) -> Chunk {
   if (i < T * CHUNKS) {
     let slot = slots[i / CHUNKS];
-    if (slot != NOWHERE) { return cache[slot * CHUNKS + i % CHUNKS]; }
+    if (slot != NOWHERE) { return cache_chunk(slot, i % CHUNKS); }
   }
   return Chunk();
 }
@@ -90,7 +94,7 @@ fn dot8(sum: f32, q0: vec4<f32>, q1: vec4<f32>, a: vec4<f32>, b: vec4<f32>) -> f
   return s + q1.x * b.x + q1.y * b.y + q1.z * b.z + q1.w * b.w;
 }
 
-// Products of one head with four tokens, added to `sum`.
+// Products of one row with four tokens, added to `sum`.
 fn dots(sum: vec4<f32>, q0: vec4<f32>, q1: vec4<f32>, k: Keys) -> vec4<f32> {
   return vec4(
     dot8(sum.x, q0, q1, k.a0, k.b0),
@@ -115,7 +119,7 @@ fn row_sum(x: f32) -> f32 {
   return s;
 }
 
-// Eight heads × eight elements of the output: o[2r] and o[2r+1] belong to head r. Indices are literals because a
+// Eight rows × eight elements of the output: o[2r] and o[2r+1] belong to row r. Indices are literals because a
 // dynamic index would move the array out of registers.
 alias Output = array<vec4<f32>, 16>;
 
@@ -159,10 +163,10 @@ fn rescale(o: ptr<function, Output>, p: vec4<f32>, q: vec4<f32>) {
   (*o)[15] *= q.w;
 }
 
-fn store_row(row: u32, first_head: u32, chunk: u32, base: u32, a: vec4<f32>, b: vec4<f32>) {
-  let h = first_head + row;
-  if (h < P.H && chunk < LATENT) {
-    let at = (base + h) * (R / 4u) + 2u * chunk;
+// Row `r` of the block, where it has one, in the buffer of the results or of the partial ones.
+fn store_row(r: u32, rows: u32, target_row: u32, chunk: u32, a: vec4<f32>, b: vec4<f32>) {
+  if (r < rows && chunk < LATENT) {
+    let at = (target_row + r) * (R / 4u) + 2u * chunk;
     out[at] = a;
     out[at + 1u] = b;
   }
@@ -179,46 +183,45 @@ fn main(
   // Threads are numbered by subgroup and lane, because WGSL does not say how local_invocation_index maps to lanes.
   let t = subgroup * lanes + lane;
 
-  // Blocks of heads of the same split run next to each other, so that they share its tokens in the cache of the device.
-  let item = workgroup.x + workgroup.y * grid.x;
-  if (item >= P.blocks * P.splits * P.B) { return; }
-  let first_head = item % P.blocks * ROWS;
-  let split = item / P.blocks % P.splits;
-  let b = item / P.blocks / P.splits;
+  let index = workgroup.x + workgroup.y * grid.x;
+  if (index >= P.count) { return; }
+  let place = work[2u * (P.first + index)];
+  let span = work[2u * (P.first + index) + 1u];
+  let sequence = place.x;
+  let first_row = place.y;
+  let rows = place.z;
+  let target_row = select(place.w, first_row, place.w == DIRECT);
+  let begin = span.x;
+  let end = span.y;
 
-  // A split covers the same number of tiles of its sequence; those past the end are empty.
-  let kv = min(u32(max(kv_len[b], 0)), P.max_kv);
-  let span = (kv + P.splits * T - 1u) / (P.splits * T) * T;
-  let begin = min(kv, split * span);
-  let end = min(kv, begin + span);
-
-  // Scores: thread ↔ 4 heads × 4 tokens × every SLICES-th chunk of d. At LANE 2 neighbours (t, t^1) share the tokens.
+  // Scores: thread ↔ 4 rows × 4 tokens × every SLICES-th chunk of d. At LANE 2 neighbours (t, t^1) share the tokens.
   let slice = t / LANE % SLICES;
   let rest = t / LANE / SLICES;
   let quad = rest % QUADS;
   let row = 4u * (t % LANE + LANE * (rest / QUADS));
-  let head0 = b * P.H + min(first_head + row, P.H - 1u);
-  let head1 = b * P.H + min(first_head + row + 1u, P.H - 1u);
-  let head2 = b * P.H + min(first_head + row + 2u, P.H - 1u);
-  let head3 = b * P.H + min(first_head + row + 3u, P.H - 1u);
+  let row0 = first_row + min(row, rows - 1u);
+  let row1 = first_row + min(row + 1u, rows - 1u);
+  let row2 = first_row + min(row + 2u, rows - 1u);
+  let row3 = first_row + min(row + 3u, rows - 1u);
   let odd = slice % 2u == 1u;
   let upper = slice / 2u % 2u == 1u;
   let part = (slice / 4u * QUADS + quad) * ROWS + row + select(0u, 2u, odd) + select(0u, 1u, upper);
 
-  // Product: thread ↔ 8 heads × one chunk of the latent. Threads past the last chunk repeat it and store nothing.
+  // Product: thread ↔ 8 rows × one chunk of the latent. Threads past the last chunk repeat it and store nothing.
   let group = t % GROUPS;
   let chunk = t / GROUPS;
   let v_chunk = min(chunk, LATENT - 1u);
   var o = Output();
 
-  // Softmax: thread ↔ head × 4 tokens, QUADS lanes side by side for a head. Threads past the last head repeat the
+  // Softmax: thread ↔ row × 4 tokens, QUADS lanes side by side for a row. Threads past the last row repeat the
   // first ones, so that every lane takes part in the shuffles. `sum` is of the thread's own tokens.
   let soft_quad = t % QUADS;
   let soft_row = t / QUADS % ROWS;
+  let limit = limit_of(first_row + soft_row, span.z, end);
   var maximum = MASKED;
   var sum = 0.0;
 
-  if (t < T) { slots[t] = slot_of(b, begin + t, end); }
+  if (t < T) { slots[t] = slot_of(sequence, begin + t, end); }
   workgroupBarrier();
 
   for (var first = begin; first < end; first += T) {
@@ -236,7 +239,7 @@ fn main(
       store_tile(i + 4u * THREADS, c4);
     }
     workgroupBarrier();
-    if (t < T) { slots[t] = slot_of(b, first + T + t, end); }
+    if (t < T) { slots[t] = slot_of(sequence, first + T + t, end); }
 
     var s0 = vec4<f32>(0.0);
     var s1 = vec4<f32>(0.0);
@@ -244,10 +247,10 @@ fn main(
     var s3 = vec4<f32>(0.0);
     for (var c = slice; c < LATENT; c += SLICES) {
       let k = load_keys(4u * quad * CHUNKS + c);
-      let q0 = head0 * (R / 4u) + 2u * c;
-      let q1 = head1 * (R / 4u) + 2u * c;
-      let q2 = head2 * (R / 4u) + 2u * c;
-      let q3 = head3 * (R / 4u) + 2u * c;
+      let q0 = row0 * (R / 4u) + 2u * c;
+      let q1 = row1 * (R / 4u) + 2u * c;
+      let q2 = row2 * (R / 4u) + 2u * c;
+      let q3 = row3 * (R / 4u) + 2u * c;
       s0 = dots(s0, q_latent[q0], q_latent[q0 + 1u], k);
       s1 = dots(s1, q_latent[q1], q_latent[q1 + 1u], k);
       s2 = dots(s2, q_latent[q2], q_latent[q2 + 1u], k);
@@ -255,16 +258,16 @@ fn main(
     }
     for (var c = slice; c < DR / 8u; c += SLICES) {
       let k = load_keys(4u * quad * CHUNKS + LATENT + c);
-      let q0 = head0 * (DR / 4u) + 2u * c;
-      let q1 = head1 * (DR / 4u) + 2u * c;
-      let q2 = head2 * (DR / 4u) + 2u * c;
-      let q3 = head3 * (DR / 4u) + 2u * c;
+      let q0 = row0 * (DR / 4u) + 2u * c;
+      let q1 = row1 * (DR / 4u) + 2u * c;
+      let q2 = row2 * (DR / 4u) + 2u * c;
+      let q3 = row3 * (DR / 4u) + 2u * c;
       s0 = dots(s0, q_pe[q0], q_pe[q0 + 1u], k);
       s1 = dots(s1, q_pe[q1], q_pe[q1 + 1u], k);
       s2 = dots(s2, q_pe[q2], q_pe[q2 + 1u], k);
       s3 = dots(s3, q_pe[q3], q_pe[q3 + 1u], k);
     }
-    // Sum over four lanes; each keeps one head of the four: odd lanes heads 2 and 3, then upper lanes the second of the two.
+    // Sum over four lanes; each keeps one row of the four: odd lanes rows 2 and 3, then upper lanes the second of the two.
     let pair0 = select(s0, s2, odd) + subgroupShuffleXor(select(s2, s0, odd), LANE);
     let pair1 = select(s1, s3, odd) + subgroupShuffleXor(select(s3, s1, odd), LANE);
     partial[part] = select(pair0, pair1, upper) + subgroupShuffleXor(select(pair1, pair0, upper), 2u * LANE);
@@ -272,7 +275,7 @@ fn main(
 
     var s = partial[soft_quad * ROWS + soft_row];
     for (var j = 1u; j < SLICES / 4u; j++) { s += partial[(j * QUADS + soft_quad) * ROWS + soft_row]; }
-    let present = first + 4u * soft_quad + vec4(0u, 1u, 2u, 3u) < vec4(end);
+    let present = first + 4u * soft_quad + vec4(0u, 1u, 2u, 3u) < vec4(limit);
     s = select(vec4(MASKED), s * P.scale, present);
     let tile_maximum = max(maximum, row_maximum(max(max(s.x, s.y), max(s.z, s.w))));
     let p = select(vec4(0.0), exp(s - tile_maximum), present);
@@ -308,13 +311,13 @@ fn main(
     workgroupBarrier(); // tile, prob and factor are free
   }
 
-  let base = (b * P.splits + split) * P.H;
   let total = row_sum(sum);
   if (t < QUADS * ROWS && soft_quad == 0u) {
-    let h = first_head + soft_row;
-    // Only a split without tokens is empty: a sum that is NaN must stay one.
-    factor[soft_row] = select(0.0, 1.0 / total, begin < end);
-    if (h < P.H) { lse[base + h] = select(MASKED, maximum + log(total), begin < end); }
+    // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
+    factor[soft_row] = select(0.0, 1.0 / total, begin < limit);
+    if (soft_row < rows) {
+      lse[target_row + soft_row] = select(MASKED, (maximum + log(total)) * P.lse_factor, begin < limit);
+    }
   }
   workgroupBarrier();
   let f = 8u * group;
@@ -323,12 +326,12 @@ fn main(
     vec4(factor[f], factor[f + 1u], factor[f + 2u], factor[f + 3u]),
     vec4(factor[f + 4u], factor[f + 5u], factor[f + 6u], factor[f + 7u]),
   );
-  store_row(f, first_head, chunk, base, o[0], o[1]);
-  store_row(f + 1u, first_head, chunk, base, o[2], o[3]);
-  store_row(f + 2u, first_head, chunk, base, o[4], o[5]);
-  store_row(f + 3u, first_head, chunk, base, o[6], o[7]);
-  store_row(f + 4u, first_head, chunk, base, o[8], o[9]);
-  store_row(f + 5u, first_head, chunk, base, o[10], o[11]);
-  store_row(f + 6u, first_head, chunk, base, o[12], o[13]);
-  store_row(f + 7u, first_head, chunk, base, o[14], o[15]);
+  store_row(f, rows, target_row, chunk, o[0], o[1]);
+  store_row(f + 1u, rows, target_row, chunk, o[2], o[3]);
+  store_row(f + 2u, rows, target_row, chunk, o[4], o[5]);
+  store_row(f + 3u, rows, target_row, chunk, o[6], o[7]);
+  store_row(f + 4u, rows, target_row, chunk, o[8], o[9]);
+  store_row(f + 5u, rows, target_row, chunk, o[10], o[11]);
+  store_row(f + 6u, rows, target_row, chunk, o[12], o[13]);
+  store_row(f + 7u, rows, target_row, chunk, o[14], o[15]);
 }

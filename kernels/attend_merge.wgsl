@@ -1,21 +1,24 @@
-// out[b,h,:] = Σ_s w[s]·partial_out[b,s,h,:] / Σ_s w[s], w[s] = exp(partial_lse[b,s,h] − max); lse[b,h] = max + log Σ_s w[s].
-// Shapes: partial_out [B,splits,H,R], partial_lse [B,splits,H] → out [B,H,R], lse [B,H]; all f32, lse in natural log.
-// Mapping: thread ↔ 4 elements of one row of out, over all splits. Empty splits (out 0, lse −1e30) weigh 0, or all of them 1.
+// out[r,:] = Σ_s w[s]·partial_out[p(s),:] / Σ_s w[s], w[s] = exp(partial_lse[p(s)] − max), p(s) = slot + s·rows + r − row; lse = max + log Σ w.
+// Shapes: merges [count] (row, rows, slot, splits); partial_out [partial rows,R], partial_lse natural → out [rows,R], lse [rows]; all f32.
+// Mapping: thread ↔ 4 elements of one row of out, over all splits; `parts` workgroups for each merge, enough for the one of most rows.
+// Empty splits (out 0, lse −1e30) weigh 0; where all of them are empty, all weigh 1 and the lse stays −1e30 in either base.
 // Needs: nothing optional. Appended: R.
 
 struct Params {
-  B: u32,
-  H: u32,
-  splits: u32,
+  count: u32,
+  parts: u32,
+  lse_factor: f32,
 }
 
 @group(0) @binding(0) var<uniform> P: Params;
-@group(0) @binding(1) var<storage, read> partial_out: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> partial_lse: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> lse: array<f32>;
+@group(0) @binding(1) var<storage, read> merges: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> partial_out: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> partial_lse: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> lse: array<f32>;
 
 const QUARTERS = R / 4u; // vec4 in a row
+const MASKED = -1e30;
 
 @compute @workgroup_size(64)
 fn main(
@@ -23,22 +26,30 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let item = (workgroup.x + workgroup.y * grid.x) * 64u + t;
-  if (item >= P.B * P.H * QUARTERS) { return; }
-  let row = item / QUARTERS;
-  let first = row / P.H * P.splits * P.H + row % P.H; // of this row in split 0
+  let index = workgroup.x + workgroup.y * grid.x;
+  if (index >= P.count * P.parts) { return; }
+  let item = merges[index / P.parts];
+  let place = index % P.parts * 64u + t;
+  let row = place / QUARTERS;
+  let rows = item.y;
+  let splits = item.w;
+  if (row >= rows) { return; }
+  let first = item.z + row; // of this row in split 0
 
   var maximum = partial_lse[first];
-  for (var s = 1u; s < P.splits; s++) { maximum = max(maximum, partial_lse[first + s * P.H]); }
+  for (var s = 1u; s < splits; s++) { maximum = max(maximum, partial_lse[first + s * rows]); }
 
   var total = vec4<f32>(0.0);
   var weights = 0.0;
-  for (var s = 0u; s < P.splits; s++) {
-    let source = first + s * P.H;
+  for (var s = 0u; s < splits; s++) {
+    let source = first + s * rows;
     let weight = exp(partial_lse[source] - maximum);
-    total += weight * partial_out[source * QUARTERS + item % QUARTERS];
+    total += weight * partial_out[source * QUARTERS + place % QUARTERS];
     weights += weight;
   }
-  out[item] = total / weights;
-  if (item % QUARTERS == 0u) { lse[row] = maximum + log(weights); }
+  out[(item.x + row) * QUARTERS + place % QUARTERS] = total / weights;
+  if (place % QUARTERS == 0u) {
+    let natural = maximum + log(weights);
+    lse[item.x + row] = select(natural * P.lse_factor, MASKED, natural <= MASKED);
+  }
 }

@@ -1,16 +1,17 @@
 /**
- * What the fused `attend` kernels have in common: how heads are blocked, what does not fit, and the launch.
+ * What the fused `attend` kernels have in common: how rows are blocked, what does not fit, and the launch.
  *
  * @module
  */
 import type { AttendShape } from "../reference/shapes.ts";
-import { assertLayout, attendBuffers, planMerge, planSplits, splitIterations } from "./attend.ts";
-import type { CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning } from "./kernel.ts";
+import { assertLayout, attendBuffers, cacheBuffers, partsOf, planMerge } from "./attend.ts";
+import type { CacheLayout, DeviceTraits, DispatchSpec, Launch, TokenLoop, Tuning } from "./kernel.ts";
 import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
+import { itemIterations, itemWords, mostSplits, planWork } from "./work_list.ts";
 
 /** Tile sizes of a fused kernel, appended to its text. */
 export interface FusedTiles {
-  /** Heads of a workgroup. */
+  /** Rows (query token, head) of a workgroup. */
   readonly ROWS: number;
   /** Tokens of a tile. */
   readonly T: number;
@@ -23,14 +24,29 @@ export interface FusedTiles {
 /** Invocations of a workgroup that every WebGPU device has. */
 const DEFAULT_INVOCATIONS = 256;
 
+/** Most rows of a workgroup: 8 × 8 elements of output for each of 256 threads at R 512 would leave room for one alone. */
+const MAX_ROWS = 32;
+
 /**
- * Heads of a workgroup, and the threads that accumulate 8 heads × 8 elements of their output each. Blocks of heads
- * share each tile: more heads read the cache less often, up to 128 threads.
+ * Rows of a workgroup, and the threads that accumulate 8 rows × 8 elements of their output each. Rows of a block share each
+ * tile: more rows read the cache less often, up to 128 threads. A ragged batch is blocked for where its work is.
  */
-export function blockOfHeads({ H, R }: AttendShape): { ROWS: number; outputThreads: number } {
-  const chunkThreads = 2 ** Math.ceil(Math.log2(R / CHUNK));
-  const ROWS = H <= 8 || chunkThreads > 64 ? 8 : H <= 16 || chunkThreads > 32 ? 16 : 32;
+export function blockOfRows(shape: AttendShape): { ROWS: number; outputThreads: number } {
+  const chunkThreads = 2 ** Math.ceil(Math.log2(shape.R / CHUNK));
+  const rows = typicalRows(shape);
+  const ROWS = rows <= 8 || chunkThreads > 64 ? 8 : rows <= 16 || chunkThreads > 32 ? 16 : MAX_ROWS;
   return { ROWS, outputThreads: chunkThreads * ROWS / 8 };
+}
+
+/** Rows of a sequence, up to {@linkcode MAX_ROWS}: the mean over the sequences, weighted by their blocks and tokens. */
+function typicalRows({ H, q, kv }: AttendShape): number {
+  let sum = 0, weights = 0;
+  q.forEach((n, b) => {
+    const weight = Math.ceil(n * H / MAX_ROWS) * (kv[b] + 1);
+    sum += weight * Math.min(MAX_ROWS, n * H);
+    weights += weight;
+  });
+  return Math.round(sum / weights);
 }
 
 /** What a workgroup needs and what there is. */
@@ -71,41 +87,50 @@ export interface FusedPlan {
   readonly loop: TokenLoop;
 }
 
-/** The launch of a fused kernel: one dispatch over (sequence, split, block of heads), and the merge of splits. */
+/**
+ * The launch of a fused kernel: a workgroup for each item of the work list. Items that write the result and items that write
+ * partial results are two dispatches of one shader, which differ in their buffers; then the merge.
+ */
 export function launchFused(
   shape: AttendShape,
-  layout: CacheLayout,
+  cacheLayout: CacheLayout,
   tuning: Tuning,
   device: DeviceTraits,
   { text, tiles, workgroupBytes, loop }: FusedPlan,
 ): Launch {
-  assertLayout(shape, layout);
-  const { B, H, R, Dr, page, cache, kv, scale } = shape;
-  const blocks = Math.ceil(H / tiles.ROWS);
-  const splits = planSplits(shape, tuning, device, blocks, loop);
-  const merge = planMerge(shape, splits, device);
+  assertLayout(shape, cacheLayout);
+  const { H, R, Dr, page, cache, layout = "combined", scale } = shape;
+  const list = planWork(shape, { rows: tiles.ROWS, loop }, tuning, device);
+  const merge = planMerge(shape, list, device);
+  const contents = itemWords(list.items);
+  const shader = composeWgsl(text, { cache, layout, constants: { R, DR: Dr, ...tiles } });
+  const dispatches = partsOf(shape, list).map(({ suffix, first, count, out, lse, lseFactor }): DispatchSpec => ({
+    label: `attend${suffix}`,
+    shader,
+    params: [
+      ["H", "u32", H],
+      ["page", "u32", page],
+      ["pages", "u32", cacheLayout.pages],
+      ["width", "u32", cacheLayout.tableWidth],
+      ["first", "u32", first],
+      ["count", "u32", count],
+      ["scale", "f32", scale],
+      ["lse_factor", "f32", lseFactor],
+    ],
+    bindings: ["work", "q_latent", "q_pe", "page_table", out, lse],
+    cacheBindings: cacheBuffers(shape, cacheLayout, "input").map(({ name }) => name),
+    workgroups: foldWorkgroups(count, device.limits.maxComputeWorkgroupsPerDimension),
+    workgroupSize: tiles.THREADS,
+    workgroupBytes,
+    loopIterations: itemIterations(list, loop),
+  }));
   return {
-    buffers: [...attendBuffers(shape, layout), ...merge.buffers],
-    dispatches: [{
-      label: "attend",
-      shader: composeWgsl(text, { cache, constants: { R, DR: Dr, ...tiles } }),
-      params: [
-        ["B", "u32", B],
-        ["H", "u32", H],
-        ["page", "u32", page],
-        ["pages", "u32", layout.pages],
-        ["width", "u32", layout.tableWidth],
-        ["max_kv", "u32", Math.max(...kv)],
-        ["splits", "u32", splits],
-        ["blocks", "u32", blocks],
-        ["scale", "f32", scale],
-      ],
-      bindings: ["q_latent", "q_pe", "cache", "page_table", "kv_len", merge.out, merge.lse],
-      workgroups: foldWorkgroups(B * splits * blocks, device.limits.maxComputeWorkgroupsPerDimension),
-      workgroupSize: tiles.THREADS,
-      workgroupBytes,
-      loopIterations: splitIterations(shape, splits, loop),
-    }, ...merge.dispatches],
-    chosen: { splits, rows: tiles.ROWS, tile: tiles.T },
+    buffers: [
+      ...attendBuffers(shape, cacheLayout),
+      { name: "work", bytes: contents.byteLength, role: "plan", contents },
+      ...merge.buffers,
+    ],
+    dispatches: [...dispatches, ...merge.dispatches],
+    chosen: { splits: mostSplits(list), items: list.items.length, rows: tiles.ROWS, tile: tiles.T },
   };
 }

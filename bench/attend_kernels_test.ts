@@ -1,24 +1,23 @@
 import { assert, assertEquals } from "@std/assert";
-import { checkAttend, checkCache } from "../reference/acceptance.ts";
-import { appendReference } from "../reference/cache.ts";
+import { checkAttend } from "../reference/acceptance.ts";
 import type { Check } from "../reference/check.ts";
-import { type AppendInputs, type AttendInputs, makeAppendInputs, makeAttendInputs } from "../reference/inputs.ts";
+import { type AttendInputs, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
-import { type AppendShape, type AttendShape, INPUT_KINDS } from "../reference/shapes.ts";
-import { appendCombined } from "../kernels/append_combined.ts";
+import { type AttendShape, INPUT_KINDS } from "../reference/shapes.ts";
 import { attendFusedSubgroup } from "../kernels/attend_fused_subgroup.ts";
-import { type AttendKernel, kernelName, type Launch, type Tuning } from "../kernels/kernel.ts";
+import { type AttendKernel, kernelName, type Tuning } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
 import { KERNELS } from "../kernels/registry.ts";
-import { appendShape, decodeShape } from "../kernels/testing.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import { decodeShape } from "../kernels/testing.ts";
 import { uploadStorage } from "./buffers.ts";
+import { type Gpu, openGpu } from "./device.ts";
 import { prepare, runOnce } from "./execute.ts";
+import { bytesOf, cacheBuffers, floats, naturalLse, type Results } from "./inputs_buffers.ts";
 
 const ATTEND = KERNELS.filter((kernel): kernel is AttendKernel => kernel.operation === "attend");
 
 /** Awkward shapes. Few distinct R, Dr, dtype and block of heads: each costs a compilation, a second on a CPU. */
-const ATTEND_CASES: readonly [what: string, shape: AttendShape, tuning: Tuning][] = [
+const DECODE_CASES: readonly [what: string, shape: AttendShape, tuning: Tuning][] = [
   ["ends of pages and tiles", decodeShape({ kv: [0, 1, 7, 8, 9, 15, 16, 17, 63, 64, 65], page: 64 }), {}],
   ["pages of one token", decodeShape({ kv: [5, 33], page: 1 }), {}],
   ["pages of 3 tokens in 4 splits", decodeShape({ kv: [0, 1, 31, 32, 33, 100], page: 3 }), { splits: 4 }],
@@ -35,12 +34,26 @@ const ATTEND_CASES: readonly [what: string, shape: AttendShape, tuning: Tuning][
   ["rank 1024", decodeShape({ H: 9, R: 1024, kv: [20], page: 16 }), {}],
 ];
 
-const APPEND_CASES: readonly [what: string, shape: AppendShape][] = [
-  ["empty sequences on every side", appendShape({ q: [0, 4, 0, 0, 7, 0], kv: [0, 9, 2, 0, 7, 1], page: 3 })],
-  ["pages of one token", appendShape({ q: [3, 5], kv: [3, 9], page: 1, cache: "bf16" })],
-  ["tokens across three pages", appendShape({ q: [70, 1], kv: [100, 65], page: 32, R: 512 })],
-  ["no tokens", appendShape({ q: [0, 0], kv: [5, 0] })],
-  ["no rope, f32", appendShape({ q: [5], kv: [66], R: 48, Dr: 0, page: 64, cache: "f32" })],
+/** A batch of ragged queries in pipelines of two kinds: blocks of 32 rows, and of 8. */
+function ragged(values: Partial<AttendShape>): AttendShape {
+  return decodeShape({ H: 5, R: 64, Dr: 16, page: 16, ...values });
+}
+
+const RAGGED_CASES: readonly [what: string, shape: AttendShape, splits: readonly (number | undefined)[]][] = [
+  ["blocks of rows that span tokens", ragged({ H: 3, q: [13, 40], kv: [13, 71] }), [1, 3, undefined]],
+  ["two query tokens each", ragged({ H: 3, q: [2, 2, 2], kv: [2, 65, 130] }), [1, 4]],
+  ["a one-token prompt between prefills", ragged({ q: [20, 1, 33], kv: [20, 1, 33] }), [1, 2, undefined]],
+  ["mixed in any order", ragged({ q: [1, 9, 0, 1, 5, 1, 3], kv: [40, 9, 30, 1, 64, 0, 0] }), [1, 3, undefined]],
+  ["chunked prefill", ragged({ q: [32, 17], kv: [100, 80], page: 3 }), [1, 2, undefined]],
+  ["prefill of 40 heads", ragged({ H: 40, q: [9, 2], kv: [9, 30], page: 5 }), [1, 2]],
+  ["not causal", ragged({ q: [9, 1, 3], kv: [40, 33, 0], causal: false }), [1, 3]],
+  ["more query tokens than tokens", ragged({ q: [7, 12, 2], kv: [3, 0, 1] }), [1, 3]],
+  ["nothing asked but in the middle", ragged({ q: [0, 2, 0], kv: [0, 30, 7] }), [1, 2]],
+  ["separate caches", ragged({ q: [1, 9, 2], kv: [40, 9, 70], layout: "separate" }), [1, 3]],
+  ["separate caches without rope", ragged({ q: [1, 3], kv: [40, 9], Dr: 0, layout: "separate" }), [2]],
+  ["separate caches of f32", ragged({ q: [1, 9], kv: [40, 70], cache: "f32", layout: "separate" }), [2]],
+  ["LSE of base 2", ragged({ q: [1, 9, 2], kv: [40, 9, 0], lseBase: "2" }), [1, 3]],
+  ["splits of its own choice", ragged({ q: [1, 2, 40], kv: [1100, 700, 600] }), [undefined]],
 ];
 
 async function withGpu(work: (gpu: Gpu) => Promise<void>) {
@@ -52,40 +65,32 @@ async function withGpu(work: (gpu: Gpu) => Promise<void>) {
   }
 }
 
-/** Runs `launch` on `inputs` and returns its results, and whether two runs agree bit by bit. */
-async function run(gpu: Gpu, launch: Launch, inputs: Record<string, ArrayBufferView>) {
+/** Runs `kernel` twice, and returns its result where both agree bit by bit. */
+async function run(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning): Promise<Results> {
+  const { shape } = inputs;
+  const launch = kernel.launch(shape, inputs, tuning, gpu.traits);
   assertEquals(checkLimits(launch, gpu.traits), undefined);
-  const ranges = new Map(
-    Object.entries(inputs).map(([name, { buffer, byteOffset, byteLength }]) => [
-      name,
-      uploadStorage(gpu, name, new Uint8Array(buffer, byteOffset, byteLength)),
-    ]),
-  );
+  const arrays: [string, Uint8Array][] = [
+    ["q_latent", bytesOf(inputs.qLatent)],
+    ["q_pe", bytesOf(inputs.qPe)],
+    ...cacheBuffers(inputs.cache, shape),
+    ["page_table", bytesOf(inputs.pageTable)],
+  ];
+  const ranges = new Map(arrays.map(([name, data]) => [name, uploadStorage(gpu, name, data)]));
   const prepared = await prepare(gpu, launch, ranges);
   try {
-    return [await runOnce(gpu, prepared), await runOnce(gpu, prepared)];
+    const results = await runOnce(gpu, prepared);
+    assertEquals(await runOnce(gpu, prepared), results, "two runs differ");
+    return results;
   } finally {
     prepared.destroy();
     for (const { buffer } of ranges.values()) buffer.destroy();
   }
 }
 
-/** Runs a kernel that was told `told` of the lengths, on the inputs themselves. */
-async function attend(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning, told = inputs.shape) {
-  const launch = kernel.launch(told, inputs, tuning, gpu.traits);
-  const [first, second] = await run(gpu, launch, {
-    q_latent: inputs.qLatent,
-    q_pe: inputs.qPe,
-    cache: inputs.cache,
-    page_table: inputs.pageTable,
-    kv_len: inputs.kvLen,
-  });
-  assertEquals(first, second, "two runs differ");
-  return { out: floats(first.get("out")!), lse: floats(first.get("lse")!) };
-}
-
-function floats(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer);
+async function attend(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning) {
+  const results = await run(gpu, kernel, inputs, tuning);
+  return { out: floats(results, "out"), lse: naturalLse(results, inputs.shape) };
 }
 
 function assertPassed(checks: readonly Check[], what: string) {
@@ -95,17 +100,17 @@ function assertPassed(checks: readonly Check[], what: string) {
 }
 
 for (const kernel of ATTEND) {
-  Deno.test(`${kernelName(kernel)} is right on awkward shapes`, () =>
+  Deno.test(`${kernelName(kernel)} is right on awkward shapes of decode`, () =>
     withGpu(async (gpu) => {
       let ran = 0;
-      for (const [what, shape, tuning] of ATTEND_CASES) {
+      for (const [what, shape, tuning] of DECODE_CASES) {
         if (kernel.refuses(shape, tuning, gpu.traits) !== undefined) continue;
         const inputs = makeAttendInputs(shape, "normal", 1);
         assertPassed(checkAttend(inputs, attendAbsorbed(inputs), await attend(gpu, kernel, inputs, tuning)), what);
         ran++;
       }
       const usable = kernel.refuses(decodeShape(), {}, gpu.traits) === undefined;
-      assert(!usable || ran === ATTEND_CASES.length, `only ${ran} of ${ATTEND_CASES.length} shapes ran`);
+      assert(!usable || ran === DECODE_CASES.length, `only ${ran} of ${DECODE_CASES.length} shapes ran`);
     }));
 
   Deno.test(`${kernelName(kernel)} is right on every kind of input`, () =>
@@ -136,27 +141,59 @@ for (const kernel of ATTEND) {
       assertPassed(checkAttend(inputs, attendAbsorbed(inputs), await attend(small, kernel, inputs, tuning)), "folded");
     }));
 
-  Deno.test(`${kernelName(kernel)} goes by the device's lengths, up to the longest that it was told`, () =>
+  Deno.test(`${kernelName(kernel)} is right on ragged queries`, () =>
     withGpu(async (gpu) => {
-      const told = decodeShape({ H: 3, R: 32, Dr: 16, kv: [40, 24], page: 4 });
-      if (kernel.refuses(told, {}, gpu.traits) !== undefined) return;
-      const inputs = makeAttendInputs(told, "normal", 4);
-      for (
-        const [device, counted] of [[33, 33], [1, 1], [0, 0], [-1, 0], [-(2 ** 31), 0], [41, 40], [2 ** 31 - 1, 40]]
-      ) {
-        const kv = [counted, 24];
-        const reference = attendAbsorbed({ ...inputs, shape: { ...told, kv } });
-        for (const splits of [1, 3]) {
-          const own = { ...inputs, kvLen: Int32Array.of(device, 24) };
-          const actual = await attend(gpu, kernel, own, { splits });
-          assertPassed(checkAttend({ ...inputs, shape: { ...told, kv } }, reference, actual), `kv_len ${device}`);
+      for (const [what, shape, splits] of RAGGED_CASES) {
+        if (kernel.refuses(shape, {}, gpu.traits) !== undefined) continue;
+        const inputs = makeAttendInputs(shape, "normal", 9);
+        const reference = attendAbsorbed(inputs);
+        for (const n of splits) {
+          const actual = await attend(gpu, kernel, inputs, { splits: n });
+          assertPassed(checkAttend(inputs, reference, actual), `${what}, ${n} splits`);
         }
       }
-      // The sequence has 40 tokens, the launch was told of 24 at most.
-      const kv = [24, 24];
-      const short = { ...inputs, shape: { ...told, kv } };
-      const actual = await attend(gpu, kernel, inputs, {}, short.shape);
-      assertPassed(checkAttend(short, attendAbsorbed(short), actual), "longer than told");
+    }));
+
+  Deno.test(`${kernelName(kernel)} writes 0 and -1e30 for rows that see no token, in either base`, () =>
+    withGpu(async (gpu) => {
+      for (const lseBase of ["e", "2"] as const) {
+        // Sequence 0 has no token; of sequence 1 the first of two query tokens sees none, in a block with one that does.
+        const shape = ragged({ H: 3, q: [1, 2], kv: [0, 1], lseBase });
+        if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
+        for (const splits of [1, 2]) {
+          const inputs = makeAttendInputs(shape, "normal", 10);
+          const results = await run(gpu, kernel, inputs, { splits });
+          const lse = floats(results, lseBase === "2" ? "lse2" : "lse");
+          assertEquals([...lse.subarray(0, 6)], Array(6).fill(Math.fround(-1e30)));
+          assert(floats(results, "out").subarray(0, 6 * shape.R).every((x) => x === 0));
+          assert(lse.subarray(6, 9).every((x) => Math.abs(x) < 1e3));
+        }
+      }
+    }));
+
+  Deno.test(`${kernelName(kernel)} merges spans of which a row sees only some`, () =>
+    withGpu(async (gpu) => {
+      // The rows of a block see 1 to 32 tokens; spans of 4 to 16 tokens leave many of them empty for the first rows.
+      const shape = ragged({ H: 1, q: [32], kv: [32] });
+      if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
+      const inputs = makeAttendInputs(shape, "peak", 11);
+      const actual = await attend(gpu, kernel, inputs, { splits: 8 });
+      assertPassed(checkAttend(inputs, attendAbsorbed(inputs), actual), "spans of one block");
+    }));
+
+  Deno.test(`${kernelName(kernel)} reads pages that sequences share, and no entry past their ends`, () =>
+    withGpu(async (gpu) => {
+      const shape = ragged({ q: [1, 3, 2], kv: [40, 40, 37] });
+      if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
+      const made = makeAttendInputs(shape, "normal", 12);
+      const pageTable = made.pageTable.slice();
+      // All begin with the pages of the first; the last page of each is its own, what follows is beyond the cache.
+      for (const b of [1, 2]) for (const entry of [0, 1]) pageTable[b * made.tableWidth + entry] = pageTable[entry];
+      const inputs = { ...made, pageTable };
+      for (const splits of [1, 3]) {
+        const actual = await attend(gpu, kernel, inputs, { splits });
+        assertPassed(checkAttend(inputs, attendAbsorbed(inputs), actual), `${splits} splits`);
+      }
     }));
 
   Deno.test(`${kernelName(kernel)} is right where table and page together hold 2³² tokens`, () =>
@@ -214,94 +251,4 @@ Deno.test("attend/fused_subgroup is right where subgroups may be too small for n
       const actual = await attend(small, attendFusedSubgroup, inputs, { splits: 2 });
       assertPassed(checkAttend(inputs, attendAbsorbed(inputs), actual), `H=${shape.H}`);
     }
-  }));
-
-async function append(gpu: Gpu, inputs: AppendInputs): Promise<Uint8Array> {
-  const layout = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
-  const [written] = await run(gpu, appendCombined.launch(inputs.shape, layout, {}, gpu.traits), {
-    compressed_kv: inputs.compressedKv,
-    kpe: inputs.kpe,
-    cu_seqlen: inputs.cuSeqlen,
-    cu_num_pages: inputs.cuNumPages,
-    cache_loc: inputs.cacheLoc,
-    input_pos: inputs.inputPos,
-    cache: inputs.cache,
-  });
-  return written.get("cache")!;
-}
-
-Deno.test("append/combined writes exactly the bytes of the reference, and no other", () =>
-  withGpu(async (gpu) => {
-    for (const [what, shape] of APPEND_CASES) {
-      const inputs = makeAppendInputs(shape, 1);
-      assertPassed([checkCache(inputs, appendReference(inputs), await append(gpu, inputs))], what);
-    }
-  }));
-
-Deno.test("append/combined folds its workgroups over two dimensions", () =>
-  withGpu(async (gpu) => {
-    const inputs = makeAppendInputs(appendShape({ q: [70, 1], kv: [100, 65], page: 32 }), 2);
-    const limits = { ...gpu.traits.limits, maxComputeWorkgroupsPerDimension: 9 };
-    const small = { ...gpu, traits: { ...gpu.traits, limits } };
-    const layout = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
-    const [{ workgroups: [x, y] }] = appendCombined.launch(inputs.shape, layout, {}, small.traits).dispatches;
-    assert(x > 1 && y > 1, `${x} × ${y}`);
-    assertPassed([checkCache(inputs, appendReference(inputs), await append(small, inputs))], "folded");
-  }));
-
-/** Where the second of two sequences of a page each appends two tokens from `position` on: the slots of its page. */
-const POSITIONS: readonly [page: number, position: number, offsets: readonly number[]][] = [
-  [2, 0, [0, 1]],
-  [2, 1, [1]],
-  [2, -1, [0]],
-  [2, -2, []],
-  [2, 2, []],
-  [2, 2 ** 31 - 1, []],
-  [1, 0, [0]],
-  [1, -1, [0]],
-  [1, -2, []],
-];
-
-Deno.test("append/combined leaves the pages of other sequences alone, whatever the positions", () =>
-  withGpu(async (gpu) => {
-    for (const [page, position, offsets] of POSITIONS) {
-      const shape = appendShape({ q: [0, 2], kv: [page, 2], page, R: 16, Dr: 0, cache: "f32" });
-      const made = makeAppendInputs(shape, 3);
-      const inputs = { ...made, cuNumPages: Int32Array.of(0, 1, 2), inputPos: Int32Array.of(0, position) };
-      const slotBytes = 4 * shape.R;
-      const written = await append(gpu, inputs);
-      const changed = Array.from({ length: inputs.pages * page }, (_, slot) => slot).filter((slot) => {
-        const at = slot * slotBytes;
-        return written.subarray(at, at + slotBytes).some((byte, i) => byte !== inputs.cache[at + i]);
-      });
-      const own = inputs.cacheLoc[1];
-      assertEquals(changed, offsets.map((offset) => own * page + offset), `page ${page}, position ${position}`);
-    }
-  }));
-
-Deno.test("the driver stops a loop where the traits say, and nowhere else", () =>
-  withGpu(async (gpu) => {
-    const wanted = 100_000;
-    const count: Launch = {
-      buffers: [{ name: "n", bytes: 4, role: "output" }],
-      dispatches: [{
-        label: "count",
-        shader: `struct Params { end: u32 }
-@group(0) @binding(0) var<uniform> P: Params;
-@group(0) @binding(1) var<storage, read_write> n: array<u32>;
-@compute @workgroup_size(1) fn main() {
-  n[0] = 0u;
-  for (var i = 0u; i < P.end; i++) { n[0] += 1u; }
-}`,
-        params: [["end", "u32", wanted]],
-        bindings: ["n"],
-        workgroups: [1, 1, 1],
-        workgroupSize: 1,
-        workgroupBytes: 0,
-      }],
-      chosen: {},
-    };
-    const [result] = await run(gpu, count, {});
-    const [counted] = new Uint32Array(result.get("n")!.slice().buffer);
-    assertEquals(counted, Math.min(wanted, gpu.traits.maxLoopIterations ?? Infinity));
   }));
