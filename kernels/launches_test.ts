@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { DTYPES } from "../reference/dtypes.ts";
+import { type AttendShape, LAYOUTS } from "../reference/shapes.ts";
 import { type DispatchSpec, kernelName, type Launch } from "./kernel.ts";
 import { checkLimits } from "./limits.ts";
 import { KERNELS } from "./registry.ts";
@@ -11,13 +12,19 @@ for (const { name } of Deno.readDirSync(new URL(".", import.meta.url))) {
   if (name.endsWith(".wgsl")) files.set(name, Deno.readTextFileSync(new URL(name, import.meta.url)));
 }
 
+/** A sequence to split and one that is not, in the separate layout at 16 heads. */
+function attendShape(values: Partial<AttendShape>): AttendShape {
+  return decodeShape({ ...values, kv: [65, 3], q: [2, 1], layout: values.H === 16 ? "separate" : "combined" });
+}
+
 function launches(): [string, Launch][] {
   return KERNELS.flatMap((kernel) =>
     DTYPES.flatMap((cache): [string, Launch][] => {
       const name = `${kernelName(kernel)} ${cache}`;
       const layout = { pages: 8, tableWidth: 5 };
       if (kernel.operation === "append") {
-        return [[name, kernel.launch(appendShape({ cache }), layout, {}, device)]];
+        const shape = appendShape({ cache, layout: kernel.variant === "separate" ? "separate" : "combined" });
+        return [[name, kernel.launch(shape, layout, {}, device)]];
       }
       if (kernel.operation === "project") {
         const shapes = (["q", "v"] as const).flatMap((part) =>
@@ -28,10 +35,22 @@ function launches(): [string, Launch][] {
           kernel.launch(shape, layout, {}, device),
         ]);
       }
+      if (kernel.operation === "prefill") {
+        return [[16, 0, 8, 8], [512, 64, 128, 128], [512, 64, 192, 256]].flatMap(([R, Dr, Dn, Dv]) =>
+          LAYOUTS.map((form): [string, Launch] => {
+            const shape = decodeShape({ cache, R, Dr, Dn, Dv, q: [65], layout: form });
+            return [
+              `${name} Dv=${Dv} ${form}`,
+              kernel.launch({ ...shape, weight: cache, padding: 1 }, layout, {}, device),
+            ];
+          })
+        );
+      }
+      if (kernel.operation !== "attend") return [];
       return [[16, 0], [48, 16], [256, 64], [512, 64]].flatMap(([R, Dr]) =>
         [3, 16, 128].map((H): [string, Launch] => [
           `${name} R=${R} H=${H}`,
-          kernel.launch(decodeShape({ cache, R, Dr, H }), layout, { splits: 2 }, device),
+          kernel.launch(attendShape({ cache, R, Dr, H }), layout, { splits: 2 }, device),
         ])
       );
     })
@@ -84,7 +103,7 @@ Deno.test("every .wgsl file is used by a launch, and begins with a comment", () 
   const shaders = launches().flatMap(([, { dispatches }]) => dispatches.map(({ shader }) => shader));
   for (const [file, text] of files) {
     assert(shaders.some((shader) => shader.includes(text)), `${file} is in no launch`);
-    assert(text.startsWith("// "), `${file} has no header`);
+    assert(text.trimStart().startsWith("// "), `${file} has no header`);
     assert(text.endsWith("\n"), `${file} does not end in a newline`);
   }
 });
@@ -98,23 +117,41 @@ Deno.test("the fields of Params are those of the launch, in order", () => {
   });
 });
 
-Deno.test("bindings are numbered from 1 without a gap and name buffers of the launch", () => {
-  eachDispatch((name, { shader, bindings }, { buffers }) => {
-    const numbers = [...shader.matchAll(/@binding\((\d+)\) var<storage/g)].map(([, number]) => Number(number));
-    assertEquals(numbers, bindings.map((_, i) => i + 1), name);
-    for (const binding of bindings) assert(buffers.some((buffer) => buffer.name === binding), `${name} ${binding}`);
+/** Numbers and access of the storage buffers that a shader declares in a bind group. */
+function declared(shader: string, group: number): { number: number; access: string }[] {
+  const pattern = new RegExp(`@group\\(${group}\\) @binding\\((\\d+)\\) var<storage, (\\w+)>`, "g");
+  return [...shader.matchAll(pattern)].map(([, number, access]) => ({ number: Number(number), access }));
+}
+
+Deno.test("bindings are numbered without a gap, from 1 beside the uniform, and name buffers of the launch", () => {
+  eachDispatch((name, { shader, bindings, cacheBindings = [] }, { buffers }) => {
+    assertEquals(declared(shader, 0).map(({ number }) => number), bindings.map((_, i) => i + 1), name);
+    assertEquals(declared(shader, 1).map(({ number }) => number), cacheBindings.map((_, i) => i), name);
+    for (const binding of [...bindings, ...cacheBindings]) {
+      assert(buffers.some((buffer) => buffer.name === binding), `${name} ${binding}`);
+    }
   });
 });
 
-Deno.test("a binding is writable just where its buffer is not an input", () => {
-  eachDispatch((name, { shader, bindings }, { buffers }) => {
-    const access = [...shader.matchAll(/@binding\(\d+\) var<storage, (\w+)>/g)].map((match) => match[1]);
-    bindings.forEach((binding, i) => {
-      const { role } = buffers.find((buffer) => buffer.name === binding)!;
-      if (role === "input") assertEquals(access[i], "read", `${name} ${binding}`);
-      if (role === "output" || role === "inout") assertEquals(access[i], "read_write", `${name} ${binding}`);
-    });
+Deno.test("a binding is writable just where its buffer is not an input or a plan", () => {
+  eachDispatch((name, { shader, bindings, cacheBindings = [] }, { buffers }) => {
+    [bindings, cacheBindings].forEach((names, group) =>
+      names.forEach((binding, i) => {
+        const { role } = buffers.find((buffer) => buffer.name === binding)!;
+        const { access } = declared(shader, group)[i];
+        if (role === "input" || role === "plan") assertEquals(access, "read", `${name} ${binding}`);
+        if (role === "output" || role === "inout") assertEquals(access, "read_write", `${name} ${binding}`);
+      })
+    );
   });
+});
+
+Deno.test("a plan buffer has a content that fills it, and no other buffer has one", () => {
+  for (const [name, { buffers }] of launches()) {
+    for (const { name: buffer, role, bytes, contents } of buffers) {
+      assertEquals(contents?.byteLength, role === "plan" ? bytes : undefined, `${name} ${buffer}`);
+    }
+  }
 });
 
 Deno.test("workgroupBytes and workgroupSize are what the shader declares", () => {
@@ -126,18 +163,17 @@ Deno.test("workgroupBytes and workgroupSize are what the shader declares", () =>
   });
 });
 
-Deno.test("cases that differ only in batch, heads of a block, page, length and scale share their pipelines", () => {
+Deno.test("cases that differ only in batch, heads of a block, page, lengths, scale and base share their pipelines", () => {
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
-    const texts = [
+    const [one, other] = [
       decodeShape({ H: 12, kv: [65], page: 64 }),
-      decodeShape({ H: 16, kv: [1, 300, 0], page: 3, scale: 0.5 }),
-    ].map((shape) =>
-      kernel.launch(shape, { pages: 500, tableWidth: 100 }, { splits: 3 }, device).dispatches.map(({ shader }) =>
-        shader
-      )
-    );
-    assertEquals(texts[0], texts[1], kernelName(kernel));
+      decodeShape({ H: 16, kv: [1, 300, 0], page: 3, scale: 0.5, causal: false, lseBase: "2" }),
+    ].map((shape) => {
+      const { dispatches } = kernel.launch(shape, { pages: 500, tableWidth: 100 }, { splits: 3 }, device);
+      return new Set(dispatches.map(({ shader }) => shader));
+    });
+    assertEquals(one, other, kernelName(kernel));
   }
 });
 
@@ -160,7 +196,7 @@ Deno.test("one split writes the result itself; more go through partial results a
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
     const names = (splits: number) => {
-      const launch = kernel.launch(decodeShape(), { pages: 8, tableWidth: 2 }, { splits }, device);
+      const launch = kernel.launch(decodeShape({ kv: [320] }), { pages: 8, tableWidth: 5 }, { splits }, device);
       return [
         launch.chosen.splits,
         launch.dispatches.at(-1)!.label,
