@@ -42,6 +42,7 @@ export * from "./kernels/work.ts";
 
 // Which cases.
 export * from "./suites/axes.ts";
+export * from "./suites/axis_values.ts";
 export * from "./suites/case.ts";
 export * from "./suites/case_id.ts";
 export * from "./suites/expand.ts";

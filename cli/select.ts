@@ -11,7 +11,7 @@ import { type Kernel, kernelName } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import type { Dtype } from "../reference/dtypes.ts";
 import { readRecorded, type RecordedTensors } from "../reference/recorded.ts";
-import { parseAxis, type ParsedAxis } from "../suites/axes.ts";
+import { parseAxis, type ParsedAxis } from "../suites/axis_values.ts";
 import type { Case } from "../suites/case.ts";
 import { expandSuites, findSuites } from "../suites/expand.ts";
 import { defaultSuite } from "../suites/suites.ts";
@@ -142,6 +142,7 @@ function replays({ kernels, kernelNames, axes }: Selection, file: Selection["rec
     dims: file.tensors,
     variants: variantsOf("attend"),
     appendVariants: variantsOf("append"),
+    mlaVariants: variantsOf("mla"),
     pages: values("page") as number[] | undefined ?? RECORDED_PAGES,
     dtypes: values("cache") as Dtype[] | undefined ?? RECORDED_DTYPES,
   });

@@ -13,7 +13,12 @@ import {
   type ProjectShape,
   total,
 } from "../reference/shapes.ts";
+import { appendMinBytes } from "./work_append.ts";
+import { prefillFlops, prefillMinBytes } from "./work_prefill.ts";
+import { mlaFlops, mlaMinBytes } from "./work_mla.ts";
 import { projectFlops, projectMinBytes } from "./work_project.ts";
+
+export { appendMinBytes } from "./work_append.ts";
 
 /**
  * Bytes that `attend` must move: every input read once — queries, the cached tokens of all sequences, their page-table
@@ -25,16 +30,6 @@ export function attendMinBytes({ H, R, Dr, q, kv, page, cache }: AttendShape): n
   const queries = 4 * rows * (R + Dr);
   const outputs = 4 * rows * R + 4 * rows;
   return queries + total(kv) * (R + Dr) * DTYPE_BYTES[cache] + 4 * entries + 4 * kv.length + outputs;
-}
-
-/**
- * Bytes that `append` must move: the new latents and rope keys in f32, `cu_seqlen`, `cu_num_pages`, `input_pos` and the
- * entries of `cache_loc` that are used, each read once; the cache elements written once.
- */
-export function appendMinBytes({ B, R, Dr, q, kv, page, cache }: AppendShape): number {
-  const tokens = total(q);
-  const entries = q.map((n, b) => n === 0 ? 0 : Math.ceil(kv[b] / page) - Math.floor((kv[b] - n) / page));
-  return tokens * (R + Dr) * (4 + DTYPE_BYTES[cache]) + 4 * (3 * B + 2) + 4 * total(entries);
 }
 
 /** An operation on a shape: what a case says about its work. */
@@ -54,8 +49,12 @@ export function minBytes(work: Work): number {
       return appendMinBytes(work.shape);
     case "project":
       return projectMinBytes(work.shape);
+    case "prefill":
+      return prefillMinBytes(work.shape);
+    case "mla":
+      return mlaMinBytes(work.shape);
     default:
-      throw new Error("not yet");
+      return work satisfies never;
   }
 }
 
@@ -68,7 +67,11 @@ export function workFlops(work: Work): number {
       return 0;
     case "project":
       return projectFlops(work.shape);
+    case "prefill":
+      return prefillFlops(work.shape);
+    case "mla":
+      return mlaFlops(work.shape);
     default:
-      throw new Error("not yet");
+      return work satisfies never;
   }
 }

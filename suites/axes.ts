@@ -1,27 +1,12 @@
 /**
- * The axes of a sweep: names, defaults, allowed values, and the grammar in which values are written.
- *
- * A value list on the command line (`--axis NAME=VALUES`) is separated by commas; each item is one of
- *
- * | item | means | on |
- * |---|---|---|
- * | `64`, `bf16`, `auto` | one value | every axis |
- * | `0..256:+16` | 0, 16, …, 256: steps of 16, both ends included when the steps reach them (`a..b` steps by 1) | integers, lengths |
- * | `1..64:x2` | 1, 2, 4, …, 64: each twice the last | integers, lengths |
- * | `1+63+64` | one ragged batch of three sequences, written `1,63,64` in a case id | `q`, `kv` |
- * | `rand(1..1024)` | one batch of random lengths made from the seed, the last one 1024 | `q`, `kv` |
- * | `ramp(1..140)` | one batch of lengths 1, 2, …, 140 | `q`, `kv` |
- * | `boundary` | every length next to an edge of the case's pages, tiles and splits | `kv` |
- *
- * In a case id a comma always separates the sequences of one batch, on the command line always two values: that is
- * why a ragged batch is written with `+` there (and `+` needs no quotes in a shell).
+ * The axes of a sweep: names, defaults and allowed values. How values are written is in `axis_values.ts`.
  *
  * @module
  */
-import type { Operation } from "../kernels/kernel.ts";
-import { INPUT_KINDS } from "../reference/shapes.ts";
-import { joinWords, quote } from "./words.ts";
-import { parseLengths } from "./lengths.ts";
+import { type Operation, OPERATIONS } from "../kernels/kernel.ts";
+import { DTYPES } from "../reference/dtypes.ts";
+import { INPUT_KINDS, LAYOUTS, PROJECTED_KINDS } from "../reference/shapes.ts";
+import { TOLERANCES } from "../reference/tolerances.ts";
 
 /** Name of an axis: the key of a case id and the name `--axis` takes. */
 export type AxisName =
@@ -40,7 +25,13 @@ export type AxisName =
   | "seed"
   | "causal"
   | "scale"
-  | "splits";
+  | "splits"
+  | "part"
+  | "weight"
+  | "padding"
+  | "lse"
+  | "form"
+  | "tol";
 
 /** Value of an axis: a number, a word (`bf16`, `auto`), or lengths as a case id writes them (`1,63,64`). */
 export type AxisValue = number | string;
@@ -94,6 +85,8 @@ export interface ChoiceAxis extends AxisBase {
   readonly kind: "choice";
   /** The values. */
   readonly choices: readonly AxisValue[];
+  /** The values of operations that have fewer of them. */
+  readonly choicesOf?: { readonly [O in Operation]?: readonly AxisValue[] };
 }
 
 /** An axis of sequence lengths: one for all sequences of the batch, a list, or a generator. */
@@ -102,6 +95,8 @@ export interface LengthsAxis extends AxisBase {
   readonly kind: "lengths";
   /** Whether `boundary` is a value. */
   readonly boundary: boolean;
+  /** Operations of which it may name several calls, in steps joined by `>`. */
+  readonly steps: readonly Operation[];
 }
 
 /** Any axis; `kind` tells which. */
@@ -110,67 +105,156 @@ export type Axis = IntegerAxis | DecimalAxis | ChoiceAxis | LengthsAxis;
 /** Largest value of an integer that a kernel holds in an i32. */
 export const MAX_INT32 = 2 ** 31 - 1;
 
-/** Most values one `--axis` may give: more is a typing error. */
-export const MAX_AXIS_POINTS = 100_000;
-
 /** Most sequences in a batch: more would only exhaust the host's memory. */
 export const MAX_BATCH = 65_536;
 
-type Common = Omit<AxisBase, "name" | "operations" | "always"> & Partial<Pick<AxisBase, "operations" | "always">>;
+/** Value of `tol` that asks for no tolerance but this project's own bounds. */
+export const NO_TOLERANCE = "none";
 
-const attendOnly: Partial<AxisBase> = { operations: ["attend"] };
+type Common = Omit<AxisBase, "name" | "always"> & Partial<Pick<AxisBase, "always">>;
+
 const always = true;
 
-function common(name: AxisName, options: Common): AxisBase {
-  return { name, operations: ["attend", "append"], always: false, ...options };
-}
+/** Operations with a paged cache, and so with lengths of it. */
+const CACHED: readonly Operation[] = ["attend", "append", "prefill", "mla"];
+/** Operations with heads. */
+const HEADED: readonly Operation[] = ["attend", "project", "prefill", "mla"];
+/** Operations with a softmax. */
+const ATTENDING: readonly Operation[] = ["attend", "prefill", "mla"];
+/** Operations with the weight of a projection. */
+const WEIGHTED: readonly Operation[] = ["project", "prefill", "mla"];
 
 function integers(name: AxisName, options: Common & Partial<IntegerAxis>): IntegerAxis {
-  return { kind: "integer", min: 1, max: MAX_INT32, multipleOf: 1, ...options, ...common(name, options) };
+  return { kind: "integer", min: 1, max: MAX_INT32, multipleOf: 1, name, always: false, ...options };
 }
 
 function decimals(name: AxisName, options: Common & Pick<DecimalAxis, "word" | "min" | "max">): DecimalAxis {
-  return { kind: "decimal", ...options, ...common(name, options) };
+  return { kind: "decimal", name, always: false, ...options };
 }
 
-function choice(name: AxisName, options: Common & Pick<ChoiceAxis, "choices">): ChoiceAxis {
-  return { kind: "choice", ...options, ...common(name, options) };
+function choice(name: AxisName, options: Common & Pick<ChoiceAxis, "choices" | "choicesOf">): ChoiceAxis {
+  return { kind: "choice", name, always: false, ...options };
 }
 
-function lengths(name: AxisName, options: Common & Pick<LengthsAxis, "boundary">): LengthsAxis {
-  return { kind: "lengths", ...options, ...common(name, options) };
+function lengths(name: AxisName, options: Common & Pick<LengthsAxis, "boundary" | "steps">): LengthsAxis {
+  return { kind: "lengths", name, always: false, ...options };
 }
 
-/** Every axis, in the order of the keys of a case id. */
+const word = "auto";
+
+/**
+ * Every axis, in the order of the keys of a case id. New axes come last, with a default that is what cases meant before,
+ * so that stored ids stay valid.
+ */
 export const AXES: readonly Axis[] = [
-  integers("B", { default: 1, summary: "sequences in the batch", max: MAX_BATCH, always }),
-  integers("H", { default: 16, summary: "query heads", always, ...attendOnly }),
-  integers("R", { default: 256, summary: "kv_lora_rank", min: 16, multipleOf: 16, always }),
-  choice("Dr", { default: 64, summary: "qk_rope_head_dim", choices: [0, 16, 32, 64], always }),
-  integers("Dn", { default: 128, summary: "qk_nope_head_dim", min: 8, multipleOf: 8, ...attendOnly }),
-  integers("Dv", { default: 128, summary: "v_head_dim", min: 8, multipleOf: 8, ...attendOnly }),
-  lengths("q", { default: 1, summary: "new tokens of each sequence; decode is 1", boundary: false, always }),
-  lengths("kv", { default: 65, summary: "cached tokens of each sequence, new ones included", boundary: true, always }),
-  integers("page", { default: 64, summary: "tokens per page", always }),
-  choice("cache", { default: "bf16", summary: "element type of the cache", choices: ["f32", "f16", "bf16"], always }),
-  choice("layout", { default: "combined", summary: "latent and rope part in one cache", choices: ["combined"] }),
-  choice("input", { default: "normal", summary: "kind of the seeded inputs", choices: INPUT_KINDS }),
-  integers("seed", { default: 0, summary: "seed of inputs and random lengths", min: 0, max: 2 ** 32 - 1 }),
-  choice("causal", { default: 1, summary: "causal rule; decode is the same without", choices: [0, 1], ...attendOnly }),
+  integers("B", { default: 1, summary: "sequences in the batch", max: MAX_BATCH, operations: OPERATIONS, always }),
+  integers("H", { default: 16, summary: "query heads", operations: HEADED, always }),
+  integers("R", { default: 256, summary: "kv_lora_rank", min: 16, multipleOf: 16, operations: OPERATIONS, always }),
+  choice("Dr", { default: 64, summary: "qk_rope_head_dim", choices: [0, 16, 32, 64], operations: CACHED, always }),
+  integers("Dn", { default: 128, summary: "qk_nope_head_dim", min: 8, multipleOf: 8, operations: HEADED }),
+  integers("Dv", { default: 128, summary: "v_head_dim", min: 8, multipleOf: 8, operations: HEADED }),
+  lengths("q", {
+    default: 1,
+    summary: "new tokens of each sequence; decode is 1",
+    boundary: false,
+    steps: ["mla"],
+    operations: OPERATIONS,
+    always,
+  }),
+  lengths("kv", {
+    default: 65,
+    summary: "cached tokens of each sequence, new ones included",
+    boundary: true,
+    steps: [],
+    operations: CACHED,
+    always,
+  }),
+  integers("page", { default: 64, summary: "tokens per page", operations: CACHED, always }),
+  choice("cache", {
+    default: "bf16",
+    summary: "element type of the cache",
+    choices: DTYPES,
+    operations: CACHED,
+    always,
+  }),
+  choice("layout", {
+    default: "combined",
+    summary: "latent and rope part in one cache or in two",
+    choices: LAYOUTS,
+    operations: CACHED,
+  }),
+  choice("input", {
+    default: "normal",
+    summary: "kind of the seeded inputs",
+    choices: INPUT_KINDS,
+    choicesOf: {
+      append: INPUT_KINDS.filter((kind) => kind !== "flashmla"),
+      project: PROJECTED_KINDS,
+      prefill: PROJECTED_KINDS,
+      mla: PROJECTED_KINDS,
+    },
+    operations: OPERATIONS,
+  }),
+  integers("seed", {
+    default: 0,
+    summary: "seed of inputs and random lengths",
+    min: 0,
+    max: 2 ** 32 - 1,
+    operations: OPERATIONS,
+  }),
+  choice("causal", {
+    default: 1,
+    summary: "causal rule; decode is the same without",
+    choices: [0, 1],
+    operations: ATTENDING,
+  }),
   decimals("scale", {
-    default: "auto",
+    default: word,
     summary: "softmax scale; auto is 1/√(Dn+Dr)",
-    word: "auto",
+    word,
     // Generated queries are divided by the scale and must stay f32 numbers.
     min: 1e-30,
     max: 1e30,
-    ...attendOnly,
+    operations: ATTENDING,
   }),
   integers("splits", {
-    default: "auto",
+    default: word,
     summary: "KV splits; auto is the kernel's choice",
-    word: "auto",
-    ...attendOnly,
+    word,
+    operations: ["attend", "mla"],
+  }),
+  choice("part", {
+    default: "q",
+    summary: "which projection: queries into the latent space, or latents to values",
+    choices: ["q", "v"],
+    operations: ["project"],
+    always,
+  }),
+  choice("weight", { default: "bf16", summary: "element type of kv_b_proj", choices: DTYPES, operations: WEIGHTED }),
+  integers("padding", {
+    default: 0,
+    summary: "output rows past the last token",
+    min: 0,
+    max: MAX_BATCH,
+    operations: WEIGHTED,
+  }),
+  choice("lse", {
+    default: "e",
+    summary: "base of the log-sum-exp",
+    choices: ["e", "2"],
+    operations: ["attend", "prefill"],
+  }),
+  choice("form", {
+    default: word,
+    summary: "how mla attends; auto is the choice by the shape",
+    choices: [word, "absorbed", "expanded"],
+    operations: ["mla"],
+  }),
+  choice("tol", {
+    default: NO_TOLERANCE,
+    summary: "tolerance of another system's test to meet as well",
+    choices: [NO_TOLERANCE, ...Object.keys(TOLERANCES)],
+    operations: HEADED,
   }),
 ];
 
@@ -179,151 +263,7 @@ export function axisDefault(name: AxisName): AxisValue {
   return AXES.find((axis) => axis.name === name)!.default;
 }
 
-/** What `--axis` gave: one axis and the values it takes. */
-export interface ParsedAxis {
-  /** The axis. */
-  readonly name: AxisName;
-  /** Its values, without repetition, in the order given; at least one. */
-  readonly values: readonly AxisValue[];
-}
-
-/** Where a value was written. */
-export interface ValueSource {
-  /** Start of the message of an error: `Cannot read axis "page=0"`. */
-  readonly where: string;
-  /** `id`: as a case id writes it, `1,63,64`; `axis`: as `--axis` takes it, `1+63+64` and `boundary`. */
-  readonly form: "id" | "axis";
-}
-
-/** The values `axis` allows, in words that follow "is": `an integer from 1 to 65536`. */
-export function allowedValues(axis: Axis, form: ValueSource["form"]): string {
-  switch (axis.kind) {
-    case "choice":
-      return joinWords(axis.choices.map(String));
-    case "integer": {
-      const what = axis.multipleOf > 1 ? `a multiple of ${axis.multipleOf}` : "an integer";
-      const range = `${what} from ${axis.min} to ${axis.max - (axis.max % axis.multipleOf)}`;
-      return axis.word ? `${axis.word} or ${range}` : range;
-    }
-    case "decimal":
-      return `${axis.word} or a decimal number from ${axis.min} to ${axis.max} such as 0.5`;
-    case "lengths": {
-      const symbols = ["rand(a..b)", "ramp(a..b)", ...(axis.boundary && form === "axis" ? ["boundary"] : [])];
-      const ragged = `one length per sequence such as ${form === "axis" ? "1+63+64" : "1,63,64"}`;
-      return joinWords([`an integer from 0 to ${MAX_INT32}`, ...symbols, ragged]);
-    }
-    default:
-      return axis satisfies never;
-  }
-}
-
-/**
- * One value of `axis`.
- *
- * @param text As a case id writes it: `64`, `bf16`, `1,63,64`, `rand(1..1024)`.
- * @param source For the message of an error.
- * @returns A number where the text is one number, else the text.
- * @throws {RangeError} If the axis does not allow it.
- */
-export function parseAxisValue(axis: Axis, text: string, { where, form }: ValueSource): AxisValue {
-  const value = readValue(axis, text);
-  if (value === undefined) throw new RangeError(`${where}: ${axis.name} is ${allowedValues(axis, form)}`);
-  return value;
-}
-
-function readValue(axis: Axis, text: string): AxisValue | undefined {
-  switch (axis.kind) {
-    case "choice":
-      return axis.choices.find((choice) => String(choice) === text);
-    case "integer": {
-      if (text === axis.word) return text;
-      const value = /^(0|[1-9]\d*)$/.test(text) ? Number(text) : NaN;
-      return value >= axis.min && value <= axis.max && value % axis.multipleOf === 0 ? value : undefined;
-    }
-    case "decimal": {
-      if (text === axis.word) return text;
-      const value = /^\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? Number(text) : NaN;
-      return value >= axis.min && value <= axis.max ? value : undefined;
-    }
-    case "lengths":
-      return parseLengths(text);
-    default:
-      return axis satisfies never;
-  }
-}
-
-/**
- * Reads the argument of `--axis`.
- *
- * @example Lists, ranges, ragged batches
- * ```ts
- * import { assertEquals } from "@std/assert";
- * assertEquals(parseAxis("page=16,64"), { name: "page", values: [16, 64] });
- * assertEquals(parseAxis("B=1..8:x2").values, [1, 2, 4, 8]);
- * assertEquals(parseAxis("kv=boundary,1+63+64").values, ["boundary", "1,63,64"]);
- * ```
- * @param text `NAME=VALUES` in the grammar of this module.
- * @throws {SyntaxError} If it is not of that form.
- * @throws {RangeError} If the axis is unknown, a range is empty or endless, or a value is not allowed.
- */
-export function parseAxis(text: string): ParsedAxis {
-  const where = `Cannot read axis ${quote(text)}`;
-  const equals = text.indexOf("=");
-  if (equals < 1) throw new SyntaxError(`${where}: write NAME=VALUES, for instance page=16,64 or kv=0..256:+16`);
-  const name = text.slice(0, equals);
-  const axis = AXES.find((axis) => axis.name === name);
-  if (!axis) throw new RangeError(`${where}: axes are ${AXES.map((axis) => axis.name).join(", ")}`);
-  const values = new Set<AxisValue>();
-  for (const item of text.slice(equals + 1).split(",")) {
-    if (item === "") {
-      throw new SyntaxError(`${where}: a value is missing; ${name} is ${allowedValues(axis, "axis")}`);
-    }
-    for (const value of parseItem(axis, item, where)) values.add(value);
-    if (values.size > MAX_AXIS_POINTS) throw new RangeError(tooMany(where));
-  }
-  return { name: axis.name, values: [...values] };
-}
-
-function parseItem(axis: Axis, item: string, where: string): AxisValue[] {
-  const parse = (text: string) => parseAxisValue(axis, text, { where, form: "axis" });
-  const isRange = item.includes("..") && !item.includes("(");
-  switch (axis.kind) {
-    case "choice":
-    case "decimal":
-      return [parse(item)];
-    case "integer":
-      return isRange ? expandRange(item, where).map((value) => parse(String(value))) : [parse(item)];
-    case "lengths":
-      if (axis.boundary && item === "boundary") return [item];
-      if (isRange) return expandRange(item, where).map((value) => parse(String(value)));
-      return [parse(item.replaceAll("+", ","))];
-    default:
-      return axis satisfies never;
-  }
-}
-
-/** The points of `a..b`, `a..b:+step` or `a..b:xfactor`. */
-function expandRange(item: string, where: string): number[] {
-  const match = /^(\d+)\.\.(\d+)(?::([+x])(-?\d+))?$/.exec(item);
-  if (!match) {
-    throw new SyntaxError(`${where}: a range is a..b, a..b:+step or a..b:xfactor, for instance 0..256:+16 or 1..64:x2`);
-  }
-  const [start, end] = [Number(match[1]), Number(match[2])];
-  const step = match[4] === undefined ? 1 : Number(match[4]);
-  if (!(start <= end)) throw new RangeError(`${where}: the range ${item} is empty; write the smaller end first`);
-  if (match[3] === "x") {
-    if (!(step >= 2)) throw new RangeError(`${where}: the factor of a range is at least 2`);
-    if (start === 0) throw new RangeError(`${where}: a range with a factor starts at 1 or more, 0 stays 0`);
-    const points: number[] = [];
-    for (let value = start; value <= end; value *= step) points.push(value);
-    return points;
-  }
-  if (!(step >= 1)) throw new RangeError(`${where}: the step of a range is at least 1`);
-  const points = Math.floor((end - start) / step) + 1;
-  if (!(points <= MAX_AXIS_POINTS)) throw new RangeError(tooMany(where));
-  return Array.from({ length: points }, (_, i) => start + i * step);
-}
-
-function tooMany(where: string): string {
-  return `${where}: an axis takes at most ${MAX_AXIS_POINTS} values`;
+/** The values that `axis` has for `operation`; all of them without one. */
+export function choicesOf(axis: ChoiceAxis, operation?: Operation): readonly AxisValue[] {
+  return (operation && axis.choicesOf?.[operation]) ?? axis.choices;
 }

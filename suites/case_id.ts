@@ -7,13 +7,15 @@
  *
  * @module
  */
-import type { Operation, Tuning } from "../kernels/kernel.ts";
-import type { Dtype } from "../reference/dtypes.ts";
-import type { InputKind } from "../reference/shapes.ts";
-import { AXES, type Axis, type AxisName, type AxisValue, type AxisValues, parseAxisValue } from "./axes.ts";
+import { type Operation, OPERATIONS } from "../kernels/kernel.ts";
+import { AXES, type Axis, type AxisName, type AxisValue, type AxisValues } from "./axes.ts";
+import { parseAxisValue } from "./axis_values.ts";
+import { buildCase } from "./build_case.ts";
 import type { Case } from "./case.ts";
-import { expandLengths } from "./lengths.ts";
+import { joinSteps, stepsOf } from "./steps.ts";
 import { quote } from "./words.ts";
+
+export { defaultScale } from "./build_case.ts";
 
 /** What a case id says: axes that are absent are at their default. */
 export type CaseFields = AxisValues & {
@@ -28,6 +30,7 @@ export type CaseFields = AxisValues & {
 /** Readable, and free of what separates the parts of an id or means something to `--filter`. */
 const VARIANT = /^[^\s/:;=*\p{Cc}]+$/u;
 const TENSORS = /^[\w.-]+@[0-9a-f]{8}$/;
+const ID = new RegExp(`^(${OPERATIONS.join("|")})/([^/:]+):(.+)$`);
 const EXAMPLE = "attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16";
 
 /** The axes of `operation`, in the order of the keys of its ids. */
@@ -72,8 +75,11 @@ function completeAxes(fields: CaseFields, where: string): Required<AxisValues> {
     if (given !== undefined && !axis.operations.includes(fields.operation)) {
       throw new RangeError(`${where}: ${fields.operation} has no ${axis.name}`);
     }
-    const value = given === undefined ? axis.default : parseAxisValue(axis, String(given), { where, form: "id" });
-    values[axis.name] = axis.kind === "lengths" ? unify(value, values.B) : value;
+    const source = { where, form: "id", operation: fields.operation } as const;
+    const value = given === undefined ? axis.default : parseAxisValue(axis, String(given), source);
+    values[axis.name] = axis.kind === "lengths"
+      ? joinSteps(stepsOf(value).map((step) => unify(step, values.B)))
+      : value;
   }
   return values as Required<AxisValues>;
 }
@@ -92,65 +98,16 @@ function unify(lengths: AxisValue, B: AxisValue | undefined): AxisValue {
  * @throws {RangeError} If a value is outside what its axis allows, or lengths and batch do not fit.
  */
 export function makeCase(fields: CaseFields): Case {
-  return buildCase(fields, describe(fields));
+  return caseOf(fields, describe(fields));
 }
 
-function buildCase(fields: CaseFields, where: string): Case {
+function caseOf(fields: CaseFields, where: string): Case {
   const values = completeAxes(fields, where);
-  const number = (name: AxisName) => values[name] as number;
-  const [B, seed] = [number("B"), number("seed")];
-  const lengths = (axis: "q" | "kv") => {
-    const all = expandLengths(values[axis], { B, seed, axis });
-    if (all.length !== B) {
-      throw new RangeError(
-        `${where}: ${axis} gives the lengths of ${all.length} sequences, B is ${B}; they must agree`,
-      );
-    }
-    return all;
-  };
-  const [q, kv] = [lengths("q"), lengths("kv")];
-  const cacheShape = { B, R: number("R"), Dr: number("Dr"), q, kv, page: number("page"), cache: values.cache as Dtype };
-  const common = {
-    id: formatAxes(fields, values),
-    variant: fields.variant,
-    input: values.input as InputKind,
-    seed,
-    axes: {
-      ...Object.fromEntries(axesOf(fields.operation).map(({ name }) => [name, values[name]])),
-      ...(fields.tensors !== undefined && { tensors: fields.tensors }),
-    },
+  const axes = {
+    ...Object.fromEntries(axesOf(fields.operation).map(({ name }) => [name, values[name]])),
     ...(fields.tensors !== undefined && { tensors: fields.tensors }),
   };
-  switch (fields.operation) {
-    case "append":
-      if (!q.every((tokens, b) => tokens <= kv[b])) {
-        throw new RangeError(`${where}: kv counts the new tokens too, so no sequence has a kv below its q`);
-      }
-      return { ...common, operation: "append", shape: cacheShape, tuning: {} };
-    case "attend": {
-      if (!q.every((tokens) => tokens >= 1)) {
-        throw new RangeError(`${where}: q of attend is at least 1 for every sequence`);
-      }
-      const [Dn, Dv] = [number("Dn"), number("Dv")];
-      const tuning: Tuning = values.splits === "auto" ? {} : { splits: number("splits") };
-      const shape = {
-        ...cacheShape,
-        H: number("H"),
-        Dn,
-        Dv,
-        scale: values.scale === "auto" ? defaultScale(Dn, cacheShape.Dr) : number("scale"),
-        causal: values.causal === 1,
-      };
-      return { ...common, operation: "attend", shape, tuning };
-    }
-    default:
-      throw new RangeError(`${where}: not yet`);
-  }
-}
-
-/** Softmax scale of a model that names none: `1/√(Dn+Dr)`, from the head dimension before absorption. */
-export function defaultScale(Dn: number, Dr: number): number {
-  return 1 / Math.sqrt(Dn + Dr);
+  return buildCase({ ...fields, id: formatAxes(fields, values), axes }, values, where);
 }
 
 /** `Cannot build attend/fused with B=4, kv=1,63`: the start of a message about `fields`. */
@@ -171,11 +128,11 @@ function describe(fields: CaseFields): string {
  */
 export function parseCaseId(id: string): Case {
   const where = `Cannot read case id ${quote(id)}`;
-  const match = /^(attend|append)\/([^/:]+):(.+)$/.exec(id);
+  const match = ID.exec(id);
   if (!match) throw new SyntaxError(`${where}: it is operation/variant:key=value;…, for instance ${EXAMPLE}`);
   const operation = match[1] as Operation;
   const fields = { operation, variant: match[2], ...parseKeys(match[3], operation, where) };
-  const parsed = buildCase(fields, where);
+  const parsed = caseOf(fields, where);
   if (parsed.id !== id) throw new SyntaxError(`${where}: its one spelling is ${quote(parsed.id)}`);
   return parsed;
 }

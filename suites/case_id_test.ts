@@ -1,6 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { AXES } from "./axes.ts";
-import { type CaseFields, formatCaseId, makeCase, parseCaseId } from "./case_id.ts";
+import { axesOf, type CaseFields, formatCaseId, makeCase, parseCaseId } from "./case_id.ts";
 
 const EXAMPLE = "attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16";
 const APPEND = "append/paged:B=3;R=512;Dr=64;q=0,3,5;kv=9,3,66;page=16;cache=f16";
@@ -53,7 +52,7 @@ Deno.test("parseCaseId() fills in shape, tuning and axes", () => {
   assertAlmostEquals(parsed.shape.scale, 1 / Math.sqrt(192), 1e-15);
   assertEquals(parsed.shape.causal, true);
   assertEquals([parsed.input, parsed.seed, parsed.tuning, parsed.tensors], ["normal", 0, {}, undefined]);
-  assertEquals(Object.keys(parsed.axes), AXES.map((axis) => axis.name as string));
+  assertEquals(Object.keys(parsed.axes), axesOf("attend").map((axis) => axis.name as string));
   assertEquals([parsed.axes.kv, parsed.axes.splits, parsed.axes.Dn], [65, "auto", 128]);
 });
 
@@ -77,8 +76,11 @@ Deno.test("equal lengths have one spelling", () => {
 });
 
 Deno.test("the seed decides random lengths", () => {
-  const at = (seed: number) =>
-    makeCase({ operation: "attend", variant: "fused", B: 8, kv: "rand(1..99)", seed }).shape.kv;
+  const at = (seed: number) => {
+    const { operation, shape } = makeCase({ operation: "attend", variant: "fused", B: 8, kv: "rand(1..99)", seed });
+    assert(operation === "attend");
+    return shape.kv;
+  };
   assertEquals(at(3), at(3));
   assertNotEquals(at(3), at(4));
 });
@@ -88,18 +90,18 @@ Deno.test("a kernel that is not registered has case ids too", () => {
 });
 
 const lengths =
-  "kv is an integer from 0 to 2147483647, rand(a..b), ramp(a..b) or one length per sequence such as 1,63,64";
+  "kv is an integer from 0 to 2147483647, rand(a..b), ramp(a..b), normal(a..b), idle(a..b) or one length per sequence such as 1,63,64";
 
 const refused: readonly [id: string, error: typeof RangeError, reason: string][] = [
   ["", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
   ["fused:B=4", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
-  ["prefill/fused:B=4", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
+  ["merge/fused:B=4", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
   ["attend/fused", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
   [EXAMPLE.replace("fused", "fu*"), RangeError, "a variant is a name without spaces and / : ; = *"],
   [
     EXAMPLE.replace("page", "pages"),
     SyntaxError,
-    '"pages=64" is no key=value of attend, whose keys are B, H, R, Dr, Dn, Dv, q, kv, page, cache, layout, input, seed, causal, scale, splits, tensors',
+    '"pages=64" is no key=value of attend, whose keys are B, H, R, Dr, Dn, Dv, q, kv, page, cache, layout, input, seed, causal, scale, splits, lse, tol, tensors',
   ],
   [
     APPEND.replace("R=512", "H=16;R=512"),
@@ -134,7 +136,7 @@ const refused: readonly [id: string, error: typeof RangeError, reason: string][]
     RangeError,
     "kv gives the lengths of 9 sequences, B is 4; they must agree",
   ],
-  [EXAMPLE.replace("q=1", "q=0"), RangeError, "q of attend is at least 1 for every sequence"],
+  [EXAMPLE.replace("q=1", "q=0"), RangeError, "q of attend is at least 1 for one sequence"],
   [APPEND.replace("kv=9,3", "kv=9,2"), RangeError, "kv counts the new tokens too, so no sequence has a kv below its q"],
   [
     EXAMPLE + ";tensors=mistral4",

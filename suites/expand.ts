@@ -4,7 +4,7 @@
  * @module
  */
 import { kernelName } from "../kernels/kernel.ts";
-import type { ParsedAxis } from "./axes.ts";
+import type { ParsedAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { expandSuite } from "./expand_suite.ts";
 import { filterCases, type KernelName, mergeCases, selectKernels } from "./select.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { AxisName, AxisValues, ParsedAxis } from "./axes.ts";
+import type { AxisName, AxisValues } from "./axes.ts";
+import type { ParsedAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { makeCase } from "./case_id.ts";
 import { applyAxes, expandBoundary, type ShapeFields } from "./overrides.ts";

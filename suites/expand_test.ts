@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { parseAxis } from "./axes.ts";
+import { parseAxis } from "./axis_values.ts";
 import { type ExpandOptions, expandSuites, findSuites } from "./expand.ts";
 import { mergeCases, selectKernels, shapeKey } from "./select.ts";
 import type { Suite } from "./suite.ts";
@@ -95,7 +95,11 @@ Deno.test("a ragged batch on the command line sets B, and B repeats a ragged bat
 });
 
 Deno.test("an append cut to a given kv appends no more than that, and a given q deepens its cache", () => {
-  const append = (...axes: string[]) => expand({ axes: axes.map(parseAxis), kernels: ["paged"] }).map((c) => c.shape);
+  const append = (...axes: string[]) =>
+    expand({ axes: axes.map(parseAxis), kernels: ["paged"] }).map(({ operation, shape }) => {
+      assert(operation === "append");
+      return shape;
+    });
   assertEquals(append("kv=2").map(({ q, kv }) => [q, kv]), [[[2], [2]], [[0, 2], [2, 2]]]);
   assertEquals(append("q=5").map(({ q, kv }) => [q, kv]), [[[5], [70]], [[5, 5], [9, 5]]]);
   assertEquals(append("kv=boundary")[0].q, [0]);

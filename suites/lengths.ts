@@ -7,10 +7,12 @@
  * | `1,63,64` | these; B is 3 |
  * | `rand(1..1024)` | random from 1 to 1024 by the seed of the case; the last is 1024, so the longest is always known |
  * | `ramp(1..140)` | 1, 2, …, 140; B is 140 |
+ * | `normal(2..140)` | near-normal around 140 with deviation 70, none below 2 (FlashMLA's tests) |
+ * | `idle(2..140)` | the same, but about half of them 0 |
  *
  * @module
  */
-import { streamKey, uniformIntAt } from "../reference/random.ts";
+import { fillNormal, streamKey, uint32At, uniformIntAt } from "../reference/random.ts";
 import type { AxisValue } from "./axes.ts";
 
 const MAX_LENGTH = 2 ** 31 - 1;
@@ -19,7 +21,13 @@ const INTEGER = /^(0|[1-9]\d*)$/;
 /** Streams of random lengths, apart from those of the input tensors: `q` and `kv` in ASCII. */
 const STREAMS = { q: 0x71, kv: 0x6b76 };
 
-const GENERATOR = /^(rand|ramp)\((0|[1-9]\d*)\.\.(0|[1-9]\d*)\)$/;
+/** Stream of the sequences that `idle` leaves empty: `idle` in ASCII. */
+const IDLE_STREAM = 0x69646c65;
+
+/** Names of generators, as `name(a..b)`. */
+export const GENERATORS: readonly string[] = ["rand", "ramp", "normal", "idle"];
+
+const GENERATOR = new RegExp(`^(${GENERATORS.join("|")})\\((0|[1-9]\\d*)\\.\\.(0|[1-9]\\d*)\\)$`);
 
 /**
  * Reads lengths as a case id writes them.
@@ -61,7 +69,26 @@ export function expandLengths(spec: AxisValue, { B, seed, axis }: LengthsOptions
   const count = end - start + 1;
   if (generator[1] === "ramp") return Array.from({ length: Math.min(count, MAX_RAMP) }, (_, i) => start + i);
   const key = streamKey(seed, STREAMS[axis]);
+  if (generator[1] !== "rand") return normalLengths({ B, least: start, mean: end, key, idle: generator[1] === "idle" });
   return Array.from({ length: B }, (_, b) => b === B - 1 ? end : start + uniformIntAt(key, b, count));
+}
+
+interface NormalOptions {
+  readonly B: number;
+  readonly least: number;
+  readonly mean: number;
+  readonly key: number;
+  readonly idle: boolean;
+}
+
+function normalLengths({ B, least, mean, key, idle }: NormalOptions): number[] {
+  const normal = new Float32Array(B);
+  fillNormal(normal, key);
+  const idleKey = streamKey(key, IDLE_STREAM);
+  return Array.from(normal, (value, b) => {
+    if (idle && uint32At(idleKey, b) % 2 === 0) return 0;
+    return Math.min(MAX_LENGTH, Math.max(least, Math.floor(mean + value * mean / 2)));
+  });
 }
 
 /** One more than the largest batch: enough to see that a ramp has too many lengths, without making them. */

@@ -7,7 +7,7 @@ for (const model of MODELS) {
   Deno.test(`the suite of ${model.name} has its dimensions, served batches and local heads`, () => {
     const options = { kernelsAvailable: TEST_KERNELS, software: false, full: false };
     const cases = expandSuites({ ...options, suites: [model.suite] });
-    assert(cases.every(({ shape }) => shape.R === model.R && shape.Dr === model.Dr));
+    assert(cases.every(({ axes }) => axes.R === model.R && (axes.Dr ?? model.Dr) === model.Dr));
     const attend = cases.filter((testCase) => testCase.operation === "attend");
     assert(attend.every(({ shape }) => shape.Dn === model.Dn && shape.Dv === model.Dv));
     for (const H of model.localHeads) {

@@ -4,8 +4,10 @@
  * @module
  */
 import type { Dtype } from "../reference/dtypes.ts";
+import type { AxisValue } from "./axes.ts";
 import type { Case } from "./case.ts";
 import { defaultScale, makeCase } from "./case_id.ts";
+import { joinSteps } from "./steps.ts";
 
 /** Sizes that a file of recorded tensors holds. */
 export interface RecordedDims {
@@ -37,6 +39,8 @@ export interface RecordedOptions {
   readonly variants: readonly string[];
   /** Variants of `append`, which write all recorded tokens into an empty cache; default none. */
   readonly appendVariants?: readonly string[];
+  /** Variants of `mla`, which run the recorded prefill as flows of calls; default none. */
+  readonly mlaVariants?: readonly string[];
   /** Page sizes. */
   readonly pages: readonly number[];
   /** Element types of the cache. */
@@ -49,8 +53,8 @@ export function recordedKey({ name, hash8 }: Pick<RecordedOptions, "name" | "has
 }
 
 /**
- * Every kernel × page size × dtype on one file: all its decode steps as one batch of T sequences of lengths 1…T, which
- * share their pages. A scale that is not `1/√(Dn+Dr)` is written into the id. Characters that an id cannot hold become `_` in `name`.
+ * Every kernel × page size × dtype on one file. `attend`: all its decode steps as one batch of T sequences of lengths 1…T,
+ * which share their pages. `mla`: the prefill at once, in chunks of 64 and of 17 tokens, and with its end token by token. A scale that is not `1/√(Dn+Dr)` is written into the id. Characters that an id cannot hold become `_` in `name`.
  *
  * @example
  * ```ts
@@ -66,12 +70,13 @@ export function recordedKey({ name, hash8 }: Pick<RecordedOptions, "name" | "has
  * @throws {RangeError} If a size is outside the contract.
  */
 export function recordedCases(options: RecordedOptions): Case[] {
-  const { dims, variants, appendVariants = [], pages, dtypes } = options;
+  const { dims, variants, appendVariants = [], mlaVariants = [], pages, dtypes } = options;
   const { T, H, R, Dr, Dn, Dv } = dims;
   // The file's scale went through decimal text: a difference of rounding is none.
   const isDefault = Math.abs(dims.scale / defaultScale(dims.Dn, dims.Dr) - 1) <= 1e-9;
   const scale = isDefault ? "auto" : dims.scale;
   const tensors = recordedKey(options);
+  const flows = mlaVariants.length > 0 ? recordedFlows(T) : [];
   return pages.flatMap((page) =>
     dtypes.flatMap((cache) => {
       const common = { R, Dr, page, cache, tensors };
@@ -80,7 +85,33 @@ export function recordedCases(options: RecordedOptions): Case[] {
         ...variants.map((variant) =>
           makeCase({ ...common, operation: "attend", variant, B: T, H, Dn, Dv, q: 1, kv: `ramp(1..${T})`, scale })
         ),
+        // The recorded weight is f32: a rounded one would not give the recorded output.
+        ...flows.flatMap((q) =>
+          mlaVariants.map((variant) =>
+            makeCase({ ...common, operation: "mla", variant, H, Dn, Dv, q, kv: T, scale, weight: "f32" })
+          )
+        ),
       ];
     })
   );
+}
+
+/** Sizes of the chunks of a prefill: whole pages of 64, and one that is no multiple of anything. */
+const CHUNKS: readonly number[] = [64, 17];
+
+/** Tokens at the end of a recorded prefill that are replayed one by one; half of a short one. */
+const DECODE_STEPS = 24;
+
+/** The flows over which `T` tokens are replayed, each once. */
+function recordedFlows(T: number): AxisValue[] {
+  const chunked = CHUNKS.map((chunk) => joinSteps(chunksOf(T, chunk)));
+  const decoded = Math.min(DECODE_STEPS, Math.floor(T / 2));
+  const tokenByToken = joinSteps([T - decoded, ...new Array<number>(decoded).fill(1)]);
+  return [...new Set([T, ...chunked, tokenByToken])];
+}
+
+function chunksOf(T: number, chunk: number): number[] {
+  const chunks = new Array<number>(Math.ceil(T / chunk)).fill(chunk);
+  chunks[chunks.length - 1] -= chunks.length * chunk - T;
+  return chunks;
 }

@@ -60,3 +60,26 @@ Deno.test("sizes that no kernel could mean are refused", () => {
   refuse({ scale: NaN }, "scale is auto or a decimal number from 1e-30 to 1e+30");
   refuse({ scale: -1 }, "scale is auto or a decimal number from 1e-30 to 1e+30");
 });
+
+Deno.test("recordedCases() replays the prefill through mla at once, in chunks and token by token", () => {
+  const flowsOf = (T: number) => {
+    const dims = { ...file.dims, T };
+    const cases = recordedCases({ ...file, dims, variants: [], mlaVariants: ["paged"], pages: [61], dtypes: ["f16"] });
+    for (const testCase of cases) assertEquals(parseCaseId(testCase.id), testCase);
+    return cases.map(({ operation, shape, axes }) => {
+      assert(operation === "mla");
+      assertEquals([shape.q, shape.kv, shape.weight], [[T], [T], "f32"]);
+      return [axes.q, shape.steps?.length];
+    });
+  };
+  assertEquals(flowsOf(140), [[140, undefined], ["64x2>12", 3], ["17x8>4", 9], ["116>1x24", 25]]);
+  assertEquals(flowsOf(128), [[128, undefined], ["64x2", 2], ["17x7>9", 8], ["104>1x24", 25]]);
+  assertEquals(flowsOf(20), [[20, undefined], ["17>3", 2], ["10>1x10", 11]]);
+  assertEquals(flowsOf(2), [[2, undefined], ["1x2", 2]]);
+  assertEquals(flowsOf(1), [[1, undefined]]);
+  const [id] = recordedCases({ ...file, variants: [], mlaVariants: ["paged"], pages: [61], dtypes: ["f16"] });
+  assertEquals(
+    id.id,
+    "mla/paged:B=1;H=8;R=256;Dr=64;Dn=64;q=140;kv=140;page=61;cache=f16;weight=f32;tensors=mistral4-h8-r256@1a2b3c4d",
+  );
+});

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
-import { parseAxis } from "./axes.ts";
+import { parseAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { parseCaseId } from "./case_id.ts";
 import { type ExpandOptions, expandSuites } from "./expand.ts";

@@ -1,5 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { AXES, MAX_AXIS_POINTS, parseAxis, parseAxisValue } from "./axes.ts";
+import { TOLERANCES } from "../reference/tolerances.ts";
+import { AXES } from "./axes.ts";
+import { MAX_AXIS_POINTS, parseAxis, parseAxisValue } from "./axis_values.ts";
 
 Deno.test("every axis allows its own default", () => {
   for (const axis of AXES) {
@@ -22,6 +24,12 @@ const accepted: readonly [text: string, values: readonly (number | string)[]][] 
   ["kv=64,1+63+64,0..2,rand(1..1024)", [64, "1,63,64", 0, 1, 2, "rand(1..1024)"]],
   ["kv=ramp(1..140)", ["ramp(1..140)"]],
   ["q=0+3+5", ["0,3,5"]],
+  ["q=32+16>16+8>1x5,4", ["32,16>16,8>1x5", 4]],
+  ["kv=normal(2..140),idle(2..140)", ["normal(2..140)", "idle(2..140)"]],
+  ["part=q,v", ["q", "v"]],
+  ["lse=e,2", ["e", "2"]],
+  ["form=auto,absorbed,expanded", ["auto", "absorbed", "expanded"]],
+  ["tol=none,flashmla", ["none", "flashmla"]],
   ["Dr=0,16,32,64", [0, 16, 32, 64]],
   ["cache=bf16,f16,f32", ["bf16", "f16", "f32"]],
   ["input=peak,normal", ["peak", "normal"]],
@@ -29,7 +37,7 @@ const accepted: readonly [text: string, values: readonly (number | string)[]][] 
   ["splits=auto,1,3", ["auto", 1, 3]],
   ["scale=auto,0.5,1e-3,1,1e-30,1e+30", ["auto", 0.5, 0.001, 1, 1e-30, 1e30]],
   ["seed=4294967295", [4294967295]],
-  ["layout=combined", ["combined"]],
+  ["layout=combined,separate", ["combined", "separate"]],
 ];
 
 for (const [text, values] of accepted) {
@@ -38,19 +46,17 @@ for (const [text, values] of accepted) {
   });
 }
 
-const lengths = "an integer from 0 to 2147483647, rand(a..b), ramp(a..b)";
-const ragged = "or one length per sequence such as 1+63+64";
+const lengths = "an integer from 0 to 2147483647, rand(a..b), ramp(a..b), normal(a..b), idle(a..b)";
+const ragged = "one length per sequence such as 1+63+64";
+const steps = "or the steps of a flow such as 32>1x5";
+const names = AXES.map((axis) => axis.name).join(", ");
 const rangeForm = "a range is a..b, a..b:+step or a..b:xfactor, for instance 0..256:+16 or 1..64:x2";
 const refused: readonly [text: string, error: typeof RangeError, reason: string][] = [
   ["", SyntaxError, "write NAME=VALUES, for instance page=16,64 or kv=0..256:+16"],
   ["page", SyntaxError, "write NAME=VALUES, for instance page=16,64 or kv=0..256:+16"],
   ["=16", SyntaxError, "write NAME=VALUES, for instance page=16,64 or kv=0..256:+16"],
-  [
-    "pge=16",
-    RangeError,
-    "axes are B, H, R, Dr, Dn, Dv, q, kv, page, cache, layout, input, seed, causal, scale, splits",
-  ],
-  ["b=16", RangeError, "axes are B, H, R, Dr, Dn, Dv, q, kv, page, cache, layout, input, seed, causal, scale, splits"],
+  ["pge=16", RangeError, `axes are ${names}`],
+  ["b=16", RangeError, `axes are ${names}`],
   ["page=", SyntaxError, "a value is missing; page is an integer from 1 to 2147483647"],
   ["page=16,", SyntaxError, "a value is missing; page is an integer from 1 to 2147483647"],
   ["page=16,,64", SyntaxError, "a value is missing; page is an integer from 1 to 2147483647"],
@@ -73,8 +79,18 @@ const refused: readonly [text: string, error: typeof RangeError, reason: string]
   ["Dr=0..64:+16", RangeError, "Dr is 0, 16, 32 or 64"],
   ["Dn=4", RangeError, "Dn is a multiple of 8 from 8 to 2147483640"],
   ["cache=fp8", RangeError, "cache is f32, f16 or bf16"],
-  ["layout=separate", RangeError, "layout is combined"],
-  ["input=zeros", RangeError, "input is normal, peak, large, equal, monotone, alternating or onehot"],
+  ["layout=split", RangeError, "layout is combined or separate"],
+  ["lse=10", RangeError, "lse is e or 2"],
+  ["form=auto,unfolded", RangeError, "form is auto, absorbed or expanded"],
+  ["part=k", RangeError, "part is q or v"],
+  ["weight=fp8", RangeError, "weight is f32, f16 or bf16"],
+  ["padding=-1", RangeError, "padding is an integer from 0 to 65536"],
+  ["tol=loose", RangeError, `tol is none, ${Object.keys(TOLERANCES).join(", ").replace(/, ([^,]+)$/, " or $1")}`],
+  [
+    "input=zeros",
+    RangeError,
+    "input is normal, peak, large, equal, monotone, alternating, onehot, seed or flashmla",
+  ],
   ["seed=-1", RangeError, "seed is an integer from 0 to 4294967295"],
   ["seed=4294967296", RangeError, "seed is an integer from 0 to 4294967295"],
   ["causal=true", RangeError, "causal is 0 or 1"],
@@ -84,12 +100,17 @@ const refused: readonly [text: string, error: typeof RangeError, reason: string]
   ["scale=1e-31", RangeError, "scale is auto or a decimal number from 1e-30 to 1e+30 such as 0.5"],
   ["scale=1e999", RangeError, "scale is auto or a decimal number from 1e-30 to 1e+30 such as 0.5"],
   ["scale=0..1", RangeError, "scale is auto or a decimal number from 1e-30 to 1e+30 such as 0.5"],
-  ["kv=2147483648", RangeError, `kv is ${lengths}, boundary ${ragged}`],
-  ["kv=1+", RangeError, `kv is ${lengths}, boundary ${ragged}`],
-  ["kv=rand(5..1)", RangeError, `kv is ${lengths}, boundary ${ragged}`],
-  ["kv=rand(1..)", RangeError, `kv is ${lengths}, boundary ${ragged}`],
-  ["kv=edges", RangeError, `kv is ${lengths}, boundary ${ragged}`],
-  ["q=boundary", RangeError, `q is ${lengths} ${ragged}`],
+  ["kv=2147483648", RangeError, `kv is ${lengths}, boundary or ${ragged}`],
+  ["kv=1+", RangeError, `kv is ${lengths}, boundary or ${ragged}`],
+  ["kv=rand(5..1)", RangeError, `kv is ${lengths}, boundary or ${ragged}`],
+  ["kv=rand(1..)", RangeError, `kv is ${lengths}, boundary or ${ragged}`],
+  ["kv=normal(5..1)", RangeError, `kv is ${lengths}, boundary or ${ragged}`],
+  ["kv=8>1", RangeError, `kv is ${lengths}, boundary or ${ragged}`],
+  ...["q=8>", "q=>8", "q=8>x5", "q=8>1x0", "q=8>1x05", "q=8+1x5", "q=1x8193", "q=8>boundary"].map((text) =>
+    [text, RangeError, `q is ${lengths}, ${ragged} ${steps}`] as [string, typeof RangeError, string]
+  ),
+  ["kv=edges", RangeError, `kv is ${lengths}, boundary or ${ragged}`],
+  ["q=boundary", RangeError, `q is ${lengths}, ${ragged} ${steps}`],
   ["kv=..5", SyntaxError, rangeForm],
   ["kv=0..", SyntaxError, rangeForm],
   ["kv=0..8:2", SyntaxError, rangeForm],
