@@ -27,8 +27,7 @@ const STEP = 16u; // elements of the latent at a time
 const NOWHERE = 0xffffffffu; // slot of a token that is not there
 
 // [r][tokens, rows]. An array of arrays: an index that is a literal needs no bounds check, and the checks of the others are shared.
-alias Vectors = array<vec4<f32>, TOKEN_QUADS + ROW_QUADS>;
-var<workgroup> pool: array<Vectors, STEP>;
+var<workgroup> pool: array<array<vec4<f32>, TOKEN_QUADS + ROW_QUADS>, STEP>;
 
 // Where in the cache the tokens of group `quad` are. All four belong to one sequence: the last that starts at or before
 // them (empty ones before it start there too). No table entry past its tokens is read, and no page outside the cache.

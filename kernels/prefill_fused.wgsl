@@ -49,8 +49,7 @@ const_assert STEP == 8u || STEP == 16u;
 
 // One memory for three uses: [d][queries, keys], [column group][maxima or sums of all rows], [token][probabilities, values].
 // An array of arrays: an index that is a literal needs no bounds check, and the checks of the others are shared.
-alias Vectors = array<vec4<f32>, WIDTH>;
-var<workgroup> pool: array<Vectors, STEP>;
+var<workgroup> pool: array<array<vec4<f32>, WIDTH>, STEP>;
 
 // Where the workgroup's operands begin.
 struct Block {

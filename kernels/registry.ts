@@ -9,6 +9,8 @@ import { attendFused } from "./attend_fused.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { type Kernel, kernelName, type Operation } from "./kernel.ts";
+import { mlaFused, mlaFusedSubgroup, mlaUnfused } from "./mla.ts";
+import { prefillFused } from "./prefill_fused.ts";
 import { projectTiled } from "./project_tiled.ts";
 import { projectVector } from "./project_vector.ts";
 
@@ -21,6 +23,10 @@ export const KERNELS: readonly Kernel[] = [
   appendSeparate,
   projectTiled,
   projectVector,
+  prefillFused,
+  mlaUnfused,
+  mlaFused,
+  mlaFusedSubgroup,
 ];
 
 /**
@@ -29,7 +35,7 @@ export const KERNELS: readonly Kernel[] = [
  * @example By variant
  * ```ts
  * import { assertEquals } from "@std/assert";
- * assertEquals(findKernel("fused").operation, "attend");
+ * assertEquals(findKernel("combined").operation, "append");
  * ```
  * @throws {RangeError} If no kernel, or more than one, has the name; the message lists the choices.
  */

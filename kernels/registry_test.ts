@@ -4,12 +4,12 @@ import { findKernel, KERNELS } from "./registry.ts";
 
 Deno.test("findKernel() takes operation/variant, and the variant where it is unique", () => {
   for (const kernel of KERNELS) assertEquals(findKernel(kernelName(kernel)), kernel);
-  assertEquals(findKernel("fused"), findKernel("attend/fused"));
+  assertEquals(findKernel("tiled"), findKernel("project/tiled"));
   assertEquals(findKernel("combined").operation, "append");
 });
 
 Deno.test("findKernel() lists the choices", () => {
-  for (const name of ["onlien", "append/fused", "", "attend"]) {
+  for (const name of ["onlien", "append/fused", "", "attend", "fused"]) {
     assertThrows(
       () => findKernel(name),
       RangeError,
