@@ -148,6 +148,7 @@ Deno.test("projectTiles() takes the tile that leaves fewer rows empty", () => {
   assertEquals(tilesOf(32, 48), [32, 64, 32]);
   assertEquals(tilesOf(33), [64, 64, 64]);
   assertEquals(tilesOf(96), [32, 128, 64]);
+  assertEquals(tilesOf(160), [64, 64, 64]);
   assertEquals(tilesOf(224), [64, 64, 64]);
   assertEquals(tilesOf(512), [64, 64, 64]);
 });
@@ -159,6 +160,8 @@ Deno.test("vectorTiles() shares tokens out evenly, and takes as few slices as fi
   };
   assertEquals(tilesOf({ tokens: 1, H: 128 }), [1, 8, 1]);
   assertEquals(tilesOf({ tokens: 1, H: 128, part: "v" }), [1, 32, 1]);
+  assertEquals(tilesOf({ tokens: 2, H: 128, part: "v" }), [2, 32, 2]);
+  assertEquals(tilesOf({ tokens: 3, H: 128, part: "v" }), [3, 16, 2]);
   assertEquals(tilesOf({ tokens: 8, H: 128, part: "v" }), [8, 16, 2]);
   assertEquals(tilesOf({ tokens: 9, H: 128, part: "v" }), [5, 8, 2]);
   assertEquals(tilesOf({ tokens: 17, H: 16, part: "v" }), [6, 64, 2]);
