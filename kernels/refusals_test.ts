@@ -18,7 +18,12 @@ const REFUSED: readonly [Parameters<typeof decodeShape>[0], number | undefined, 
   [{ H: 1.5 }, undefined, /^H=1.5/],
   [{ kv: [] }, undefined, /^B=0/],
   [{ kv: [-1] }, undefined, /^kv=-1/],
-  [{ kv: [1, 2], q: [1, 2] }, undefined, /^q=2: only decode/],
+  [{ kv: [2 ** 30] }, undefined, /^kv=1073741824: only 0 to 1073741823$/],
+  [{ kv: [1, 2], q: [1, -1] }, undefined, /^q=-1: only integers from 0 on$/],
+  [{ kv: [1, 2], q: [0.5, 1] }, undefined, /^q=0.5/],
+  [{ kv: [1, 2], q: [0, 0] }, undefined, /^q=0: at least one query token in the batch is needed$/],
+  [{ kv: [1], q: [2 ** 26] }, undefined, /^q and H make 1073741824 rows: only up to 1073741823$/],
+  [{ layout: "paged" as "combined" }, undefined, /^layout=paged: only combined, separate$/],
   [{ kv: [1, 2], q: [1] }, undefined, /^q and kv have 1 and 2 entries, B is 2$/],
   [{ scale: NaN }, undefined, /^scale=NaN/],
   [{ scale: 0 }, undefined, /^scale=0: only normal f32 numbers, not 0$/],
@@ -53,6 +58,17 @@ Deno.test("attend kernels take every head count, rank, rope width, page size and
     }
     for (const page of [1, 3, 61, 4096]) assertEquals(kernel.refuses(decodeShape({ page }), {}, device), undefined);
     assertEquals(kernel.refuses(decodeShape({ kv: [0, 1, 1e6] }), {}, device), undefined);
+    // Prefill, a chunk, speculative decoding, a sequence that asks nothing, and rows that precede every token.
+    for (const causal of [true, false]) {
+      const ragged = decodeShape({
+        q: [9, 9, 4, 0, 5],
+        kv: [9, 70, 65, 3, 2],
+        causal,
+        layout: "separate",
+        lseBase: "2",
+      });
+      assertEquals(kernel.refuses(ragged, {}, device), undefined);
+    }
   }
 });
 
