@@ -11,6 +11,7 @@ import { absorb, projectValue } from "./expanded.ts";
 import type { AttendInputs } from "./inputs.ts";
 import type { MlaCallInputs } from "./mla_inputs.ts";
 import type { RecordedTensors } from "./recorded.ts";
+import { columnSizes } from "./weights.ts";
 
 /** Unit roundoff of a dtype beside that of f32: what storing recorded values costs. */
 const ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
@@ -103,8 +104,8 @@ function recordedBounds(
 ): Float64Array {
   const { H, R, Dr, Dv, scale } = recorded;
   const roundoff = ROUNDOFF[cache] + ROUNDOFF[weight];
-  const latentSize = columnSizes(recorded.compressedKv, R);
-  const ropeSize = columnSizes(recorded.kpe, Dr);
+  const latentSize = columnSizes(recorded.compressedKv, { stride: R, from: 0, width: R });
+  const ropeSize = columnSizes(recorded.kpe, { stride: Dr, from: 0, width: Dr });
   const valueNorm = valueNorms(recorded, latentSize);
   const rows = qLatent.length / R;
   const bound = new Float64Array(rows * Dv);
@@ -119,25 +120,6 @@ function recordedBounds(
     }
   }
   return bound;
-}
-
-/** Root mean square of each column of a matrix of `width` columns, times the ratio of its longest row to its rms row. */
-function columnSizes(matrix: Float32Array, width: number): Float64Array {
-  const squares = new Float64Array(width);
-  let longest = 0;
-  const rows = matrix.length / width;
-  for (let at = 0; at < matrix.length; at += width) {
-    let length = 0;
-    for (let d = 0; d < width; d++) {
-      const square = matrix[at + d] ** 2;
-      squares[d] += square;
-      length += square;
-    }
-    longest = Math.max(longest, length);
-  }
-  const mean = squares.reduce((a, b) => a + b, 0) / rows;
-  const ratio = mean > 0 ? longest / mean : 0;
-  return squares.map((square) => Math.sqrt(square / rows * ratio));
 }
 
 /** `‖a∘b‖` of the part of `a` from `at` that is as long as `b`. */

@@ -25,21 +25,29 @@
  * conversion of base that every kernel with exp2 makes once.
  *
  * With projections (`prefill`, `mla`) a kernel may absorb (q_latent, then sums of R+Dr, then W_v) or unfold (keys and values
- * of each head from the latents, then sums of Dn+Dr); a bound holds for both. Rounding errors of different elements are
- * independent (Higham & Mary's model), so those of a product that enter the next one add up as a Euclidean norm:
+ * of each head from the latents, then sums of Dn+Dr); a bound holds for both. Two long sums in a row would multiply
+ * conditions of 10 to 20 by each other and leave nothing to see, so there the bound is that for random data, whose partial
+ * sums grow with the square root (Higham & Mary, "Sharper probabilistic backward error analysis for basic linear algebra
+ * kernels with random data", SIAM J. Sci. Comput. 42(5), 2020): `λ√n·u` times the Euclidean norm of the products, plus the
+ * size of the result. Errors of different elements are independent, so they enter the next sum as a norm, too. The kinds
+ * of inputs with cancellation by design are those of `attend`; here all are random.
  *
  * | what | error | norm |
  * |---|---|---|
  * | absorbed: q_latent, Dn products, the same for all tokens | `λ√Dn·u` | `absorbNorm` |
- * | absorbed: score, R+Dr products | `λ√(R+Dr)·u` | `scoreAbs + \|lse\|` |
+ * | absorbed: score, R+Dr products | `λ√(R+Dr)·u` | `scoreNorm + \|lse\|` |
  * | unfolded: key, R products | `λ√R·u` | `unfoldNorm` |
- * | unfolded: score, Dn+Dr products | `λ√(Dn+Dr)·u` | `keyAbs + \|lse\|` |
- * | scale, weights, rescalings, both sums over tokens | as above | `outAbs` |
- * | absorbed: projection of the latent output, R products | `λ√R·u` | `latentAbs` |
- * | unfolded: value, R products | `λ√R·u` | `outSpread` |
+ * | unfolded: score, Dn+Dr products | `λ√(Dn+Dr)·u` | `keyNorm + \|lse\|` |
+ * | scale, log₂e, subtraction | `8·u` | `\|lse\| + ln n` |
+ * | weight: exp2, rescalings | as above | 1 |
+ * | sum of n weights | `(λ√n + 4)·u` | `\|out\|` |
+ * | sum of n weighted values | `(λ√n + 4)·u` | `√(Σp²)·valueNorm + \|out\|`, or absorbed `latentNorm` for `\|out\|` |
+ * | absorbed: projection of the latent output, R products | `λ√R·u` | `latentNorm + \|out\|` |
+ * | unfolded: value, R products | `λ√R·u` | `√(Σp²)·2·valueNorm` |
  *
- * Of a score's error, what differs from token to token moves `out` by `√(Σp²)` of it (`outSpread`), the rest by all of it
- * (`outAbs`); the denominator moves `out` by the same shares of its own size, instead of counting each line twice.
+ * Where an error of the weights is the same for all tokens it moves `out` by all of itself times the size of the values,
+ * `valueNorm + |out|`; of one that differs from token to token, `√(Σp²)` is left. The denominator moves `out` by the same
+ * share of its own size.
  *
  * A `project` is a single sum: `(λ√n + 2)·u` times its condition.
  *
@@ -98,25 +106,29 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
 
 /** Error bounds of an f32 kernel of `prefill` or `mla`, of either form, for the rows of `reference`. */
 export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: ProjectedReference): AttendBounds {
-  const { out, outAbs, outSpread, latentAbs, scoreAbs, absorbNorm, keyAbs, unfoldNorm } = reference;
-  const { rescalings, seen, lse } = reference;
+  const { out, valueNorm, latentNorm, scoreNorm, absorbNorm, keyNorm, unfoldNorm } = reference;
+  const { rescalings, weightNorm, seen, lse } = reference;
   const rows = seen.length;
   const bounds = { out: new Float64Array(rows * Dv), lse: new Float64Array(rows) };
+  const product = LAMBDA * Math.sqrt(R) * U32;
   for (let row = 0; row < rows; row++) {
     const n = Math.max(1, seen[row]);
     const size = Number.isFinite(lse[row]) ? Math.abs(lse[row]) : 0;
-    const absorbed = Math.sqrt(R + Dr) * (scoreAbs[row] + size);
-    const unfolded = Math.sqrt(Dn + Dr) * (keyAbs[row] + size) + Math.sqrt(R) * unfoldNorm[row];
-    const ownScore = LAMBDA * Math.max(absorbed, unfolded) * U32;
-    const sharedScore = (LAMBDA * Math.sqrt(Dn) * absorbNorm[row] + 8 * scoreAbs[row]) * U32;
-    const shared = sharedScore + (10 + 4 * Math.log2(n) + 6 * rescalings[row] + LAMBDA * Math.sqrt(n)) * U32;
-    const product = LAMBDA * Math.sqrt(R) * U32;
+    const absorbed = Math.sqrt(R + Dr) * (scoreNorm[row] + size);
+    const unfolded = Math.sqrt(Dn + Dr) * (keyNorm[row] + size) + Math.sqrt(R) * unfoldNorm[row];
+    const perToken = weightNorm[row] * LAMBDA * Math.max(absorbed, unfolded) * U32;
+    const shared = (LAMBDA * Math.sqrt(Dn) * absorbNorm[row] + 8 * (size + Math.log(n)) +
+      6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
+    const weights = shared + perToken;
+    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32;
     for (let i = row * Dv; i < (row + 1) * Dv; i++) {
-      const value = Math.abs(out[i]);
-      bounds.out[i] = shared * (outAbs[i] + value) + ownScore * (outSpread[i] + value) +
-        product * Math.max(latentAbs[i], outSpread[i]) + FLOOR;
+      const result = Math.abs(out[i]);
+      const spread = weightNorm[row] * valueNorm[i];
+      bounds.out[i] = weights * (valueNorm[i] + 2 * result) +
+        sum * (spread + Math.max(result, latentNorm[i]) + result) +
+        product * Math.max(latentNorm[i] + result, 2 * spread) + FLOOR;
     }
-    bounds.lse[row] = shared + ownScore + LOG_ERROR + 8 * U32 * size;
+    bounds.lse[row] = weights + sum + LOG_ERROR + 8 * U32 * size;
   }
   return bounds;
 }

@@ -3,9 +3,10 @@
  * cached tokens (`mla.ts`), `out = W_v·latent`. A row costs no more than its own tokens and two small products, so single
  * rows of long prefills can be verified. `expanded.ts` is the independent second formulation.
  *
- * Beside the answer it gives what the error bounds of a kernel are made of, of one that absorbs as of one that unfolds keys
- * and values. The magnitudes of the unfolded ones are not at hand here; where they are needed, inequalities of Cauchy and
- * Schwarz with the norms of weights and tokens stand for them (`bounds.ts`).
+ * Beside the answer it gives what the error bounds of a kernel are made of (`bounds.ts`), of one that absorbs as of one
+ * that unfolds keys and values: Euclidean norms of the products in each sum. Keys and values of the second form are not at
+ * hand here. Their sizes are taken from those of weights and latents: with `ĉ` the size of each latent element
+ * (`columnSizes`), an unfolded element is of size `‖W_d∘ĉ‖`, as where the latent's columns are uncorrelated.
  *
  * @module
  */
@@ -13,7 +14,7 @@ import { attendLatent } from "./mla.ts";
 import type { PrefillInputs } from "./model_inputs.ts";
 import { allRows, groupByHead } from "./rows.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
-import { headWeights, matrixNorms, type Weights } from "./weights.ts";
+import { columnSizes, fourthNorm, fourthNorms, headWeights } from "./weights.ts";
 
 /** What `prefill` or a call of `mla` must answer, and what its error bounds are made of. */
 export interface ProjectedReference {
@@ -23,22 +24,22 @@ export interface ProjectedReference {
   readonly out: Float64Array;
   /** Natural logarithm of the sum of exponentials `[rows]`; −Infinity where a row sees no token. */
   readonly lse: Float64Array;
-  /** `Σ_r |W_vr|·Σ_t p_t·|c_tr|` `[rows, Dv]`: no sum that makes `out` has larger terms. */
-  readonly outAbs: Float64Array;
-  /** `‖W_v‖·max_t ‖c_t‖·√(Σ_t p_t²)` or `outAbs`, the smaller `[rows, Dv]`: for errors that differ from token to token. */
-  readonly outSpread: Float64Array;
-  /** `Σ_r |W_vr·latent_r|` `[rows, Dv]`: the condition of the projection of the latent output. */
-  readonly latentAbs: Float64Array;
-  /** `|scale|·max_t Σ|q·k_t|` over the R+Dr products of the absorbed score `[rows]`. */
-  readonly scoreAbs: Float64Array;
-  /** `|scale|·‖q_nope‖·max_r ‖W_·r‖·max_t ‖c_t‖` `[rows]`: bounds `‖a∘c_t‖`, with `a` the condition of `q_latent`. */
+  /** `‖W_v∘ĉ‖` `[rows, Dv]`: size of an unfolded value, and norm of the R products that make it. */
+  readonly valueNorm: Float64Array;
+  /** `‖W_v∘latent‖` `[rows, Dv]`: norm of the R products that project the latent output. */
+  readonly latentNorm: Float64Array;
+  /** `|scale|·‖q_latent∘ĉ, q_pe∘k̂‖` `[rows]`: norm of the R+Dr products of an absorbed score. */
+  readonly scoreNorm: Float64Array;
+  /** The same of the errors of `q_latent`, in units of those of a sum of Dn products `[rows]`. */
   readonly absorbNorm: Float64Array;
-  /** `|scale|·(‖q_nope‖·‖W_k‖·max_t ‖c_t‖ + ‖q_pe‖·max_t ‖k_t‖)` `[rows]`: bounds the Dn+Dr products of the expanded score. */
-  readonly keyAbs: Float64Array;
-  /** `|scale|·√(Σ_d q_d²·‖W_d‖²)·max_t ‖c_t‖` `[rows]`: bounds `‖q∘b_t‖`, with `b_t` the condition of the unfolded key. */
+  /** `|scale|·‖q_nope∘key, q_pe∘k̂‖` `[rows]`: norm of the Dn+Dr products of an expanded score. */
+  readonly keyNorm: Float64Array;
+  /** The same of the errors of the unfolded key, in units of those of a sum of R products `[rows]`. */
   readonly unfoldNorm: Float64Array;
   /** As `AttendReference.rescalings` `[rows]`. */
   readonly rescalings: Float64Array;
+  /** As `AttendReference.weightNorm` `[rows]`. */
+  readonly weightNorm: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
 }
@@ -53,165 +54,152 @@ const ROW_BLOCK = 2048;
  * @throws {RangeError} If a row does not exist, or a page that must be read lies outside the cache.
  */
 export function attendProjected(inputs: PrefillInputs, rows?: Int32Array): ProjectedReference {
-  const wanted = Int32Array.from(rows ?? allRows(inputs.shape));
-  const result = emptyReference(wanted, inputs.shape.Dv);
+  const { shape } = inputs;
+  const wanted = Int32Array.from(rows ?? allRows(shape));
+  const result = emptyReference(wanted, shape.Dv);
   for (let first = 0; first < wanted.length; first += ROW_BLOCK) {
-    const block = wanted.subarray(first, first + ROW_BLOCK);
-    const byHead = groupByHead(block, inputs.shape.H);
-    const queries = absorbRows(inputs, result, first, byHead);
-    const latent = attendRows(inputs, result, first, block, queries);
-    projectRows(inputs, result, first, byHead, latent);
+    const block: RowBlock = {
+      inputs,
+      result,
+      first,
+      rows: wanted.subarray(first, first + ROW_BLOCK),
+      byHead: groupByHead(wanted.subarray(first, first + ROW_BLOCK), shape.H),
+    };
+    projectOutputs(block, attendQueries(block, absorbQueries(block)));
   }
   return result;
 }
 
 function emptyReference(rows: Int32Array, Dv: number): ProjectedReference {
-  const n = rows.length;
-  const perRow = () => new Float64Array(n);
-  const perElement = () => new Float64Array(n * Dv);
+  const perRow = () => new Float64Array(rows.length);
+  const perElement = () => new Float64Array(rows.length * Dv);
   return {
     rows,
     out: perElement(),
     lse: perRow(),
-    outAbs: perElement(),
-    outSpread: perElement(),
-    latentAbs: perElement(),
-    scoreAbs: perRow(),
+    valueNorm: perElement(),
+    latentNorm: perElement(),
+    scoreNorm: perRow(),
     absorbNorm: perRow(),
-    keyAbs: perRow(),
+    keyNorm: perRow(),
     unfoldNorm: perRow(),
     rescalings: perRow(),
-    seen: new Int32Array(n),
+    weightNorm: perRow(),
+    seen: new Int32Array(rows.length),
   };
 }
 
-function weightsOf({ shape, kvB }: PrefillInputs): Weights {
-  return { ...shape, kvB };
+/** Rows that are worked on together, entries `first`, `first + 1`, … of the result. */
+interface RowBlock {
+  readonly inputs: PrefillInputs;
+  readonly result: ProjectedReference;
+  readonly first: number;
+  readonly rows: Int32Array;
+  /** Entries of `rows` by head. */
+  readonly byHead: ReadonlyMap<number, readonly number[]>;
 }
 
-/** Queries of a block of rows, latent part first `[rows, R+Dr]`; norms of them go into `result`. */
-function absorbRows(
-  inputs: PrefillInputs,
-  result: ProjectedReference,
-  first: number,
-  byHead: ReadonlyMap<number, readonly number[]>,
-): Float64Array {
-  const { shape, qNope, qPe } = inputs;
+/** Queries of a block. */
+interface BlockQueries {
+  /** Latent part first `[rows, R+Dr]`. */
+  readonly queries: Float64Array;
+  /** `‖q_nope‖₄·‖W_·r‖₄`, at least the norm of the Dn products of element r of `q_latent` `[rows, R]`. */
+  readonly absorbSizes: Float64Array;
+  /** `√(Σ_d q_d²·‖W_d‖₄²)` `[rows]`; times `‖ĉ‖₄` it is at least `‖q_nope∘key‖`. */
+  readonly keySizes: Float64Array;
+}
+
+function absorbQueries({ inputs, rows, byHead }: RowBlock): BlockQueries {
+  const { shape, qNope, qPe, kvB } = inputs;
   const { R, Dr, Dn } = shape;
   const W = R + Dr;
-  const scale = Math.abs(shape.scale);
-  const entries = [...byHead.values()].reduce((sum, group) => sum + group.length, 0);
-  const queries = new Float64Array(entries * W);
-  for (const [head, group] of byHead) {
-    const keyWeights = headWeights(weightsOf(inputs), "k", head);
-    const { rowSquares, largestColumn, spectral } = matrixNorms(keyWeights, R);
-    for (const i of group) {
-      const row = result.rows[first + i];
+  const queries = new Float64Array(rows.length * W);
+  const absorbSizes = new Float64Array(rows.length * R);
+  const keySizes = new Float64Array(rows.length);
+  for (const [head, entries] of byHead) {
+    const weights = headWeights({ ...shape, kvB }, "k", head);
+    const norms = fourthNorms(weights, R);
+    for (const i of entries) {
       const query = queries.subarray(i * W, (i + 1) * W);
-      let squares = 0, unfoldSquares = 0;
+      const nope = qNope.subarray(rows[i] * Dn, (rows[i] + 1) * Dn);
       for (let d = 0; d < Dn; d++) {
-        const x = qNope[row * Dn + d];
-        squares += x * x;
-        unfoldSquares += x * x * rowSquares[d];
-        for (let r = 0; r < R; r++) query[r] += x * keyWeights[d * R + r];
+        const x = nope[d];
+        keySizes[i] += x * x * norms.rows[d] * norms.rows[d];
+        for (let r = 0; r < R; r++) query[r] += x * weights[d * R + r];
       }
-      query.set(qPe.subarray(row * Dr, (row + 1) * Dr), R);
-      const length = Math.sqrt(squares);
-      // What they are multiplied with, the norms of tokens, follows in attendRows().
-      result.absorbNorm[first + i] = scale * length * largestColumn;
-      result.unfoldNorm[first + i] = scale * Math.sqrt(unfoldSquares);
-      result.keyAbs[first + i] = scale * length * spectral;
+      keySizes[i] = Math.sqrt(keySizes[i]);
+      const size = fourthNorm(nope);
+      for (let r = 0; r < R; r++) absorbSizes[i * R + r] = size * norms.columns[r];
+      query.set(qPe.subarray(rows[i] * Dr, (rows[i] + 1) * Dr), R);
     }
   }
-  return queries;
+  return { queries, absorbSizes, keySizes };
 }
 
-/** Latent attention of a block of rows. */
+/** Latent attention of a block. */
 interface BlockLatents {
   /** Latent output `[rows, R]`. */
   readonly out: Float64Array;
-  /** Its condition `[rows, R]`. */
-  readonly outAbs: Float64Array;
-  /** `max_t ‖c_t‖·√(Σ_t p_t²)` `[rows]`. */
-  readonly spread: Float64Array;
+  /** `‖ĉ‖₄` of each row's sequence `[rows]`. */
+  readonly latentSizes: Float64Array;
 }
 
-function attendRows(
-  inputs: PrefillInputs,
-  result: ProjectedReference,
-  first: number,
-  block: Int32Array,
-  queries: Float64Array,
-): BlockLatents {
+function attendQueries({ inputs, result, first, rows }: RowBlock, block: BlockQueries): BlockLatents {
   const { R, Dr, scale } = inputs.shape;
   const W = R + Dr;
-  const latents = {
-    out: new Float64Array(block.length * R),
-    outAbs: new Float64Array(block.length * R),
-    spread: new Float64Array(block.length),
-  };
-  for (const run of rowsBySequence(inputs, block)) {
-    const { seen, keys } = run;
-    const part = attendLatent({ queries: queries.subarray(run.first * W, run.end * W), keys, seen, R, W, scale });
-    latents.out.set(part.out, run.first * R);
-    latents.outAbs.set(part.outAbs, run.first * R);
-    result.lse.set(part.lse, first + run.first);
-    result.scoreAbs.set(part.scoreAbs, first + run.first);
-    result.rescalings.set(part.rescalings, first + run.first);
-    result.seen.set(part.seen, first + run.first);
-    const latentNorms = runningNorms(keys, W, 0, R);
-    const ropeNorms = runningNorms(keys, W, R, W);
-    part.seen.forEach((n, i) => {
-      const at = first + run.first + i;
-      const latentNorm = latentNorms[n], ropeNorm = ropeNorms[n];
-      const rope = queries.subarray((run.first + i) * W + R, (run.first + i + 1) * W);
-      result.absorbNorm[at] *= latentNorm;
-      result.unfoldNorm[at] *= latentNorm;
-      result.keyAbs[at] = result.keyAbs[at] * latentNorm + Math.abs(scale) * Math.hypot(...rope) * ropeNorm;
-      latents.spread[run.first + i] = latentNorm * part.weightNorm[i];
-    });
+  const out = new Float64Array(rows.length * R);
+  const latentSizes = new Float64Array(rows.length);
+  for (const { first: from, end, seen, keys } of rowsBySequence(inputs, rows)) {
+    const queries = block.queries.subarray(from * W, end * W);
+    const part = attendLatent({ queries, keys, seen, R, W, scale });
+    out.set(part.out, from * R);
+    result.lse.set(part.lse, first + from);
+    result.rescalings.set(part.rescalings, first + from);
+    result.weightNorm.set(part.weightNorm, first + from);
+    result.seen.set(part.seen, first + from);
+    const sizes = columnSizes(keys, { stride: W, from: 0, width: R });
+    const ropeSizes = columnSizes(keys, { stride: W, from: R, width: Dr });
+    latentSizes.fill(fourthNorm(sizes), from, end);
+    for (let i = from; i < end; i++) {
+      const query = block.queries.subarray(i * W, (i + 1) * W);
+      const latent = productSquares(query, sizes);
+      const rope = productSquares(query.subarray(R), ropeSizes);
+      const absorbed = productSquares(block.absorbSizes.subarray(i * R, (i + 1) * R), sizes);
+      const key = (block.keySizes[i] * latentSizes[i]) ** 2;
+      result.scoreNorm[first + i] = Math.abs(scale) * Math.sqrt(latent + rope);
+      result.absorbNorm[first + i] = Math.abs(scale) * Math.sqrt(absorbed + latent);
+      result.keyNorm[first + i] = Math.abs(scale) * Math.sqrt(key + rope);
+      result.unfoldNorm[first + i] = Math.abs(scale) * Math.sqrt(2 * key);
+    }
   }
-  return latents;
+  return { out, latentSizes };
 }
 
-/** Largest Euclidean norm of elements `from … to − 1` of the first n keys, for n = 0, 1, …. */
-function runningNorms(keys: Float64Array, W: number, from: number, to: number): Float64Array {
-  const norms = new Float64Array(keys.length / W + 1);
-  for (let n = 1; n < norms.length; n++) {
-    let squares = 0;
-    for (let d = from; d < to; d++) squares += keys[(n - 1) * W + d] ** 2;
-    norms[n] = Math.max(norms[n - 1], Math.sqrt(squares));
-  }
-  return norms;
+/** `‖a∘b‖²` over the elements of `b`. */
+function productSquares(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let d = 0; d < b.length; d++) sum += (a[d] * b[d]) ** 2;
+  return sum;
 }
 
-function projectRows(
-  inputs: PrefillInputs,
-  result: ProjectedReference,
-  first: number,
-  byHead: ReadonlyMap<number, readonly number[]>,
-  { out, outAbs, spread }: BlockLatents,
-): void {
-  const { R, Dv } = inputs.shape;
-  for (const [head, group] of byHead) {
-    const valueWeights = headWeights(weightsOf(inputs), "v", head);
-    for (let v = 0; v < Dv; v++) {
-      const weights = valueWeights.subarray(v * R, (v + 1) * R);
-      let squares = 0;
-      for (let r = 0; r < R; r++) squares += weights[r] ** 2;
-      for (const i of group) {
-        let sum = 0, sumAbs = 0, latentAbs = 0;
+function projectOutputs({ inputs, result, first, byHead }: RowBlock, { out, latentSizes }: BlockLatents): void {
+  const { shape, kvB } = inputs;
+  const { R, Dv } = shape;
+  for (const [head, entries] of byHead) {
+    const weights = headWeights({ ...shape, kvB }, "v", head);
+    const norms = fourthNorms(weights, R).rows;
+    for (const i of entries) {
+      for (let v = 0; v < Dv; v++) {
+        let sum = 0, squares = 0;
         for (let r = 0; r < R; r++) {
-          const product = weights[r] * out[i * R + r];
+          const product = weights[v * R + r] * out[i * R + r];
           sum += product;
-          latentAbs += Math.abs(product);
-          sumAbs += Math.abs(weights[r]) * outAbs[i * R + r];
+          squares += product * product;
         }
         const at = (first + i) * Dv + v;
         result.out[at] = sum;
-        result.outAbs[at] = sumAbs;
-        result.latentAbs[at] = latentAbs;
-        result.outSpread[at] = Math.min(sumAbs, Math.sqrt(squares) * spread[i]);
+        result.latentNorm[at] = Math.sqrt(squares);
+        result.valueNorm[at] = norms[v] * latentSizes[i];
       }
     }
   }
