@@ -11,6 +11,9 @@ import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { appendCase } from "./inputs_append.ts";
 import { attendCase } from "./inputs_attend.ts";
+import { mlaCase } from "./inputs_mla.ts";
+import { prefillCase } from "./inputs_prefill.ts";
+import { projectCase } from "./inputs_project.ts";
 import type { Results } from "./inputs_buffers.ts";
 import type { ReferencePool } from "./reference_pool.ts";
 
@@ -77,7 +80,13 @@ export async function makeCaseInputs(c: Case, options: CaseInputsOptions): Promi
       return await attendCase(c, maker);
     case "append":
       return appendCase(c, maker);
+    case "project":
+      return projectCase(c, maker);
+    case "prefill":
+      return await prefillCase(c, maker);
+    case "mla":
+      return await mlaCase(c, maker);
     default:
-      throw new RangeError("not yet");
+      return c satisfies never;
   }
 }

@@ -4,25 +4,25 @@
  * @module
  */
 import { checkAttend, checkRecorded } from "../reference/acceptance.ts";
-import { sampleRows } from "../reference/mla.ts";
 import type { AttendInputs } from "../reference/inputs.ts";
+import { sampleRows } from "../reference/mla.ts";
 import { recordedInputs } from "../reference/recorded.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import type { AttendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, floats, naturalLse } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffers, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkPageTable } from "./page_checks.ts";
 
 /** Inputs of a case of `attend`, and its reference. */
 export async function attendCase(c: AttendCase, options: MakerOptions): Promise<CaseInputs> {
   const { pool, referenceBudgetFlops, recorded } = options;
   const { shape } = c;
-  const { page, cache, R } = shape;
+  const { page, cache } = shape;
   const inputs = recorded ? recordedInputs(recorded, { page, cache }) : await pool.inputs(shape, c.input, c.seed);
-  checkPageTable(inputs, inputs.shape.kv);
+  checkPageTable(inputs, shape.kv);
   const rows = sampleRows(shape, referenceBudgetFlops, c.seed);
   const reference = await pool.attend(inputs, rows);
-  const allRows = inputs.qLatent.length / R;
+  const allRows = inputs.qLatent.length / shape.R;
   return {
     state: new Map(),
     coverage: allRows === 0 ? 1 : rows.length / allRows,
@@ -30,11 +30,11 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
       work: { operation: "attend", shape },
       buffers: attendBuffers(inputs, shape),
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
-      check(results) {
-        const out = floats(results, "out"), lse = naturalLse(results, shape);
-        const checks = checkAttend(inputs, reference, { out, lse });
-        if (recorded) checks.push(checkRecorded(recorded, inputs, out));
-        return checks;
+      check(results, tolerance) {
+        const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
+        const checks = checkAttend(inputs, reference, actual);
+        if (recorded) checks.push(checkRecorded(recorded, inputs, actual.out));
+        return [...checks, ...toleranceChecks(tolerance, actual, reference)];
       },
     }],
   };

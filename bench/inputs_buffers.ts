@@ -3,8 +3,11 @@
  *
  * @module
  */
+import { naturalLse } from "../reference/acceptance.ts";
 import { joinCache, splitCache } from "../reference/cache.ts";
+import type { Check } from "../reference/check.ts";
 import type { CacheShape } from "../reference/shapes.ts";
+import { checkTolerance, type ExpectedRows, TOLERANCES } from "../reference/tolerances.ts";
 
 /** Bytes of a tensor, not copied. */
 export function bytesOf(array: Float32Array | Int32Array): Uint8Array {
@@ -33,13 +36,26 @@ export function floats(results: Results, name: string): Float32Array {
   return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
-/** LSE at or below this stands for −∞ whatever the base: it must not be scaled. */
-const EMPTY = -0.99e30;
-
 /** The log-sum-exp in natural logarithms, from `lse` or, where base 2 was asked for, from `lse2`. */
-export function naturalLse(results: Results, { lseBase }: { readonly lseBase?: "e" | "2" }): Float32Array {
-  if (lseBase !== "2") return floats(results, "lse");
-  return floats(results, "lse2").map((lse) => lse <= EMPTY ? lse : lse * Math.LN2);
+export function lseResult(
+  results: Results,
+  { lseBase }: { readonly lseBase?: "e" | "2" },
+): Float32Array | Float64Array {
+  return lseBase === "2" ? naturalLse(floats(results, "lse2")) : floats(results, "lse");
+}
+
+/** Checks of another system's tolerance, where a case has one. */
+export function toleranceChecks(
+  name: string | undefined,
+  actual: Parameters<typeof checkTolerance>[2],
+  expected: ExpectedRows,
+): Check[] {
+  if (name === undefined) return [];
+  const tolerance = TOLERANCES[name];
+  if (!tolerance) {
+    throw new RangeError(`Cannot check tolerance "${name}": there are ${Object.keys(TOLERANCES).join(", ")}`);
+  }
+  return checkTolerance(name, tolerance, actual, expected);
 }
 
 function result(results: Results, name: string): Uint8Array {

@@ -3,116 +3,138 @@
  *
  * @module
  */
-import { type AttendInputs, makeAttendInputs } from "../reference/inputs.ts";
+import { DTYPE_BYTES } from "../reference/dtypes.ts";
+import { type AttendInputs, cachedBefore, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed, attendFlops, type AttendReference } from "../reference/mla.ts";
-import type { AttendShape, InputKind } from "../reference/shapes.ts";
-import { type ReferenceRequest, type ReferenceResponse, shareInputs } from "./reference_worker.ts";
+import { makeMlaInputs, type MlaInputs } from "../reference/mla_inputs.ts";
+import { makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
+import { UNOWNED_PAGES } from "../reference/paging.ts";
+import { attendProjected, type ProjectedReference } from "../reference/projected.ts";
+import { projectedFlops } from "../reference/rows.ts";
+import {
+  type AttendShape,
+  type InputKind,
+  type MlaShape,
+  pagesOf,
+  type PrefillShape,
+  total,
+} from "../reference/shapes.ts";
+import { type CachedWork, type ReferenceRequest, share } from "./reference_worker.ts";
+import { WorkerPool } from "./worker_pool.ts";
 
 /** Below this a message to a Worker costs more than the work, flops. */
 const INLINE_FLOPS = 30e6;
-/** Cache elements below which inputs are made on the main thread. */
+/** Elements of cache and queries below which inputs are made on the main thread. */
 const INLINE_ELEMENTS = 4e6;
+/** Least elements of a part: a few milliseconds of work. */
+const PART_ELEMENTS = 1e6;
 
-type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
-
-/** A pool of Workers; they start when first needed. */
+/** The reference on a pool of Workers; they start when first needed. */
 export class ReferencePool {
-  readonly #size: number;
-  readonly #idle: Worker[] = [];
-  readonly #all: Worker[] = [];
-  readonly #waiting: ((worker: Worker) => void)[] = [];
-  #nextId = 0;
+  readonly #workers: WorkerPool<ReferenceRequest>;
 
   /** @param size Workers at most; one core is left to the thread that drives the GPU. */
   constructor(size: number = Math.max(1, navigator.hardwareConcurrency - 1)) {
-    this.#size = size;
+    this.#workers = new WorkerPool(new URL("./reference_worker.ts", import.meta.url), size);
   }
 
-  /** Seeded inputs of `shape`; large ones are made in a Worker and live in shared memory. */
+  /** Seeded inputs of `attend`; large ones are made in parts by all Workers and live in shared memory. */
   async inputs(shape: AttendShape, input: InputKind, seed: number): Promise<AttendInputs> {
-    const elements = shape.kv.reduce((a, b) => a + b, 0) * (shape.R + shape.Dr);
-    if (elements < INLINE_ELEMENTS) return makeAttendInputs(shape, input, seed);
-    return await this.#run({ kind: "inputs", shape, input, seed }) as AttendInputs;
+    if (elementsOf(shape) < INLINE_ELEMENTS) return makeAttendInputs(shape, input, seed);
+    return await this.#make({ operation: "attend", shape }, input, seed) as AttendInputs;
   }
 
-  /** The reference for `rows` of `inputs`, in the order of `rows`. */
+  /** The same of `prefill`. */
+  async prefillInputs(shape: PrefillShape, input: InputKind, seed: number): Promise<PrefillInputs> {
+    if (elementsOf(shape) < INLINE_ELEMENTS) return makePrefillInputs(shape, input, seed);
+    return await this.#make({ operation: "prefill", shape }, input, seed) as PrefillInputs;
+  }
+
+  /** The same of `mla`. */
+  async mlaInputs(shape: MlaShape, input: InputKind, seed: number): Promise<MlaInputs> {
+    if (elementsOf(shape) < INLINE_ELEMENTS) return makeMlaInputs(shape, input, seed);
+    return await this.#make({ operation: "mla", shape }, input, seed) as MlaInputs;
+  }
+
+  /** The reference of `attend` for `rows` of `inputs`, in the order of `rows`. */
   async attend(inputs: AttendInputs, rows: Int32Array): Promise<AttendReference> {
     const flops = attendFlops(inputs.shape, rows);
     if (flops < INLINE_FLOPS) return attendAbsorbed(inputs, rows);
-    const shared = inputs.cache.buffer instanceof SharedArrayBuffer ? inputs : shareInputs(inputs);
-    const parts = Math.max(1, Math.min(rows.length, 4 * this.#size, Math.ceil(flops / INLINE_FLOPS)));
-    const bounds = Array.from({ length: parts + 1 }, (_, i) => Math.round(i * rows.length / parts));
-    const references = await Promise.all(
-      bounds.slice(1).map((end, i) =>
-        this.#run({ kind: "attend", inputs: shared, rows: rows.slice(bounds[i], end) }) as Promise<AttendReference>
-      ),
-    );
-    return joinReferences(rows, references);
+    return await this.#rows("attend", inputs, rows, flops) as AttendReference;
+  }
+
+  /** The reference of `prefill`, and of the attention of `mla`, for `rows` of `inputs`, in the order of `rows`. */
+  async projected(inputs: PrefillInputs, rows: Int32Array): Promise<ProjectedReference> {
+    const flops = projectedFlops(inputs.shape, rows);
+    if (flops < INLINE_FLOPS) return attendProjected(inputs, rows);
+    return await this.#rows("projected", inputs, rows, flops) as ProjectedReference;
   }
 
   /** Ends the Workers. */
   close(): void {
-    for (const worker of this.#all) worker.terminate();
-    this.#all.length = this.#idle.length = 0;
+    this.#workers.close();
   }
 
-  async #run(request: WithoutId<ReferenceRequest>): Promise<unknown> {
-    const worker = await this.#take();
-    const id = this.#nextId++;
-    let alive = true;
-    try {
-      return await new Promise((resolve, reject) => {
-        worker.onmessage = ({ data }: MessageEvent<ReferenceResponse>) => {
-          if (data.id !== id) return;
-          if (data.error !== undefined) reject(new Error(data.error));
-          else resolve(data.value);
-        };
-        worker.onerror = (event) => {
-          event.preventDefault();
-          alive = false;
-          reject(new Error(`a Worker of the reference ended: ${event.message}`));
-        };
-        worker.postMessage({ ...request, id });
-      });
-    } finally {
-      this.#giveBack(alive ? worker : this.#replace(worker));
-    }
+  /** Inputs whose cache is poisoned, then filled, in parts; meanwhile another Worker makes the rest. */
+  async #make(work: CachedWork, kind: InputKind, seed: number): Promise<unknown> {
+    const { shape } = work;
+    const tokenBytes = (shape.R + shape.Dr) * DTYPE_BYTES[shape.cache];
+    const pages = total(shape.kv.map((kv) => pagesOf(kv, shape.page))) + UNOWNED_PAGES;
+    const cache = new Uint8Array(new SharedArrayBuffer(pages * shape.page * tokenBytes));
+    await Promise.all(
+      this.#parts(pages, shape.page * tokenBytes).map(({ begin, end }) =>
+        this.#workers.run({
+          kind: "poison",
+          cache: cache.subarray(begin * shape.page * tokenBytes, end * shape.page * tokenBytes),
+          dtype: shape.cache,
+        })
+      ),
+    );
+    const rest = () => this.#workers.run({ kind: "inputs", work, input: kind, seed, cache });
+    // The queries of `peak` are made of keys; those of other kinds need none.
+    const early = kind === "peak" ? undefined : rest();
+    const tokens = total(work.operation === "mla" ? cachedBefore(shape) : shape.kv);
+    const parts = this.#parts(tokens, shape.R + shape.Dr);
+    const filled = parts.map((part) => this.#workers.run({ kind: "fill", work, fill: { kind, seed, cache, part } }));
+    await Promise.all([early, ...filled]);
+    return await (early ?? rest());
   }
 
-  #giveBack(worker: Worker): void {
-    const next = this.#waiting.shift();
-    if (next) next(worker);
-    else this.#idle.push(worker);
+  /** Parts of `count` things of `elements` each, several for each Worker so that all end together. */
+  #parts(count: number, elements: number): { begin: number; end: number }[] {
+    const parts = Math.max(1, Math.min(count, 4 * this.#workers.size, Math.ceil(count * elements / PART_ELEMENTS)));
+    return Array.from({ length: parts }, (_, i) => ({
+      begin: Math.round(i * count / parts),
+      end: Math.round((i + 1) * count / parts),
+    }));
   }
 
-  #replace(dead: Worker): Worker {
-    dead.terminate();
-    const worker = start();
-    this.#all.splice(this.#all.indexOf(dead), 1, worker);
-    return worker;
-  }
-
-  async #take(): Promise<Worker> {
-    const idle = this.#idle.pop();
-    if (idle) return idle;
-    if (this.#all.length < this.#size) {
-      const worker = start();
-      this.#all.push(worker);
-      return worker;
-    }
-    return await new Promise((resolve) => this.#waiting.push(resolve));
+  async #rows(kind: "attend" | "projected", inputs: AttendInputs | PrefillInputs, rows: Int32Array, flops: number) {
+    const shared = share(inputs);
+    // Each part decodes weights anew, so there are no more of `projected` than Workers.
+    const most = kind === "attend" ? 4 * this.#workers.size : this.#workers.size;
+    const parts = Math.max(1, Math.min(rows.length, most, Math.ceil(flops / INLINE_FLOPS)));
+    const bounds = Array.from({ length: parts + 1 }, (_, i) => Math.round(i * rows.length / parts));
+    const references = await Promise.all(
+      bounds.slice(1).map((end, i) =>
+        this.#workers.run({ kind, inputs: shared, rows: rows.slice(bounds[i], end) } as ReferenceRequest)
+      ),
+    );
+    return joinReferences(rows, references as Record<string, Float64Array>[]);
   }
 }
 
-function start(): Worker {
-  return new Worker(new URL("./reference_worker.ts", import.meta.url), { type: "module" });
+/** Elements of the cache, the queries and, where there is one, the weight. */
+function elementsOf(shape: AttendShape | PrefillShape): number {
+  const { H, R, Dr, Dn, Dv, q, kv } = shape;
+  return total(kv) * (R + Dr) + total(q) * H * (R + Dr) + ("weight" in shape ? H * (Dn + Dv) * R : 0);
 }
 
 /** Concatenates references of consecutive parts of `rows`: every array of a reference is laid out by row. */
-function joinReferences(rows: Int32Array, parts: readonly AttendReference[]): AttendReference {
+function joinReferences(rows: Int32Array, parts: readonly Readonly<Record<string, Float64Array>>[]) {
   const joined: Record<string, unknown> = {};
-  for (const key of Object.keys(parts[0]) as (keyof AttendReference)[]) {
-    const arrays = parts.map((part) => part[key] as Float64Array);
+  for (const key of Object.keys(parts[0])) {
+    const arrays = parts.map((part) => part[key]);
     const ArrayType = arrays[0].constructor as Float64ArrayConstructor;
     const whole = new ArrayType(arrays.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
@@ -122,5 +144,5 @@ function joinReferences(rows: Int32Array, parts: readonly AttendReference[]): At
     }
     joined[key] = whole;
   }
-  return { ...joined, rows } as unknown as AttendReference;
+  return { ...joined, rows } as unknown;
 }

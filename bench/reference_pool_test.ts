@@ -1,7 +1,11 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
+import { makeMlaInputs } from "../reference/mla_inputs.ts";
+import { makePrefillInputs } from "../reference/model_inputs.ts";
+import { attendProjected } from "../reference/projected.ts";
 import { allRows } from "../reference/rows.ts";
-import type { AttendShape } from "../reference/shapes.ts";
+import type { AttendShape, MlaShape, PrefillShape } from "../reference/shapes.ts";
 import { ReferencePool } from "./reference_pool.ts";
 
 const LARGE: AttendShape = {
@@ -30,14 +34,45 @@ Deno.test("ReferencePool computes in parts what one thread computes at once", as
   }
 });
 
-Deno.test("ReferencePool makes large inputs in a Worker: the same bytes", async () => {
-  const pool = new ReferencePool(1);
-  const shape = { ...LARGE, kv: [9000, 0, 0] };
+/** Over the size from which inputs are made in parts, with empty sequences, partial pages and a page size no part divides. */
+const PARTS: AttendShape = { ...LARGE, H: 2, page: 7, q: [2, 1, 0, 3], kv: [4001, 0, 3, 5003], B: 4 };
+
+const MODEL: MlaShape = { ...PARTS, q: [2, 0, 3, 3], weight: "bf16", padding: 2 };
+
+Deno.test("ReferencePool makes large inputs of attend in parts: the same bytes", async () => {
+  const pool = new ReferencePool(3);
   try {
-    const made = await pool.inputs(shape, "normal", 7);
-    const here = await new ReferencePool(1).inputs({ ...shape, kv: [1, 0, 0] }, "normal", 7);
-    assertEquals(made.cache.buffer instanceof SharedArrayBuffer, true);
-    assertEquals(made.qLatent, here.qLatent);
+    for (const kind of ["normal", "peak", "seed"] as const) {
+      const made = await pool.inputs(PARTS, kind, 7);
+      assertEquals(made.cache.buffer instanceof SharedArrayBuffer, true);
+      assertSameInputs(made, makeAttendInputs(PARTS, kind, 7));
+    }
+  } finally {
+    pool.close();
+  }
+});
+
+Deno.test("ReferencePool makes large inputs of prefill and mla in parts: the same bytes", async () => {
+  const pool = new ReferencePool(3);
+  try {
+    assertSameInputs(await pool.prefillInputs(MODEL, "seed", 8), makePrefillInputs(MODEL, "seed", 8));
+    assertSameInputs(await pool.mlaInputs(MODEL, "normal", 9), makeMlaInputs(MODEL, "normal", 9));
+    const flow = { ...MODEL, steps: [[1, 0, 3, 1], [1, 0, 0, 2]] };
+    assertSameInputs(await pool.mlaInputs(flow, "normal", 9), makeMlaInputs(flow, "normal", 9));
+  } finally {
+    pool.close();
+  }
+});
+
+Deno.test("ReferencePool computes rows of prefill in parts: the same values", async () => {
+  const pool = new ReferencePool(2);
+  try {
+    const shape: PrefillShape = { ...LARGE, H: 8, q: [1, 0, 9], weight: "f16", padding: 1 };
+    const inputs = await pool.prefillInputs(shape, "normal", 7);
+    const rows = allRows(shape);
+    const parts = await pool.projected(inputs, rows), whole = attendProjected(inputs, rows);
+    // What bounds are made of is taken over the tokens that a part reads, so it may be a little tighter.
+    for (const key of ["rows", "out", "lse", "rescalings", "seen"] as const) assertEquals(parts[key], whole[key], key);
   } finally {
     pool.close();
   }
@@ -46,9 +81,23 @@ Deno.test("ReferencePool makes large inputs in a Worker: the same bytes", async 
 Deno.test("ReferencePool passes on what a Worker throws, and goes on", async () => {
   const pool = new ReferencePool(1);
   try {
-    await assertRejects(() => pool.inputs({ ...LARGE, kv: [2 ** 50, 0, 0] }, "normal", 7), Error);
-    assertEquals((await pool.inputs({ ...LARGE, kv: [8000, 0, 0] }, "normal", 7)).kvLen, Int32Array.of(8000, 0, 0));
+    await assertRejects(() => pool.prefillInputs(MODEL, "onehot", 7), Error, "onehot");
+    assertEquals((await pool.inputs({ ...LARGE, kv: [8000, 0, 0] }, "normal", 7)).kvLen.length, 3);
   } finally {
     pool.close();
   }
 });
+
+/** Compares by bytes: NaN bits count, and comparing elements one by one takes seconds. */
+function assertSameInputs(actual: object, expected: object, path = "inputs"): void {
+  for (const [key, wanted] of Object.entries(expected)) {
+    const got = (actual as Record<string, unknown>)[key];
+    if (ArrayBuffer.isView(wanted)) {
+      assert(ArrayBuffer.isView(got) && got.byteLength === wanted.byteLength, `${path}.${key} has another size`);
+      const [a, b] = [got, wanted].map((view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength));
+      const at = a.findIndex((byte, i) => byte !== b[i]);
+      assert(at < 0, `${path}.${key} differs at byte ${at}`);
+    } else if (typeof wanted === "object" && wanted !== null) assertSameInputs(got as object, wanted, `${path}.${key}`);
+    else assertEquals(got, wanted, `${path}.${key}`);
+  }
+}

@@ -3,67 +3,112 @@
  *
  * @module
  */
-import { type AttendInputs, makeAttendInputs } from "../reference/inputs.ts";
+import { bitsView, type Dtype, nanBits } from "../reference/dtypes.ts";
+import { type AttendInputs, type CacheFill, fillAttendCache, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
-import type { AttendShape, InputKind } from "../reference/shapes.ts";
+import { fillMlaCache, makeMlaInputs } from "../reference/mla_inputs.ts";
+import { fillPrefillCache, makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
+import { attendProjected } from "../reference/projected.ts";
+import type { AttendShape, InputKind, MlaShape, PrefillShape } from "../reference/shapes.ts";
+
+/** Shapes of the operations whose inputs have a cache that is filled in parts. */
+export type CachedWork =
+  | { readonly operation: "attend"; readonly shape: AttendShape }
+  | { readonly operation: "prefill"; readonly shape: PrefillShape }
+  | { readonly operation: "mla"; readonly shape: MlaShape };
 
 /** What the worker is asked for. */
 export type ReferenceRequest =
+  | { readonly kind: "poison"; readonly cache: Uint8Array; readonly dtype: Dtype }
+  | { readonly kind: "fill"; readonly work: CachedWork; readonly fill: CacheFill }
   | {
     readonly kind: "inputs";
-    readonly id: number;
-    readonly shape: AttendShape;
+    readonly work: CachedWork;
     readonly input: InputKind;
     readonly seed: number;
+    readonly cache: Uint8Array;
   }
-  | { readonly kind: "attend"; readonly id: number; readonly inputs: AttendInputs; readonly rows: Int32Array };
+  | { readonly kind: "attend"; readonly inputs: AttendInputs; readonly rows: Int32Array }
+  | { readonly kind: "projected"; readonly inputs: PrefillInputs; readonly rows: Int32Array };
 
 /** What it answers: the value, or why there is none. */
 export interface ReferenceResponse {
   /** Id of the request. */
   readonly id: number;
-  /** `AttendInputs` over shared memory, or an `AttendReference`. */
+  /** Inputs over shared memory, or part of a reference. */
   readonly value?: unknown;
   /** Message of the error. */
   readonly error?: string;
 }
 
-/** Copies a typed array into shared memory, so that every worker reads the same bytes. */
-function share<T extends Float32Array | Int32Array | Uint8Array>(array: T): T {
-  const copy = new Uint8Array(new SharedArrayBuffer(array.byteLength));
-  copy.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
-  return new (array.constructor as new (buffer: SharedArrayBuffer) => T)(copy.buffer);
+/**
+ * Moves typed arrays, anywhere in `value`, into shared memory, so that every worker reads the same bytes. Those that are
+ * there stay.
+ */
+export function share<T>(value: T): T {
+  if (ArrayBuffer.isView(value)) return shareArray(value as unknown as Uint8Array) as T;
+  if (Array.isArray(value)) return value.map(share) as T;
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, share(member)])) as T;
 }
 
-/** Moves the arrays of `inputs` into shared memory. */
-export function shareInputs(inputs: AttendInputs): AttendInputs {
-  return {
-    ...inputs,
-    qLatent: share(inputs.qLatent),
-    qPe: share(inputs.qPe),
-    cache: share(inputs.cache),
-    pageTable: share(inputs.pageTable),
-    kvLen: share(inputs.kvLen),
-  };
+function shareArray(array: Uint8Array): Uint8Array {
+  if (array.buffer instanceof SharedArrayBuffer) return array;
+  const copy = new Uint8Array(new SharedArrayBuffer(array.byteLength));
+  copy.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  return new (array.constructor as new (buffer: SharedArrayBuffer) => Uint8Array)(copy.buffer);
 }
 
 function answer(request: ReferenceRequest): unknown {
   switch (request.kind) {
+    case "poison":
+      bitsView(request.cache, request.dtype).fill(nanBits(request.dtype));
+      return undefined;
+    case "fill":
+      return fillCache(request.work, request.fill);
     case "inputs":
-      return shareInputs(makeAttendInputs(request.shape, request.input, request.seed));
+      return share(makeInputs(request));
     case "attend":
       return attendAbsorbed(request.inputs, request.rows);
+    case "projected":
+      return attendProjected(request.inputs, request.rows);
     default:
       return request satisfies never;
   }
 }
 
+function fillCache({ operation, shape }: CachedWork, fill: CacheFill): void {
+  switch (operation) {
+    case "attend":
+      return fillAttendCache(shape, fill);
+    case "prefill":
+      return fillPrefillCache(shape, fill);
+    case "mla":
+      return fillMlaCache(shape, fill);
+    default:
+      return operation satisfies never;
+  }
+}
+
+function makeInputs({ work: { operation, shape }, input, seed, cache }: ReferenceRequest & { kind: "inputs" }) {
+  switch (operation) {
+    case "attend":
+      return makeAttendInputs(shape, input, seed, cache);
+    case "prefill":
+      return makePrefillInputs(shape, input, seed, cache);
+    case "mla":
+      return makeMlaInputs(shape, input, seed, cache);
+    default:
+      return operation satisfies never;
+  }
+}
+
 interface WorkerScope {
-  onmessage: ((event: MessageEvent<ReferenceRequest>) => void) | null;
+  onmessage: ((event: MessageEvent<ReferenceRequest & { readonly id: number }>) => void) | null;
   postMessage(message: ReferenceResponse): void;
 }
 
-// The module is also imported for `shareInputs`; only inside a worker does it listen.
+// The module is also imported for `share`; only inside a worker does it listen.
 if (typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope !== "undefined") {
   const scope = globalThis as unknown as WorkerScope;
   scope.onmessage = ({ data }) => {

@@ -1,0 +1,88 @@
+/**
+ * Inputs and checks of `mla`, one call or a flow of several on one cache.
+ *
+ * @module
+ */
+import { checkCache, checkProjected, checkRecordedRows } from "../reference/acceptance.ts";
+import { type MlaCallReference, mlaReference } from "../reference/mla_flow.ts";
+import type { MlaInputs } from "../reference/mla_inputs.ts";
+import type { ProjectedReference } from "../reference/projected.ts";
+import type { RecordedTensors } from "../reference/recorded.ts";
+import { recordedMlaInputs } from "../reference/recorded_mla.ts";
+import { sampleProjectedRows } from "../reference/rows.ts";
+import { type MlaShape, total } from "../reference/shapes.ts";
+import type { MlaCase } from "../suites/case.ts";
+import type { CaseCall, CaseInputs, MakerOptions } from "./case_inputs.ts";
+import { bytesOf, cacheBuffers, cacheResult, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import { checkCacheLoc } from "./page_checks.ts";
+
+/** Inputs of a case of `mla`, and the reference of each call. */
+export async function mlaCase(c: MlaCase, { pool, referenceBudgetFlops, recorded }: MakerOptions): Promise<CaseInputs> {
+  const { shape } = c;
+  const inputs = recorded ? replay(recorded, shape) : await pool.mlaInputs(shape, c.input, c.seed);
+  const calls: CaseCall[] = [];
+  let sampled = 0, allRows = 0;
+  for (const reference of mlaReference(inputs)) {
+    const { prefill } = reference;
+    const isLast = calls.length === inputs.calls.length - 1;
+    checkCacheLoc({ ...reference.inputs, pages: inputs.pages, page: shape.page }, prefill.shape.kv);
+    const rows = sampleProjectedRows(prefill.shape, referenceBudgetFlops / inputs.calls.length, c.seed);
+    const projected = await pool.projected(prefill, rows);
+    sampled += rows.length;
+    allRows += total(prefill.shape.q) * shape.H;
+    calls.push(mlaCall(isLast ? reference : withoutCache(reference), { projected, isLast, recorded }));
+  }
+  return {
+    state: new Map(cacheBuffers(inputs.cache, shape)),
+    coverage: allRows === 0 ? 1 : sampled / allRows,
+    calls,
+  };
+}
+
+function replay(recorded: RecordedTensors, { page, cache, weight, padding, steps }: MlaShape): MlaInputs {
+  return recordedMlaInputs(recorded, { page, cache, weight, padding, steps: steps?.map(([tokens]) => tokens) });
+}
+
+/** Of a call in the middle of a flow only the page numbers are needed any more, not the whole cache. */
+function withoutCache(reference: MlaCallReference): MlaCallReference {
+  const cache = new Uint8Array(0);
+  return {
+    ...reference,
+    cacheAfter: cache,
+    prefill: { ...reference.prefill, cache },
+    append: { ...reference.append, cache },
+  };
+}
+
+/** What a call is held against. */
+interface CallAnswers {
+  readonly projected: ProjectedReference;
+  readonly isLast: boolean;
+  readonly recorded?: RecordedTensors;
+}
+
+function mlaCall(reference: MlaCallReference, { projected, isLast, recorded }: CallAnswers): CaseCall {
+  const { inputs, append, cacheAfter, prefill } = reference;
+  const { shape } = inputs.call;
+  return {
+    work: { operation: "mla", shape },
+    buffers: new Map([
+      ["q_nope", bytesOf(inputs.qNope)],
+      ["q_pe", bytesOf(inputs.qPe)],
+      ["compressed_kv", bytesOf(inputs.compressedKv)],
+      ["kpe", bytesOf(inputs.kpe)],
+      ["kv_b_proj", prefill.kvB],
+      ["cu_num_pages", bytesOf(inputs.cuNumPages)],
+      ["cache_loc", bytesOf(inputs.cacheLoc)],
+    ]),
+    layout: { pages: prefill.pages, tableWidth: inputs.cacheLoc.length },
+    check(results, tolerance) {
+      const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
+      const checks = checkProjected(prefill, projected, actual);
+      if (recorded) checks.push(checkRecordedRows(recorded, inputs, actual.out));
+      checks.push(...toleranceChecks(tolerance, actual, projected));
+      if (isLast) checks.push(checkCache(append, cacheAfter, cacheResult(results, shape)));
+      return checks;
+    },
+  };
+}

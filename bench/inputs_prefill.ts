@@ -1,0 +1,43 @@
+/**
+ * Inputs and checks of `prefill`.
+ *
+ * @module
+ */
+import { checkProjected } from "../reference/acceptance.ts";
+import { sampleProjectedRows } from "../reference/rows.ts";
+import { total } from "../reference/shapes.ts";
+import type { PrefillCase } from "../suites/case.ts";
+import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
+import { bytesOf, cacheBuffers, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import { checkPageTable } from "./page_checks.ts";
+
+/** Inputs of a case of `prefill`, and its reference. */
+export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }: MakerOptions): Promise<CaseInputs> {
+  const { shape } = c;
+  const inputs = await pool.prefillInputs(shape, c.input, c.seed);
+  checkPageTable(inputs, shape.kv);
+  const rows = sampleProjectedRows(shape, referenceBudgetFlops, c.seed);
+  const reference = await pool.projected(inputs, rows);
+  const allRows = total(shape.q) * shape.H;
+  return {
+    state: new Map(),
+    coverage: allRows === 0 ? 1 : rows.length / allRows,
+    calls: [{
+      work: { operation: "prefill", shape },
+      buffers: new Map([
+        ["q_nope", bytesOf(inputs.qNope)],
+        ["q_pe", bytesOf(inputs.qPe)],
+        ["kv_b_proj", inputs.kvB],
+        ...cacheBuffers(inputs.cache, shape),
+        ["page_table", bytesOf(inputs.pageTable)],
+        ["kv_len", bytesOf(inputs.kvLen)],
+        ["cu_seqlen", bytesOf(inputs.cuSeqlen)],
+      ]),
+      layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
+      check(results, tolerance) {
+        const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
+        return [...checkProjected(inputs, reference, actual), ...toleranceChecks(tolerance, actual, reference)];
+      },
+    }],
+  };
+}

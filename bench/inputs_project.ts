@@ -1,0 +1,35 @@
+/**
+ * Inputs and checks of `project`.
+ *
+ * @module
+ */
+import { checkProject } from "../reference/acceptance.ts";
+import { makeProjectInputs } from "../reference/model_inputs.ts";
+import { projectReference } from "../reference/project.ts";
+import { sampleProjectRows } from "../reference/rows.ts";
+import type { ProjectCase } from "../suites/case.ts";
+import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
+import { bytesOf, floats, toleranceChecks } from "./inputs_buffers.ts";
+
+/** Inputs of a case of `project`, and its reference. */
+export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptions): CaseInputs {
+  const { shape } = c;
+  const [input, output] = shape.part === "q" ? ["q_nope", "q_latent"] : ["latent", "out"];
+  const inputs = makeProjectInputs(shape, c.input, c.seed);
+  const rows = sampleProjectRows(shape, referenceBudgetFlops, c.seed);
+  const reference = projectReference(inputs, rows);
+  const allRows = shape.tokens * shape.H;
+  return {
+    state: new Map(),
+    coverage: allRows === 0 ? 1 : rows.length / allRows,
+    calls: [{
+      work: { operation: "project", shape },
+      buffers: new Map([[input, bytesOf(inputs.x)], ["kv_b_proj", inputs.kvB]]),
+      layout: { pages: 0, tableWidth: 0 },
+      check(results, tolerance) {
+        const out = floats(results, output);
+        return [...checkProject(inputs, reference, out), ...toleranceChecks(tolerance, { out }, reference)];
+      },
+    }],
+  };
+}
