@@ -14,6 +14,34 @@
  * for await (const result of runCases(cases, { kernels: [attendFused] })) console.log(describeResult(result));
  * ```
  *
+ * The kernels are for use, too. `mla` is the whole operator of an inference server: {@linkcode mlaShapeOf} checks the
+ * call's metadata, {@linkcode resolveBackend} picks a kernel, {@linkcode prepare} makes a plan of its launch, and later calls
+ * of as many new tokens only update it.
+ *
+ * @example Call the operator
+ * ```ts ignore
+ * import { findKernel, type MlaMetadata, mlaShapeOf, openGpu, prepare, resolveBackend } from "@mla-bench/mla-bench";
+ *
+ * const gpu = await openGpu();
+ * const dims = { H: 32, R: 256, Dn: 64, Dr: 64, Dv: 128, cache: "bf16", weight: "bf16" } as const;
+ * const describe = (metadata: MlaMetadata) => {
+ *   const shape = mlaShapeOf(metadata, dims, { pages, page: 64, rows });
+ *   const { backend, form } = resolveBackend("auto", { operation: "mla", shape }, gpu.traits);
+ *   const kernel = findKernel(`mla/${backend}`);
+ *   if (kernel.operation !== "mla") throw new Error("unreachable");
+ *   return kernel.launch(shape, { pages, tableWidth: metadata.cacheLoc.length }, { form }, gpu.traits);
+ * };
+ * // Buffers by name: q_nope, q_pe, compressed_kv, kpe, kv_b_proj, cu_num_pages, cache_loc, cache; and out, if it is yours.
+ * const plan = await prepare(gpu, describe(metadata), buffers);
+ * const bound = plan.bind();
+ * const encoder = gpu.device.createCommandEncoder();
+ * const pass = encoder.beginComputePass();
+ * bound.encode(pass); // the cache has the new tokens, plan.buffers.get("out") the answer, zero in rows of padding
+ * pass.end();
+ * gpu.device.queue.submit([encoder.finish()]);
+ * plan.update(describe(nextMetadata)); // then write the new queries, keys and pages, and encode `bound` again
+ * ```
+ *
  * @module
  */
 
@@ -23,6 +51,7 @@ export * from "./reference/cache.ts";
 export * from "./reference/check.ts";
 export * from "./reference/dtypes.ts";
 export * from "./reference/inputs.ts";
+export * from "./reference/metadata.ts";
 export * from "./reference/mla.ts";
 export * from "./reference/recorded.ts";
 export * from "./reference/shapes.ts";
@@ -36,7 +65,11 @@ export * from "./kernels/attend_unfused.ts";
 export * from "./kernels/fused.ts";
 export * from "./kernels/kernel.ts";
 export * from "./kernels/limits.ts";
+export * from "./kernels/mla.ts";
+export * from "./kernels/mla_form.ts";
+export * from "./kernels/preferences.ts";
 export * from "./kernels/registry.ts";
+export * from "./kernels/resolver.ts";
 export * from "./kernels/wgsl.ts";
 export * from "./kernels/work.ts";
 
