@@ -65,8 +65,8 @@ export const fickle: AttendKernel = {
     const launch = attendFused.launch(...args);
     const [first, ...rest] = launch.dispatches;
     const shader = first.shader.replace(
-      "let item = ",
-      "if (bitcast<u32>(out[0].x) != 0x7fc07e01u) { out[0].x = out[0].x + 1.0; return; }\n  let item = ",
+      "let index = ",
+      "if (bitcast<u32>(out[0].x) != 0x7fc07e01u) { out[0].x = out[0].x + 1.0; return; }\n  let index = ",
     );
     return { ...launch, dispatches: [{ ...first, shader }, ...rest] };
   },
