@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { naturalLse } from "../reference/acceptance.ts";
+import { naturalLse as naturalFromBase2 } from "../reference/acceptance.ts";
 import { joinCache, splitCache } from "../reference/cache.ts";
 import type { Check } from "../reference/check.ts";
 import type { CacheShape } from "../reference/shapes.ts";
@@ -37,11 +37,11 @@ export function floats(results: Results, name: string): Float32Array {
 }
 
 /** The log-sum-exp in natural logarithms, from `lse` or, where base 2 was asked for, from `lse2`. */
-export function lseResult(
+export function naturalLse(
   results: Results,
   { lseBase }: { readonly lseBase?: "e" | "2" },
 ): Float32Array | Float64Array {
-  return lseBase === "2" ? naturalLse(floats(results, "lse2")) : floats(results, "lse");
+  return lseBase === "2" ? naturalFromBase2(floats(results, "lse2")) : floats(results, "lse");
 }
 
 /** Checks of another system's tolerance, where a case has one. */
