@@ -5,13 +5,13 @@
  */
 import { LAMBDA, U32 } from "./bounds.ts";
 import type { Check } from "./check.ts";
+import { columnSizes } from "./column_sizes.ts";
 import { compare } from "./compare.ts";
 import type { Dtype } from "./dtypes.ts";
 import { absorb, projectValue } from "./expanded.ts";
 import type { AttendInputs } from "./inputs.ts";
 import type { MlaCallInputs } from "./mla_inputs.ts";
 import type { RecordedTensors } from "./recorded.ts";
-import { columnSizes } from "./weights.ts";
 
 /** Unit roundoff of a dtype beside that of f32: what storing recorded values costs. */
 const ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
@@ -104,8 +104,8 @@ function recordedBounds(
 ): Float64Array {
   const { H, R, Dr, Dv, scale } = recorded;
   const roundoff = ROUNDOFF[cache] + ROUNDOFF[weight];
-  const latentSize = columnSizes(recorded.compressedKv, { stride: R, from: 0, width: R });
-  const ropeSize = columnSizes(recorded.kpe, { stride: Dr, from: 0, width: Dr });
+  const latentSize = columnSizes(recorded.compressedKv, R);
+  const ropeSize = columnSizes(recorded.kpe, Dr);
   const valueNorm = valueNorms(recorded, latentSize);
   const rows = qLatent.length / R;
   const bound = new Float64Array(rows * Dv);

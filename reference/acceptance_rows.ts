@@ -9,12 +9,12 @@ import { compare, type ElementPlace } from "./compare.ts";
 import { placeOf, queryStarts, type RowPlace } from "./rows.ts";
 import type { CachedBatch } from "./sequence_rows.ts";
 
-/** What a kernel wrote. */
-export interface AttendActual {
+/** What a kernel wrote; an LSE that was converted from base 2 is f64. */
+export interface AttendActual<Lse extends Float32Array | Float64Array = Float32Array | Float64Array> {
   /** Output of every row: latent `[Σq, H, R]`, or projected `[Σq + padding, H, Dv]`. */
   readonly out: Float32Array;
   /** Natural log-sum-exp of every row `[Σq, H]`; kernels write −1e30 where a row sees no token. */
-  readonly lse: Float32Array | Float64Array;
+  readonly lse: Lse;
 }
 
 /** LSE at or below this stands for −∞: WGSL may assume that there are no infinities, so kernels store −1e30. */

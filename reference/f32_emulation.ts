@@ -49,7 +49,7 @@ interface Partial {
 }
 
 /** Emulates `attend` on `inputs`; LSE is −1e30 for rows that see no token, as kernels write it. */
-export function emulateAttend(inputs: AttendInputs, { order, fault }: EmulationOptions): AttendActual {
+export function emulateAttend(inputs: AttendInputs, { order, fault }: EmulationOptions): AttendActual<Float32Array> {
   const { shape, qLatent, qPe } = inputs;
   const { R, Dr, H } = shape;
   const W = R + Dr;

@@ -6,15 +6,16 @@
  * Beside the answer it gives what the error bounds of a kernel are made of (`bounds.ts`), of one that absorbs as of one
  * that unfolds keys and values: Euclidean norms of the products in each sum. Keys and values of the second form are not at
  * hand here. Their sizes are taken from those of weights and latents: with `ĉ` the size of each latent element
- * (`columnSizes`), an unfolded element is of size `‖W_d∘ĉ‖`, as where the latent's columns are uncorrelated.
+ * over the tokens that the row sees (`column_sizes.ts`), an unfolded element is of size `‖W_d∘ĉ‖`, as where the latent's columns are uncorrelated.
  *
  * @module
  */
+import { ColumnSizes } from "./column_sizes.ts";
 import { attendLatent } from "./mla.ts";
 import type { PrefillInputs } from "./model_inputs.ts";
 import { allRows, groupByHead } from "./rows.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
-import { columnSizes, fourthNorm, fourthNorms, headWeights } from "./weights.ts";
+import { fourthNorm, fourthNorms, headWeights } from "./weights.ts";
 
 /** What `prefill` or a call of `mla` must answer, and what its error bounds are made of. */
 export interface ProjectedReference {
@@ -140,7 +141,7 @@ function absorbQueries({ inputs, rows, byHead }: RowBlock): BlockQueries {
 interface BlockLatents {
   /** Latent output `[rows, R]`. */
   readonly out: Float64Array;
-  /** `‖ĉ‖₄` of each row's sequence `[rows]`. */
+  /** `‖ĉ‖₄` `[rows]`. */
   readonly latentSizes: Float64Array;
 }
 
@@ -157,11 +158,10 @@ function attendQueries({ inputs, result, first, rows }: RowBlock, block: BlockQu
     result.rescalings.set(part.rescalings, first + from);
     result.weightNorm.set(part.weightNorm, first + from);
     result.seen.set(part.seen, first + from);
-    const sizes = columnSizes(keys, { stride: W, from: 0, width: R });
-    const ropeSizes = columnSizes(keys, { stride: W, from: R, width: Dr });
-    latentSizes.fill(fourthNorm(sizes), from, end);
-    for (let i = from; i < end; i++) {
+    for (const { entry, latent: sizes, rope: ropeSizes } of sizesSeen(keys, R, Dr, seen)) {
+      const i = from + entry;
       const query = block.queries.subarray(i * W, (i + 1) * W);
+      latentSizes[i] = fourthNorm(sizes);
       const latent = productSquares(query, sizes);
       const rope = productSquares(query.subarray(R), ropeSizes);
       const absorbed = productSquares(block.absorbSizes.subarray(i * R, (i + 1) * R), sizes);
@@ -173,6 +173,22 @@ function attendQueries({ inputs, result, first, rows }: RowBlock, block: BlockQu
     }
   }
   return { out, latentSizes };
+}
+
+/** Sizes of the elements of the keys that each entry of `seen` sees, by ascending number: each key is gathered once. */
+function* sizesSeen(keys: Float64Array, R: number, Dr: number, seen: readonly number[]) {
+  const W = R + Dr;
+  const [latents, ropes] = [new ColumnSizes(R), new ColumnSizes(Dr)];
+  let [latent, rope] = [latents.sizes(), ropes.sizes()];
+  for (const entry of [...seen.keys()].sort((a, b) => seen[a] - seen[b])) {
+    const grows = latents.count < seen[entry];
+    while (latents.count < seen[entry]) {
+      ropes.add(keys, latents.count * W + R);
+      latents.add(keys, latents.count * W);
+    }
+    if (grows) [latent, rope] = [latents.sizes(), ropes.sizes()];
+    yield { entry, latent, rope };
+  }
 }
 
 /** `‖a∘b‖²` over the elements of `b`. */

@@ -44,7 +44,10 @@ interface Head {
 }
 
 /** Emulates `prefill` on `inputs`; padding rows are zero. */
-export function emulateProjected(inputs: PrefillInputs, { form, fault }: ProjectedEmulation): AttendActual {
+export function emulateProjected(
+  inputs: PrefillInputs,
+  { form, fault }: ProjectedEmulation,
+): AttendActual<Float32Array> {
   const { shape, qNope, qPe } = inputs;
   const { H, R, Dn, Dr, Dv } = shape;
   const rows = inputs.cuSeqlen[shape.B] * H;

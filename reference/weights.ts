@@ -51,30 +51,3 @@ export function fourthNorm(values: ArrayLike<number>): number {
 function fourthRoot(x: number): number {
   return Math.sqrt(Math.sqrt(x));
 }
-
-/**
- * Size of each element of a list of vectors `[n, width]`, at their longest: the root mean square of its column, times the
- * ratio of the longest vector to the rms vector.
- *
- * @param from First element of a vector that counts; `width` of `stride` do.
- */
-export function columnSizes(
-  vectors: Float32Array | Float64Array,
-  { stride, from, width }: { readonly stride: number; readonly from: number; readonly width: number },
-): Float64Array {
-  const squares = new Float64Array(width);
-  let longest = 0;
-  const n = stride === 0 ? 0 : vectors.length / stride;
-  for (let at = from; at < vectors.length; at += stride) {
-    let length = 0;
-    for (let d = 0; d < width; d++) {
-      const square = vectors[at + d] * vectors[at + d];
-      squares[d] += square;
-      length += square;
-    }
-    longest = Math.max(longest, length);
-  }
-  const mean = n > 0 ? squares.reduce((a, b) => a + b, 0) / n : 0;
-  const ratio = mean > 0 ? longest / mean : 0;
-  return squares.map((square) => n > 0 ? Math.sqrt(square / n * ratio) : 0);
-}
