@@ -157,16 +157,23 @@ for (const kernel of ATTEND) {
   Deno.test(`${kernelName(kernel)} writes 0 and -1e30 for rows that see no token, in either base`, () =>
     withGpu(async (gpu) => {
       for (const lseBase of ["e", "2"] as const) {
-        // Sequence 0 has no token; of sequence 1 the first of two query tokens sees none, in a block with one that does.
-        const shape = ragged({ H: 3, q: [1, 2], kv: [0, 1], lseBase });
-        if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
-        for (const splits of [1, 2]) {
+        for (
+          const [shape, empty] of [
+            // No token at all; of two query tokens the first sees none, in a block with one that does.
+            [ragged({ H: 3, q: [1, 2], kv: [0, 1], lseBase }), 6],
+            // The first rows of a block with several spans see none, so all that is merged for them is empty.
+            [ragged({ H: 1, q: [32], kv: [20], lseBase }), 12],
+          ] as const
+        ) {
+          if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
           const inputs = makeAttendInputs(shape, "normal", 10);
-          const results = await run(gpu, kernel, inputs, { splits });
-          const lse = floats(results, lseBase === "2" ? "lse2" : "lse");
-          assertEquals([...lse.subarray(0, 6)], Array(6).fill(Math.fround(-1e30)));
-          assert(floats(results, "out").subarray(0, 6 * shape.R).every((x) => x === 0));
-          assert(lse.subarray(6, 9).every((x) => Math.abs(x) < 1e3));
+          for (const splits of [1, 3]) {
+            const results = await run(gpu, kernel, inputs, { splits });
+            const lse = floats(results, lseBase === "2" ? "lse2" : "lse");
+            assertEquals([...lse.subarray(0, empty)], Array(empty).fill(Math.fround(-1e30)));
+            assert(floats(results, "out").subarray(0, empty * shape.R).every((x) => x === 0));
+            assert(lse.subarray(empty).every((x) => Math.abs(x) < 1e3));
+          }
         }
       }
     }));
