@@ -10,7 +10,7 @@ import { recordedInputs } from "../reference/recorded.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import type { AttendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, floats, naturalLse, toleranceChecks } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffers, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkPageTable } from "./page_checks.ts";
 
 /** Inputs of a case of `attend`, and its reference. */
@@ -31,7 +31,7 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
       buffers: attendBuffers(inputs, shape),
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
       check(results, tolerance) {
-        const actual = { out: floats(results, "out"), lse: naturalLse(results, shape) };
+        const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
         const checks = checkAttend(inputs, reference, actual);
         if (recorded) checks.push(checkRecorded(recorded, inputs, actual.out));
         return [...checks, ...toleranceChecks(tolerance, actual, reference)];

@@ -37,7 +37,7 @@ export function floats(results: Results, name: string): Float32Array {
 }
 
 /** The log-sum-exp in natural logarithms, from `lse` or, where base 2 was asked for, from `lse2`. */
-export function naturalLse(
+export function lseResult(
   results: Results,
   { lseBase }: { readonly lseBase?: "e" | "2" },
 ): Float32Array | Float64Array {

@@ -13,7 +13,7 @@ import { sampleProjectedRows } from "../reference/rows.ts";
 import { type MlaShape, total } from "../reference/shapes.ts";
 import type { MlaCase } from "../suites/case.ts";
 import type { CaseCall, CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, cacheResult, floats, naturalLse, toleranceChecks } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffers, cacheResult, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkCacheLoc } from "./page_checks.ts";
 
 /** Inputs of a case of `mla`, and the reference of each call. */
@@ -77,7 +77,7 @@ function mlaCall(reference: MlaCallReference, { projected, isLast, recorded }: C
     ]),
     layout: { pages: prefill.pages, tableWidth: inputs.cacheLoc.length },
     check(results, tolerance) {
-      const actual = { out: floats(results, "out"), lse: naturalLse(results, shape) };
+      const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
       const checks = checkProjected(prefill, projected, actual);
       if (recorded) checks.push(checkRecordedRows(recorded, inputs, actual.out));
       checks.push(...toleranceChecks(tolerance, actual, projected));

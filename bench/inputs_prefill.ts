@@ -8,7 +8,7 @@ import { sampleProjectedRows } from "../reference/rows.ts";
 import { total } from "../reference/shapes.ts";
 import type { PrefillCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, floats, naturalLse, toleranceChecks } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffers, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkPageTable } from "./page_checks.ts";
 
 /** Inputs of a case of `prefill`, and its reference. */
@@ -35,7 +35,7 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
       ]),
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
       check(results, tolerance) {
-        const actual = { out: floats(results, "out"), lse: naturalLse(results, shape) };
+        const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
         return [...checkProjected(inputs, reference, actual), ...toleranceChecks(tolerance, actual, reference)];
       },
     }],

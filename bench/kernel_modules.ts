@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Kernel, kernelName } from "../kernels/kernel.ts";
+import { type Kernel, kernelName, OPERATIONS } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
 
 /**
@@ -43,6 +43,6 @@ export async function loadKernels(urls: readonly string[]): Promise<Kernel[]> {
 
 function isKernel(value: unknown): value is Kernel {
   const { operation, variant, requires, refuses, launch } = (value ?? {}) as Partial<Record<keyof Kernel, unknown>>;
-  return (operation === "attend" || operation === "append") && typeof variant === "string" &&
+  return OPERATIONS.some((known) => known === operation) && typeof variant === "string" &&
     Array.isArray(requires) && typeof refuses === "function" && typeof launch === "function";
 }

@@ -5,6 +5,7 @@
  */
 import { kernelName, type Launch } from "../kernels/kernel.ts";
 import { checkLimits, missingFeature } from "../kernels/limits.ts";
+import { AUTO, resolveBackend } from "../kernels/resolver.ts";
 import type { Check } from "../reference/check.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey } from "./case_inputs.ts";
@@ -14,7 +15,7 @@ import { ExecutionError, guarded } from "./guard.ts";
 import { measureCase } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
 import { capacityOf, prepare, type PreparedLaunch } from "./plan.ts";
-import type { PlanTimes, Result, ResultBase, Stage, Verification } from "./result.ts";
+import type { PlanTimes, ResolverChoice, Result, ResultBase, Stage, Verification } from "./result.ts";
 import type { Session } from "./session.ts";
 import { quantile } from "./statistics.ts";
 import type { Upload } from "./uploads.ts";
@@ -25,6 +26,7 @@ export type Outcome<T = Result> = T extends Result ? Omit<T, keyof ResultBase> :
 /** What becomes known of a case on its way, whatever its end. */
 interface Trace {
   stage: Stage;
+  resolver?: ResolverChoice;
   compileMs?: number;
   chosen?: Launch["chosen"];
   plan?: PlanTimes;
@@ -66,6 +68,7 @@ async function attempt(session: Session, c: Case, trace: Trace, next?: Case): Pr
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
   const paired = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning));
   const refusal = missingFeature(kernel.requires, gpu.traits.features) ?? firstReason(paired, gpu);
+  trace.resolver = resolveBackend(AUTO, worksOf(c)[0], gpu.traits);
   if (refusal) return { status: "skipped", reason: refusal };
 
   trace.stage = "inputs";
