@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { checkAttend } from "../reference/acceptance.ts";
+import { checkAttend, naturalLse } from "../reference/acceptance.ts";
 import type { Check } from "../reference/check.ts";
 import { type AttendInputs, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
@@ -12,7 +12,7 @@ import { decodeShape } from "../kernels/testing.ts";
 import { uploadStorage } from "./buffers.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import { prepare, runOnce } from "./execute.ts";
-import { bytesOf, cacheBuffers, floats, naturalLse, type Results } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffers, floats, type Results } from "./inputs_buffers.ts";
 
 const ATTEND = KERNELS.filter((kernel): kernel is AttendKernel => kernel.operation === "attend");
 
@@ -90,7 +90,8 @@ async function run(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning:
 
 async function attend(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning) {
   const results = await run(gpu, kernel, inputs, tuning);
-  return { out: floats(results, "out"), lse: naturalLse(results, inputs.shape) };
+  const base2 = inputs.shape.lseBase === "2";
+  return { out: floats(results, "out"), lse: base2 ? naturalLse(floats(results, "lse2")) : floats(results, "lse") };
 }
 
 function assertPassed(checks: readonly Check[], what: string) {
