@@ -12,8 +12,10 @@ export const naive: AttendKernel = {
   variant: "naive",
   summary: "one workgroup for each head, which reads every key for itself",
   requires: [],
-  refuses({ B, H, q, cache }, { splits = 1 }) {
+  refuses({ B, H, q, cache, layout = "combined", lseBase = "e" }, { splits = 1 }) {
     if (cache !== "f32") return `cache=${cache}: only f32`;
+    if (layout !== "combined") return `layout=${layout}: only combined`;
+    if (lseBase !== "e") return `lse=${lseBase}: only e`;
     if (q.some((n) => n !== 1)) return "only decode, one query token per sequence";
     if (splits !== 1) return `splits=${splits}: only 1`;
     if (B * H > 65535) return `B·H=${B * H}: only up to 65535 workgroups`;

@@ -24,7 +24,7 @@ export interface FusedTiles {
 /** Invocations of a workgroup that every WebGPU device has. */
 const DEFAULT_INVOCATIONS = 256;
 
-/** Most rows of a workgroup: 8 × 8 elements of output for each of 256 threads at R 512 would leave room for one alone. */
+/** Most rows of a workgroup: beyond them the threads of one leave no room for a second on a multiprocessor. */
 const MAX_ROWS = 32;
 
 /**
