@@ -1,0 +1,289 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { DTYPES } from "../reference/dtypes.ts";
+import type { MlaShape } from "../reference/shapes.ts";
+import type { DeviceTraits } from "./kernel.ts";
+import { EXPANDED_FROM_TOKENS } from "./mla_form.ts";
+import { preferenceOf, PREFERENCES } from "./preferences.ts";
+import { KERNELS } from "./registry.ts";
+import { resolveBackend } from "./resolver.ts";
+import { decodeShape, deviceTraits } from "./testing.ts";
+import type { Work } from "./work.ts";
+
+const RANKS = [256, 512, 48, 1024];
+const ROPES = [0, 32, 64];
+
+/** What is asked for, by name. */
+const WORKS: Readonly<Record<string, (shape: MlaShape) => Work>> = {
+  attend: (shape) => ({ operation: "attend", shape }),
+  chunk: (shape) => ({ operation: "attend", shape: { ...shape, q: [20] } }),
+  append: (shape) => ({ operation: "append", shape }),
+  project: ({ H, R, Dn, Dv, weight }) => {
+    return { operation: "project", shape: { part: "v", tokens: 4, padding: 0, H, R, Dn, Dv, weight } };
+  },
+  prefill: (shape) => ({ operation: "prefill", shape: { ...shape, q: shape.kv } }),
+  decode: (shape) => ({ operation: "mla", shape }),
+  prompt: (shape) => ({ operation: "mla", shape: { ...shape, q: shape.kv } }),
+};
+
+const BACKENDS: Readonly<Record<string, string>> = {
+  s: "fused_subgroup",
+  f: "fused",
+  u: "unfused",
+  c: "combined",
+  v: "vector",
+  r: "reference",
+};
+
+/**
+ * A device, and what `auto` gives there: a group for each of RANKS, a letter for each of f32, f16, bf16. A prompt is
+ * expanded, where what `mla` would attend with does not matter.
+ */
+type Row = readonly [what: string, device: DeviceTraits | undefined, expected: Readonly<Record<string, string>>];
+
+const AUTO: readonly Row[] = [
+  ["no device", undefined, {
+    attend: "rrr rrr rrr rrr",
+    chunk: "rrr rrr rrr rrr",
+    append: "rrr rrr rrr rrr",
+    project: "rrr rrr rrr rrr",
+    prefill: "rrr rrr rrr rrr",
+    decode: "rrr rrr rrr rrr",
+    prompt: "rrr rrr rrr rrr",
+  }],
+  ["WebGPU's default limits, no subgroups", deviceTraits(0), {
+    attend: "fff fff fff uff",
+    chunk: "fff fff fff uff",
+    append: "ccc ccc ccc ccc",
+    project: "vvv vvv vvv vvv",
+    prefill: "fff fff fff fff",
+    decode: "fff fff fff uff",
+    prompt: "fff fff fff fff",
+  }],
+  ...[4, 8, 32, 64].map((lanes): Row => [`subgroups of ${lanes}`, deviceTraits(lanes), {
+    attend: "sss sss sss uss",
+    chunk: "sss sss sss uss",
+    append: "ccc ccc ccc ccc",
+    project: "vvv vvv vvv vvv",
+    prefill: "fff fff fff fff",
+    decode: "sss sss sss uss",
+    prompt: "sss sss sss sss",
+  }]),
+  ["subgroups of 2", deviceTraits(2), {
+    attend: "fff fff fff uff",
+    chunk: "fff fff fff uff",
+    append: "ccc ccc ccc ccc",
+    project: "vvv vvv vvv vvv",
+    prefill: "fff fff fff fff",
+    decode: "fff fff fff uff",
+    prompt: "sss sss sss sss",
+  }],
+  ["8 KiB of workgroup memory", deviceTraits(32, { maxComputeWorkgroupStorageSize: 8192 }), {
+    attend: "sss uss sss uuu",
+    chunk: "sss uss sss uuu",
+    append: "ccc ccc ccc ccc",
+    project: "vvv vvv vvv vvv",
+    prefill: "rrr rrr rrr rrr",
+    decode: "sss uss sss uuu",
+    prompt: "rrr rrr rrr rrr",
+  }],
+  ["bindings of a million bytes", deviceTraits(32, { maxStorageBufferBindingSize: 1e6 }), {
+    attend: "rss rrr sss rrr",
+    chunk: "rss rrr sss rrr",
+    append: "rcc rrr ccc rrr",
+    project: "rrr rrr vvv rrr",
+    prefill: "rrr rrr rrr rrr",
+    decode: "rrr rrr sss rrr",
+    prompt: "rrr rrr rrr rrr",
+  }],
+  ["6 storage buffers", deviceTraits(32, { maxStorageBuffersPerShaderStage: 6 }), {
+    attend: "uuu uuu uuu uuu",
+    chunk: "uuu uuu uuu uuu",
+    append: "rrr rrr rrr rrr",
+    project: "vvv vvv vvv vvv",
+    prefill: "rrr rrr rrr rrr",
+    decode: "rrr rrr rrr rrr",
+    prompt: "rrr rrr rrr rrr",
+  }],
+];
+
+function shapeOf(values: Partial<MlaShape>): MlaShape {
+  const cache = values.cache ?? "f16";
+  return { ...decodeShape({ kv: [1000] }), weight: cache, padding: 0, ...values };
+}
+
+/** Every work of the table with its place: device, work, rank, rope, dtype. */
+function* everyWork() {
+  for (const [what, device, expected] of AUTO) {
+    for (const [name, work] of Object.entries(WORKS)) {
+      for (const [r, R] of RANKS.entries()) {
+        for (const Dr of ROPES) {
+          for (const [d, cache] of DTYPES.entries()) {
+            const letter = expected[name].split(" ")[r][d];
+            yield {
+              place: `${what}: ${name} R=${R} Dr=${Dr} ${cache}`,
+              name,
+              work: work(shapeOf({ R, Dr, cache })),
+              device,
+              letter,
+            };
+          }
+        }
+      }
+    }
+  }
+}
+
+Deno.test("auto takes what the table says, over devices, operations, ranks, rope widths and dtypes", () => {
+  assertEquals(DTYPES, ["f32", "f16", "bf16"]);
+  let seen = 0;
+  for (const { place, name, work, device, letter } of everyWork()) {
+    const { backend, form, reasons } = resolveBackend("auto", work, device);
+    assertEquals(backend, BACKENDS[letter], `${place}: ${reasons.join("; ")}`);
+    const expectedForm = { decode: "absorbed", prompt: "expanded" }[name];
+    assertEquals(form, letter === "r" ? undefined : expectedForm, place);
+    assertMatch(reasons.at(-1)!, new RegExp(`^${backend}: `), place);
+    seen++;
+  }
+  assertEquals(seen, AUTO.length * 7 * RANKS.length * ROPES.length * 3);
+});
+
+Deno.test("what is requested by name is kept whatever the dimensions, and nothing requested is the safe default", () => {
+  const defaults: Record<string, string> = { append: "combined", project: "tiled", prefill: "fused" };
+  for (const { place, name, work, device } of everyWork()) {
+    for (const request of ["unfused", "fused", "fused_subgroup", "tiled", "reference", "torch_mla"]) {
+      const { backend, reasons } = resolveBackend(request, work, device);
+      assertEquals(backend, request, place);
+      assertEquals(reasons[0], `${request}: requested`, place);
+    }
+    const { backend, reasons } = resolveBackend(undefined, work, device);
+    assertEquals(backend, defaults[name] ?? "unfused", place);
+    assertEquals(reasons[0], `${backend}: the default where nothing is requested`, place);
+  }
+});
+
+Deno.test("what auto takes can be launched", () => {
+  for (const { place, work, device } of everyWork()) {
+    const { backend, form } = resolveBackend("auto", work, device);
+    if (backend === "reference") continue;
+    const kernel = KERNELS.find(({ operation, variant }) => operation === work.operation && variant === backend);
+    const refusal = (kernel as { refuses(...all: unknown[]): unknown }).refuses(
+      work.shape,
+      form ? { form } : {},
+      device,
+    );
+    assertEquals(refusal, undefined, place);
+  }
+});
+
+const attend = (values: Partial<MlaShape>): Work => ({ operation: "attend", shape: shapeOf(values) });
+const mla = (values: Partial<MlaShape>): Work => ({ operation: "mla", shape: shapeOf(values) });
+
+// The tests of the original resolver, test_kv_cache.py: there capabilities (9,0) and (10,0), here subgroups.
+
+Deno.test("counterpart of keeps_supported_flashinfer_backend: rank 512 with rope 64", () => {
+  const { backend, reasons } = resolveBackend("fused_subgroup", attend({ R: 512, Dr: 64 }), deviceTraits(32));
+  assertEquals([backend, ...reasons], ["fused_subgroup", "fused_subgroup: requested"]);
+});
+
+Deno.test("counterpart of falls_back_for_rank256: to what each device can run", () => {
+  const work = attend({ R: 256, Dr: 64 });
+  assertEquals(resolveBackend("auto", work, deviceTraits(0)).backend, "fused");
+  assertEquals(resolveBackend("auto", work, deviceTraits(32)).backend, "fused_subgroup");
+});
+
+Deno.test("counterpart of preserves_non_flashinfer_backend: unfused at rank 256", () => {
+  assertEquals(resolveBackend("unfused", attend({ R: 256 }), deviceTraits(32)).backend, "unfused");
+});
+
+Deno.test("reasons give every step in a line of its own", () => {
+  const missing = "fused_subgroup: needs the device feature subgroups";
+  const order = "first that runs of fused_subgroup, fused, unfused: the order for any other shape";
+  const lines = (request: string | undefined, work: Work, device?: DeviceTraits) =>
+    resolveBackend(request, work, device).reasons;
+  assertEquals(lines("auto", attend({}), deviceTraits(0)), [missing, `fused: ${order}`]);
+  assertEquals(lines("auto", attend({ R: 24 }), deviceTraits(0)), [
+    missing,
+    "fused: R=24: only positive multiples of 16",
+    "unfused: R=24: only positive multiples of 16",
+    "reference: no kernel runs",
+  ]);
+  assertEquals(lines("auto", mla({ Dn: 20 }), deviceTraits(0)), [
+    missing,
+    "fused: project/tiled: Dn=20: only positive multiples of 8",
+    "unfused: project/tiled: Dn=20: only positive multiples of 8",
+    "reference: no kernel runs",
+  ]);
+  assertEquals(lines("auto", mla({ kv: [70], q: [70] }), deviceTraits(0)), [
+    missing,
+    "expanded: prompts of 70 tokens and none cached",
+    `fused: ${order}`,
+  ]);
+  assertEquals(lines("auto", WORKS.append(shapeOf({ layout: "separate" })), deviceTraits(0)), [
+    "separate: the layout of the cache",
+  ]);
+  assertEquals(lines("auto", attend({})), ["reference: there is no device"]);
+  assertEquals(lines("fused", attend({ Dr: 48 }), deviceTraits(0)), [
+    "fused: requested",
+    "fused: Dr=48: only 0, 16, 32, 64",
+  ]);
+  assertEquals(lines("paged", attend({}), deviceTraits(0)), [
+    "paged: requested",
+    "paged: will be refused, attend has unfused, fused, fused_subgroup",
+  ]);
+  assertEquals(lines(undefined, attend({})), [
+    "unfused: the default where nothing is requested",
+    "unfused: there is no device",
+  ]);
+});
+
+Deno.test("limits of the device count: loops, bindings, workgroups", () => {
+  const long = attend({ kv: [2 ** 29], H: 1, R: 16, Dr: 0, page: 2 ** 20 });
+  const roomy = { maxBufferSize: 2 ** 50, maxStorageBufferBindingSize: 2 ** 50 };
+  assertEquals(resolveBackend("auto", long, deviceTraits(8, roomy)).backend, "fused_subgroup");
+  const { backend, reasons } = resolveBackend("auto", long, { ...deviceTraits(8, roomy), maxLoopIterations: 65535 });
+  assertEquals(backend, "reference");
+  assertMatch(reasons[0], /^fused_subgroup: dispatch "\w+" needs up to \d+ loop iterations/);
+  const narrow = deviceTraits(8, { ...roomy, maxComputeWorkgroupsPerDimension: 1 });
+  assertMatch(resolveBackend("auto", attend({ H: 128 }), narrow).reasons[0], /^fused_subgroup: dispatch .* workgroups/);
+});
+
+Deno.test("where the expanded form does not fit, auto takes the absorbed one and says so", () => {
+  const wide = resolveBackend("auto", mla({ q: [300], kv: [300], Dv: 264 }), deviceTraits(32));
+  assertEquals([wide.backend, wide.form], ["fused_subgroup", "absorbed"]);
+  assertEquals(wide.reasons[0], "absorbed: prefill/fused does not run: Dv=264: only multiples of 8 up to 256");
+  const few = deviceTraits(32, { maxComputeInvocationsPerWorkgroup: 64, maxComputeWorkgroupSizeX: 64 });
+  const { backend, form, reasons } = resolveBackend("auto", mla({ q: [300], kv: [300], R: 48 }), few);
+  assertEquals([backend, form], ["fused_subgroup", "absorbed"]);
+  const invocations = "needs 128 invocations per workgroup, the device's maxComputeInvocationsPerWorkgroup is 64";
+  assertEquals(reasons, [
+    ...["fused_subgroup", "fused", "unfused"].map((name) => `${name}: dispatch "prefill/queries" ${invocations}`),
+    "absorbed: the expanded form does not run",
+    "fused_subgroup: first that runs of fused_subgroup, fused, unfused: the order for any other shape",
+  ]);
+});
+
+Deno.test("the form is expanded for prompts without cached tokens that are long enough, counted by their tokens", () => {
+  const form = (q: number[], kv: number[]) =>
+    resolveBackend("auto", mla({ B: q.length, q, kv }), deviceTraits(32)).form;
+  const n = EXPANDED_FROM_TOKENS;
+  assertEquals(form([n], [n]), "expanded");
+  assertEquals(form([n - 1], [n - 1]), "absorbed");
+  assertEquals(form([4 * n, 1, 1, 1], [4 * n, 1, 1, 1]), "expanded"); // the long one has most of the tokens
+  assertEquals(form([n, n], [n, n + 1]), "absorbed");
+  assertEquals(form([0, n], [0, n]), "expanded");
+  assertEquals(form([0, n], [9, n]), "absorbed");
+  assertEquals(form([0], [0]), "absorbed");
+});
+
+Deno.test("preferences hold every attention kernel once, name a source, and the last one takes any shape", () => {
+  const variants = KERNELS.filter(({ operation }) => operation === "mla").map(({ variant }) => variant).sort();
+  for (const { order, source, what } of PREFERENCES) {
+    assertEquals(order.toSorted(), variants, what);
+    assert(source.length > 40, what);
+  }
+  const decode = { B: 64, H: 128, R: 512, q: Array(64).fill(1) };
+  assertEquals(preferenceOf(decode).order[0], "unfused");
+  for (const other of [{ B: 1, q: [1] }, { H: 16 }, { R: 256 }, { q: Array(64).fill(2) }]) {
+    assertEquals(preferenceOf({ ...decode, ...other }), PREFERENCES[1]);
+  }
+});
