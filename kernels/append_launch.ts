@@ -51,6 +51,7 @@ export function appendKernel({ layout, summary, store }: AppendVariant): AppendK
     variant: layout,
     summary,
     requires: [],
+    layouts: [layout],
     refuses: (shape, tuning) => refuses(shape, tuning, layout),
     launch(shape: AppendShape, { pages, tableWidth }: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
       const reason = refuses(shape, tuning, layout);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AppendShape, AttendShape, MlaShape, PrefillShape, ProjectShape } from "../reference/shapes.ts";
+import type { AppendShape, AttendShape, Layout, MlaShape, PrefillShape, ProjectShape } from "../reference/shapes.ts";
 
 /** Operations that kernels implement. */
 export type Operation = "attend" | "append" | "project" | "prefill" | "mla";
@@ -156,6 +156,8 @@ export interface KernelBase<O extends Operation, S> {
   readonly summary: string;
   /** Device features without which it is skipped. */
   readonly requires: readonly string[];
+  /** Layouts of the cache that it takes; suites make no case of another. @default all */
+  readonly layouts?: readonly Layout[];
   /**
    * Why this kernel cannot run `shape` on `device`, in words that name the value and the choices; undefined when it
    * can. Checked before anything is compiled. Without `device` only the shape is judged.

@@ -242,7 +242,7 @@ export const AXES: readonly Axis[] = [
     default: "e",
     summary: "base of the log-sum-exp",
     choices: ["e", "2"],
-    operations: ["attend", "prefill"],
+    operations: ATTENDING,
   }),
   choice("form", {
     default: word,

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import type { AxisName, AxisValues } from "./axes.ts";
+import type { Layout } from "../reference/shapes.ts";
+import { axisDefault, type AxisName, type AxisValues } from "./axes.ts";
 import type { ParsedAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { makeCase } from "./case_id.ts";
 import { applyAxes, expandBoundary, type ShapeFields } from "./overrides.ts";
 import { crossProduct, oneAtATime, SOFTWARE_SHAPES, spread, withinSoftwareBudget } from "./sample.ts";
-import type { KernelName } from "./select.ts";
+import { type KernelName, mergeCases } from "./select.ts";
 import type { Group, Suite } from "./suite.ts";
 import { quote } from "./words.ts";
 
@@ -33,7 +34,7 @@ interface Shape {
   readonly group: Group;
   /** With `kv=boundary` where the group says so and no edge is chosen yet. */
   readonly fields: ShapeFields;
-  readonly variants: readonly string[];
+  readonly kernels: readonly KernelName[];
 }
 
 /** Axes that decide which lengths `kv=boundary` stands for. */
@@ -54,16 +55,24 @@ export function expandSuite(suite: Suite, plan: SuitePlan): Case[] {
   const cases = shapes.flatMap((shape) =>
     applyAxes(shape.fields, plan.axes)
       .flatMap((fields) => expandBoundary(fields, given))
-      .flatMap((fields) => shape.variants.map((variant) => makeCase({ ...fields, variant })))
+      .flatMap((fields) => casesOf(fields, shape.kernels))
   );
+  if (suite.overlapping) return mergeCases([cases]);
   if (plan.axes.length === 0) refuseDuplicates(suite, cases);
   return cases;
 }
 
+function casesOf(fields: ShapeFields, kernels: readonly KernelName[]): Case[] {
+  const layout = (fields.layout ?? axisDefault("layout")) as Layout;
+  return kernels
+    .filter(({ layouts }) => layouts?.includes(layout) ?? true)
+    .map(({ variant }) => makeCase({ ...fields, variant }));
+}
+
 function shapesOf(suite: Suite, group: Group, plan: SuitePlan): Shape[] {
   const rule = plan.sampled ? (group.onSoftware ?? "sample") : "all";
-  const variants = variantsOf(suite, group, plan);
-  if (rule === "nothing" || variants.length === 0) return [];
+  const kernels = kernelsOf(suite, group, plan);
+  if (rule === "nothing" || kernels.length === 0) return [];
   const dimensions: AxisValues[][] = Object.entries(group.axes).map(([name, values]) =>
     values.map((value) => ({ [name]: value }))
   );
@@ -72,10 +81,14 @@ function shapesOf(suite: Suite, group: Group, plan: SuitePlan): Shape[] {
   return combine(dimensions)
     .map((values): ShapeFields => Object.assign({ operation: group.operation }, ...values))
     .filter((fields) => group.where?.(fields) ?? true)
-    .map((fields) => ({ group, fields, variants }));
+    .map((fields) => ({ group, fields, kernels }));
 }
 
-function variantsOf(suite: Suite, { operation, variants }: Group, { kernels, registered }: SuitePlan): string[] {
+function kernelsOf(
+  suite: Suite,
+  { operation, variants }: Group,
+  { kernels, registered }: SuitePlan,
+): readonly KernelName[] {
   if (variants !== "all") {
     const known = registered.filter((kernel) => kernel.operation === operation).map((kernel) => kernel.variant);
     const unknown = variants.find((variant) => !known.includes(variant));
@@ -85,8 +98,7 @@ function variantsOf(suite: Suite, { operation, variants }: Group, { kernels, reg
     }
   }
   return kernels
-    .filter((kernel) => kernel.operation === operation && (variants === "all" || variants.includes(kernel.variant)))
-    .map((kernel) => kernel.variant);
+    .filter((kernel) => kernel.operation === operation && (variants === "all" || variants.includes(kernel.variant)));
 }
 
 /** The sample of the rule in `sample.ts`; the combinations of its groups are already one at a time. */
@@ -96,7 +108,8 @@ function sampleShapes(shapes: readonly Shape[], axes: readonly ParsedAxis[]): Sh
   );
   const whole = edges.filter(({ shape }) => shape.group.onSoftware === "all");
   const affordable = edges.filter(({ shape, edge }) =>
-    shape.group.onSoftware !== "all" && withinSoftwareBudget(makeCase({ ...edge.fields, variant: edge.variants[0] }))
+    shape.group.onSoftware !== "all" &&
+    withinSoftwareBudget(makeCase({ ...edge.fields, variant: edge.kernels[0].variant }))
   );
   const kept = new Set([...whole, ...spread(affordable, SOFTWARE_SHAPES)]);
   const inOrder = edges.filter((edge) => kept.has(edge));
@@ -107,7 +120,7 @@ function sampleShapes(shapes: readonly Shape[], axes: readonly ParsedAxis[]): Sh
 
 function refuseTooMany(suite: Suite, shapes: readonly Shape[], axes: readonly ParsedAxis[]): void {
   const values = axes.reduce((product, axis) => product * axis.values.length, 1);
-  const count = values * shapes.reduce((sum, shape) => sum + shape.variants.length, 0);
+  const count = values * shapes.reduce((sum, shape) => sum + shape.kernels.length, 0);
   if (count <= MAX_CASES) return;
   throw new RangeError(
     `Cannot expand suite ${suite.name} with ${values} combinations of axis values: ` +

@@ -41,19 +41,34 @@ export const MODELS: readonly Model[] = [
   { name: "GLM-4.7-Flash", suite: "glm-4.7-flash", H: 20, localHeads: [20], R: 512, Dn: 192, Dr: 64, Dv: 256 },
 ];
 
-/** Decode at serving sizes, the edges of a page, and append, with the dimensions of `model`. */
+/** Decode at serving sizes, the edges of a page, append, prompts and the whole operator, with the dimensions of `model`. */
 export function presetSuite(model: Model): Suite {
   const { name, suite, localHeads, R, Dn, Dr, Dv } = model;
   const latent = { R: [R], Dr: [Dr] };
   const attend = { operation: "attend", variants: "all" } as const;
   const dims = { ...latent, Dn: [Dn], Dv: [Dv] };
+  const projected = { variants: "all", axes: { ...dims, H: localHeads } } as const;
   return {
     name: suite,
-    summary: `${name}: R=${R}, Dr=${Dr}, ${localHeads.join(" or ")} heads; decode, page edges, append`,
+    summary: `${name}: R=${R}, Dr=${Dr}, ${localHeads.join(" or ")} heads; decode, page edges, append, prompts, mla`,
     groups: [
       { ...attend, axes: { ...dims, H: localHeads, B: [1, 16, 64], kv: [1024, 4096] } },
       { ...attend, axes: { ...dims, H: localHeads.slice(-1), B: [1, 3], kv: ["boundary"] } },
       { operation: "append", variants: "all", axes: latent, rows: [{ B: 1, q: 1024, kv: 1024 }, { B: 64, kv: 4096 }] },
+      {
+        ...projected,
+        operation: "project",
+        axes: { R: [R], Dn: [Dn], Dv: [Dv], H: localHeads, part: ["q", "v"], B: [64, 1], q: [1] },
+      },
+      { ...projected, operation: "prefill", rows: [{ q: 65, kv: 65 }, { q: 1024, kv: 1024 }] },
+      {
+        ...projected,
+        operation: "mla",
+        rows: [{ B: 3, q: "1,17,20", kv: "65,64,20" }, { B: 16, kv: 4096 }, { q: 1024, kv: 1024 }, {
+          q: "64>1x3",
+          kv: 67,
+        }],
+      },
     ],
   };
 }

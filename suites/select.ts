@@ -4,6 +4,7 @@
  * @module
  */
 import { kernelName, type Operation } from "../kernels/kernel.ts";
+import type { Layout } from "../reference/shapes.ts";
 import type { Case } from "./case.ts";
 import { parseCaseId } from "./case_id.ts";
 import { matchGlob } from "./glob.ts";
@@ -15,6 +16,8 @@ export interface KernelName {
   readonly operation: Operation;
   /** Variant. */
   readonly variant: string;
+  /** Layouts of the cache that it takes; absent: all. */
+  readonly layouts?: readonly Layout[];
 }
 
 /**

@@ -10,6 +10,9 @@ import type { Group, Suite } from "./suite.ts";
 
 const attend = { operation: "attend", variants: "all", onSoftware: "all" } as const;
 const append = { operation: "append", variants: "all", onSoftware: "all" } as const;
+const project = { operation: "project", variants: "all", onSoftware: "all" } as const;
+const prefill = { operation: "prefill", variants: "all", onSoftware: "all" } as const;
+const mla = { operation: "mla", variants: "all", onSoftware: "all" } as const;
 
 const attendGroups: readonly Group[] = [
   // A dropped last partial tile, tokens read past the end, an empty sequence left unwritten.
@@ -46,6 +49,28 @@ const attendGroups: readonly Group[] = [
   { ...attend, axes: { H: [1, 3, 9, 63], kv: [66] } },
   // No rope part, the narrow one of MiniCPM3, and a scale that is not the default.
   { ...attend, axes: { H: [8], kv: [65] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }, { scale: 0.5 }] },
+  // The causal rule aligned to the wrong end, a tile masked that is seen, or seen that is masked; rows that see nothing.
+  {
+    ...attend,
+    axes: { H: [8] },
+    rows: [{ q: 2, kv: 65 }, { q: 4, kv: 33, causal: 0 }, { q: 3, kv: 2 }, { q: 9, kv: 64 }],
+  },
+  // A prompt, a decode step, a prompt of one token, a chunk and a sequence without new tokens: rows of another's sequence.
+  {
+    ...attend,
+    axes: { B: [5], H: [8], q: ["5,1,1,17,0"], kv: ["5,65,1,40,9"] },
+    rows: [{ page: 16 }, { layout: "separate", page: 3 }],
+  },
+  // A chunk of 33 behind 97 cached tokens, in one split and in three.
+  { ...attend, axes: { H: [4], q: [33], kv: [130], page: [16], splits: ["auto", 3] } },
+  // Rope keys read from the latent cache, or with its row length.
+  {
+    ...attend,
+    axes: { B: [2], H: [8], layout: ["separate"], kv: [65] },
+    rows: [{}, { R: 512, cache: "f16" }, { Dr: 0 }],
+  },
+  // A log-sum-exp in the wrong base, before and after a merge, and of no token.
+  { ...attend, axes: { lse: ["2"] }, rows: [{ kv: 65 }, { kv: 193, splits: 3 }, { kv: 0 }] },
 ];
 
 const appendGroups: readonly Group[] = [
@@ -67,11 +92,82 @@ const appendGroups: readonly Group[] = [
     ],
   },
   { ...append, axes: { q: [20], kv: [70] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }] },
+  // Two caches: rope keys behind the latents of their row, or in the wrong slot.
+  {
+    ...append,
+    axes: { layout: ["separate"] },
+    rows: [{ q: 65, kv: 130 }, { R: 512, q: 20, kv: 70, cache: "f16" }, { Dr: 0 }],
+  },
+];
+
+/** Dimensions of Mistral Small 4, DeepSeek-V3 and GLM-4.7-Flash with few heads. */
+const mistral = { H: 4, R: 256, Dn: 64 };
+const deepseek = { H: 4, R: 512 };
+const glm = { H: 2, R: 512, Dn: 192, Dv: 256 };
+
+const projectGroups: readonly Group[] = [
+  // W_k taken for W_v, a weight not transposed, the rows of another head; few tokens and many.
+  { ...project, axes: { part: ["q", "v"], B: [3] }, rows: [mistral, deepseek, { ...glm, q: 20 }] },
+  // Each element type of the weight, and rows of padding that are not zero.
+  { ...project, axes: { part: ["v"], H: [3], weight: ["f32", "f16"], padding: [0, 5], q: [17] } },
+];
+
+const prefillGroups: readonly Group[] = [
+  // Ragged prompts, one of a single token, at the three heads: a query width taken for a value width, keys of another head.
+  { ...prefill, axes: { B: [3], q: ["33,1,17"], kv: ["33,1,17"] }, rows: [mistral, deepseek, glm] },
+  // Chunks behind cached tokens, no causal rule, two caches, padding, base 2.
+  {
+    ...prefill,
+    axes: { H: [3] },
+    rows: [
+      { B: 2, q: "9,5", kv: "70,5", page: 16 },
+      { q: 20, kv: 20, causal: 0, lse: "2" },
+      { q: 65, kv: 65, layout: "separate", padding: 4 },
+      { B: 3, q: "5,0,1", kv: "5,9,64", padding: 1 },
+    ],
+  },
+  // A maximum that is not carried, an overflow; element types of cache and weight.
+  { ...prefill, axes: { H: [2], q: [40], kv: [40] }, rows: [{ input: "large" }, { input: "equal" }] },
+  {
+    ...prefill,
+    axes: { H: [2], q: [17], kv: [17] },
+    rows: [{ weight: "f32", cache: "f32" }, { weight: "f16", cache: "f16" }],
+  },
+];
+
+const mlaGroups: readonly Group[] = [
+  // A decode step that does not see its own token, at both ranks and at the first slot of a page.
+  { ...mla, axes: { B: [2], H: [4], R: [256, 512], kv: [64, 65] } },
+  // A prompt in each form, the rows past its last token not zero.
+  { ...mla, axes: { H: [4], q: [70], kv: [70], padding: [3], form: ["absorbed", "expanded"] } },
+  // Prompts, steps, a prompt of one token and a sequence without new tokens in one call; two caches.
+  {
+    ...mla,
+    axes: { B: [5], q: ["5,1,1,17,0"], kv: ["5,65,1,40,9"] },
+    rows: [mistral, { ...mistral, layout: "separate", page: 16 }],
+  },
+  // A context and its first tokens; chunks; sequences that join and leave: a cache that is not what was written.
+  {
+    ...mla,
+    axes: { H: [4] },
+    rows: [
+      { q: "32>1", kv: 33, page: 16 },
+      { B: 2, q: "9,20>8,3>1x2", kv: "60,25", page: 16, layout: "separate" },
+      { B: 2, q: "20,0>1,7>0,1", kv: "21,9", form: "expanded" },
+      { B: 2, q: "20,0>1,7>0,1", kv: "21,9", form: "absorbed", splits: 2 },
+    ],
+  },
+  // Element types, and inputs in the scale of the seed's tests.
+  {
+    ...mla,
+    axes: { H: [2], q: [5], kv: [20] },
+    rows: [{ cache: "f32", weight: "f32" }, { cache: "f16", weight: "f16" }, { input: "seed", tol: "seed-decode" }],
+  },
 ];
 
 /** The suite that a software adapter runs by default. */
 export const SMOKE: Suite = {
   name: "smoke",
-  summary: "every kernel, dtype, input kind and kind of edge on small shapes; the default without a GPU",
-  groups: [...attendGroups, ...appendGroups],
+  summary: "every operation, dtype, input kind and kind of edge on small shapes; the default without a GPU",
+  groups: [...attendGroups, ...appendGroups, ...projectGroups, ...prefillGroups, ...mlaGroups],
 };

@@ -11,10 +11,12 @@ import type { ShapeFields } from "./overrides.ts";
 export type GroupAxes = { readonly [K in AxisName]?: readonly AxisValue[] };
 
 /**
- * Cases that vary together: every variant × the cross product of `axes` and `rows`. Axes that are not named are at
- * their default. `kv: ["boundary"]` stands for every edge of the case's own pages and splits.
+ * Cases that vary together: every variant that takes the layout × the cross product of `axes` and `rows`. Axes that are
+ * not named are at their default. `kv: ["boundary"]` stands for every edge of the case's own pages and splits.
  */
 export interface Group {
+  /** The test of another system that it repeats, as the suite's file names it. */
+  readonly source?: string;
   /** Operation of the kernels. */
   readonly operation: Operation;
   /** Every registered kernel of the operation, or these. */
@@ -40,6 +42,8 @@ export interface Suite {
   readonly summary: string;
   /** Its cases. */
   readonly groups: readonly Group[];
+  /** Whether its groups may hold the same case, as tests of another system do; it runs once. @default {false} */
+  readonly overlapping?: boolean;
   /** Names of suites whose cases it holds as well. */
   readonly includes?: readonly string[];
 }

@@ -3,7 +3,11 @@
  *
  * @module
  */
+import { FLASHINFER } from "./flashinfer.ts";
+import { FLASHMLA } from "./flashmla.ts";
+import { FLOWS } from "./flows.ts";
 import { PRESETS } from "./presets.ts";
+import { SEED } from "./seed.ts";
 import { SMOKE } from "./smoke.ts";
 import type { Suite } from "./suite.ts";
 import { BATCH, BOUNDARY, PAGE, RANK256 } from "./sweeps.ts";
@@ -16,6 +20,10 @@ export const SUITES: readonly Suite[] = [
   PAGE,
   BATCH,
   RANK256,
+  FLOWS,
+  SEED,
+  FLASHINFER,
+  FLASHMLA,
   DEFAULT,
   ...PRESETS,
   fullSuite(PRESETS.map((preset) => preset.name)),

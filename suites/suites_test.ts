@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLessOrEqual } from "@std/assert";
 import { KERNELS } from "../kernels/registry.ts";
+import { callsOf } from "../reference/flow.ts";
 import { INPUT_KINDS } from "../reference/shapes.ts";
 import type { Case } from "./case.ts";
 import { formatCaseId, parseCaseId } from "./case_id.ts";
@@ -8,10 +9,10 @@ import { expandSuites } from "./expand.ts";
 import { withinSoftwareBudget } from "./sample.ts";
 import { shapeKey } from "./select.ts";
 import { defaultSuite, SUITES } from "./suites.ts";
-import { TEST_KERNELS } from "./testing.ts";
+import { SUITE_KERNELS } from "./testing.ts";
 
 function expand(suite: string, { software }: { software: boolean }): Case[] {
-  return expandSuites({ suites: [suite], kernelsAvailable: TEST_KERNELS, software, full: false });
+  return expandSuites({ suites: [suite], kernelsAvailable: SUITE_KERNELS, software, full: false });
 }
 
 const hardware = { software: false };
@@ -25,7 +26,7 @@ function distinct(cases: readonly Case[], axis: string): (string | number)[] {
 Deno.test("the suites are those that the command line documents, each name once", () => {
   const names = SUITES.map(({ name }) => name);
   assertEquals(names, [
-    ...["smoke", "boundary", "page", "batch", "rank256", "default"],
+    ...["smoke", "boundary", "page", "batch", "rank256", "flows", "seed", "flashinfer", "flashmla", "default"],
     ...["mistral-small-4", "minicpm3", "deepseek-v2-lite", "deepseek-v3", "kimi-k2", "glm-4.7-flash"],
     "full",
   ]);
@@ -33,20 +34,28 @@ Deno.test("the suites are those that the command line documents, each name once"
 });
 
 Deno.test("every case of every suite is read back from its id as the same case", () => {
-  for (const testCase of everything.get("full")!) assertEquals(parseCaseId(testCase.id), testCase);
+  for (const testCase of everything.get("full")!) {
+    // Tens of thousands of cases: text is compared in a fraction of the time.
+    assert(JSON.stringify(parseCaseId(testCase.id)) === JSON.stringify(testCase), testCase.id);
+  }
 });
 
 Deno.test("every case of every suite is formatted from its axes to the same id", () => {
   for (const { id, operation, variant, axes } of everything.get("full")!) {
-    assertEquals(formatCaseId({ operation, variant, ...axes }), id);
+    assert(formatCaseId({ operation, variant, ...axes }) === id, id);
   }
 });
+
+/** Kernels that a shape runs on; of the two that append, each takes one layout. */
+const VARIANTS = { attend: 3, append: 1, project: 2, prefill: 1, mla: 3 };
 
 Deno.test("no suite holds a case twice, and every shape runs on every kernel of its operation", () => {
   for (const [name, cases] of everything) {
     assertEquals(new Set(cases.map(({ id }) => id)).size, cases.length, name);
     const variants = Map.groupBy(cases, shapeKey);
-    for (const shape of variants.values()) assertEquals(shape.length, shape[0].operation === "attend" ? 3 : 1);
+    for (const [first, ...others] of variants.values()) {
+      assertEquals(others.length + 1, VARIANTS[first.operation], first.id);
+    }
   }
 });
 
@@ -61,14 +70,15 @@ Deno.test("every suite has cases on a software adapter, all of them among its ca
     const sampled = expand(name, software);
     assertGreaterOrEqual(sampled.length, 50, name);
     assert(sampled.every(({ id }) => ids.has(id)), name);
-    assert(sampled.every(withinSoftwareBudget), name);
+    // FlashMLA's empty sequences are the one exception, for what they find.
+    assert(sampled.every((testCase) => withinSoftwareBudget(testCase) || testCase.axes.kv === "idle(2..4096)"), name);
   }
 });
 
 Deno.test("smoke has 150 cases and more, 120 of them without subgroups, and is never sampled", () => {
   const cases = everything.get("smoke")!;
-  assertGreaterOrEqual(cases.length, 170);
-  assertLessOrEqual(cases.length, 190);
+  assertGreaterOrEqual(cases.length, 280);
+  assertLessOrEqual(cases.length, 320);
   assertGreaterOrEqual(cases.filter(({ variant }) => variant !== "fused_subgroup").length, 130);
   assertEquals(expand("smoke", software), cases);
 });
@@ -91,7 +101,8 @@ Deno.test("smoke visits every axis that a kernel can get wrong", () => {
 
 Deno.test("smoke has what makes each mistake of a fused kernel visible", () => {
   const attend = everything.get("smoke")!.filter((testCase) => testCase.operation === "attend");
-  assertEquals(distinct(attend, "input").sort(), [...INPUT_KINDS].sort());
+  const own = INPUT_KINDS.filter((kind) => kind !== "seed" && kind !== "flashmla");
+  assertEquals(distinct(attend, "input").sort(), [...own].sort());
   const some = (is: (testCase: typeof attend[number]) => boolean) => assert(attend.some(is), is.toString());
   const wrongOnly = attend.filter(({ shape }) => shape.kv.some((kv) => kv > 1));
   assertGreaterOrEqual(wrongOnly.filter(({ shape }) => shape.Dr > 0).length, 100, "dropped scale or rope term");
@@ -118,25 +129,31 @@ Deno.test("smoke appends nothing, across pages, behind cached tokens and between
 Deno.test("no kernel of this project refuses a shape of smoke or default for its size alone", () => {
   for (const suite of ["smoke", "default"]) {
     const cases = expandSuites({ suites: [suite], kernelsAvailable: KERNELS, software: false, full: false });
-    for (const testCase of cases) assertEquals(refusal(testCase), undefined, testCase.id);
+    for (const testCase of cases) {
+      const reason = refusal(testCase);
+      // One kernel of project is for few tokens by design; the other takes every number.
+      if (!(testCase.operation === "project" && reason?.startsWith("tokens="))) {
+        assertEquals(reason, undefined, testCase.id);
+      }
+    }
   }
 });
 
-function refusal({ operation, variant, shape, tuning }: Case): string | undefined {
-  for (const kernel of KERNELS) {
-    if (kernel.variant !== variant) continue;
-    if (kernel.operation === "attend" && operation === "attend") return kernel.refuses(shape, tuning);
-    if (kernel.operation === "append" && operation === "append") return kernel.refuses(shape, tuning);
-  }
-  return "no such kernel";
+function refusal({ variant, tuning, ...testCase }: Case): string | undefined {
+  const kernel = KERNELS.find((kernel) => kernel.operation === testCase.operation && kernel.variant === variant);
+  if (kernel === undefined) return "no such kernel";
+  // A kernel is called once for each call of a flow.
+  const shapes = testCase.operation === "mla" ? callsOf(testCase.shape).map(({ shape }) => shape) : [testCase.shape];
+  return shapes.map((call) => kernel.refuses(call as never, tuning)).find((reason) => reason !== undefined);
 }
 
 Deno.test("smoke is small: few pipelines, and little work for two cores", () => {
   const cases = everything.get("smoke")!;
   const flops = cases.reduce((sum, testCase) => sum + estimateCost(testCase).flops, 0);
   assertLessOrEqual(flops, 3e9);
+  const attend = cases.filter(({ operation }) => operation === "attend");
   assertLessOrEqual(
-    new Set(cases.map(({ variant, axes: { R, Dr, cache } }) => [variant, R, Dr, cache].join())).size,
+    new Set(attend.map(({ variant, axes: { R, Dr, cache, layout } }) => [variant, R, Dr, cache, layout].join())).size,
     36,
   );
 });
@@ -146,7 +163,7 @@ Deno.test("rank256 crosses batch, page and boundary in all dtypes, on a software
     const cases = expand("rank256", options);
     const attend = cases.filter(({ operation }) => operation === "attend");
     assertEquals(distinct(cases, "R"), [256]);
-    assertEquals(distinct(attend, "Dn"), [64]);
+    assertEquals(distinct(cases, "Dn"), [64]);
     for (const [cache, batches, pages] of [["bf16", [1, 2, 7], [16, 61, 64]], ["f16", [1, 3], [16, 64]]] as const) {
       for (const B of batches) {
         for (const page of pages) {
@@ -161,13 +178,13 @@ Deno.test("rank256 crosses batch, page and boundary in all dtypes, on a software
     }
     assertEquals(distinct(attend, "cache").sort(), ["bf16", "f16", "f32"]);
   }
-  assertLessOrEqual(expand("rank256", software).length, 700);
+  assertLessOrEqual(expand("rank256", software).length, 800);
 });
 
-Deno.test("default fits five minutes of a GPU: 200 to 300 cases, none above its size", () => {
+Deno.test("default fits six minutes of a GPU: 300 to 370 cases, none above its size", () => {
   const cases = everything.get("default")!;
-  assertGreaterOrEqual(cases.length, 200);
-  assertLessOrEqual(cases.length, 300);
+  assertGreaterOrEqual(cases.length, 300);
+  assertLessOrEqual(cases.length, 370);
   for (const testCase of cases) assertLessOrEqual(estimateCost(testCase).bytes, 400e6, testCase.id);
   const serving = cases.filter(({ operation, axes }) => operation === "attend" && Number(axes.kv) >= 1024);
   for (const [axis, values] of Object.entries({ R: [256, 512], H: [8, 16, 32, 128], B: [1, 16, 64], page: [16, 64] })) {

@@ -3,16 +3,23 @@
  *
  * @module
  */
+import { boundaryLengths } from "./boundary.ts";
 import type { Suite } from "./suite.ts";
 
 const attend = { operation: "attend", variants: "all" } as const;
 const append = { operation: "append", variants: "all" } as const;
+const project = { operation: "project", variants: "all" } as const;
+const prefill = { operation: "prefill", variants: "all" } as const;
+const mla = { operation: "mla", variants: "all" } as const;
 
 /** Page sizes of serving stacks, and those their tests use to break page arithmetic (FlashMLA's 61, 69, 576). */
 const PAGES = [64, 1, 2, 3, 8, 16, 32, 61, 69, 128, 256, 576] as const;
 
 /** Batch sizes of FlashInfer's and FlashMLA's tests: primes, powers of two and their neighbours. */
 const BATCHES = [1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 32, 64, 74, 128, 157, 256] as const;
+
+/** Prompts of every length next to an edge of pages of 64 and of tiles. */
+const edgePrompts = boundaryLengths({ page: 64 }).filter((n) => n > 0).map((tokens) => ({ q: tokens, kv: tokens }));
 
 /** Every length next to an edge. */
 export const BOUNDARY: Suite = {
@@ -22,6 +29,10 @@ export const BOUNDARY: Suite = {
     { ...attend, axes: { R: [256, 512], page: [64, 16, 1], splits: ["auto", 3], kv: ["boundary"] } },
     { ...attend, axes: { B: [3], H: [8], cache: ["f16", "f32"], page: [61, 128], kv: ["boundary"] } },
     { ...append, axes: { R: [256, 512], page: [64, 16, 1], kv: ["boundary"] } },
+    { ...append, axes: { layout: ["separate"], page: [64, 1], q: [33], kv: ["boundary"] } },
+    { ...prefill, axes: { H: [4], R: [256, 512], page: [64, 16] }, rows: edgePrompts },
+    { ...mla, axes: { H: [4], R: [256, 512], page: [64, 16, 1], kv: ["boundary"] } },
+    { ...mla, axes: { H: [4], form: ["absorbed", "expanded"] }, rows: edgePrompts },
   ],
 };
 
@@ -33,6 +44,10 @@ export const PAGE: Suite = {
     { ...attend, axes: { B: [2], page: PAGES, R: [256, 512], kv: [130, 577], cache: ["bf16", "f16", "f32"] } },
     { ...attend, axes: { H: [8], page: PAGES, kv: ["boundary"] } },
     { ...append, axes: { B: [2], page: PAGES, q: [1, 130], kv: [577] } },
+    { ...attend, axes: { layout: ["separate"], H: [8], page: PAGES, q: [1, 9], kv: [130] } },
+    { ...append, axes: { layout: ["separate"], B: [2], page: PAGES, q: [130], kv: [577] } },
+    { ...prefill, axes: { H: [4], page: PAGES, q: [70], kv: [130] } },
+    { ...mla, axes: { H: [4], page: PAGES, layout: ["combined", "separate"] }, rows: [{ B: 2, q: "60>9>1", kv: 130 }] },
   ],
 };
 
@@ -44,6 +59,9 @@ export const BATCH: Suite = {
     { ...attend, axes: { B: BATCHES, R: [256, 512], kv: [65, "rand(0..200)", "rand(1..1024)"], page: [64, 16] } },
     { ...attend, axes: { B: BATCHES, H: [8], kv: ["rand(0..200)"], cache: ["f16", "f32"], splits: [3] } },
     { ...append, axes: { B: BATCHES, q: [1, 7], kv: [65, "rand(7..200)"] } },
+    { ...attend, axes: { B: BATCHES, H: [4], q: ["rand(0..9)"], kv: ["rand(9..200)"] } },
+    { ...prefill, axes: { B: BATCHES, H: [4], q: ["rand(0..40)"], kv: [40] } },
+    { ...mla, axes: { B: BATCHES, H: [4], q: ["rand(0..9)", 1], kv: ["rand(9..200)"] } },
   ],
 };
 
@@ -69,6 +87,13 @@ export const RANK256: Suite = {
       ...append,
       axes: { cache: ["bf16", "f16", "f32"], B: [1, 3], page: [16, 64], kv: [1, 64, 65] },
       onSoftware: "all",
+    },
+    { ...mla, axes: { ...mistral, H: [4], B: [1, 3], page: [16, 64], kv: ["boundary"] } },
+    { ...mla, axes: { ...mistral, H: [4], cache: ["f16", "f32"], form: ["absorbed", "expanded"] }, rows: edgePrompts },
+    { ...prefill, axes: { ...mistral, H: [4], cache: ["bf16", "f16", "f32"] }, rows: edgePrompts },
+    {
+      ...project,
+      axes: { ...mistral, part: ["q", "v"], H: [4, 32], q: [1, 3, 17, 64, 65], weight: ["bf16", "f16", "f32"] },
     },
     {
       ...attend,

@@ -12,3 +12,16 @@ export const TEST_KERNELS: readonly KernelName[] = [
   { operation: "attend", variant: "fused_subgroup" },
   { operation: "append", variant: "paged" },
 ];
+
+/** A kernel for every operation and layout: what the suites themselves are tested with. */
+export const SUITE_KERNELS: readonly KernelName[] = [
+  ...TEST_KERNELS.filter(({ operation }) => operation === "attend"),
+  { operation: "append", variant: "combined", layouts: ["combined"] },
+  { operation: "append", variant: "separate", layouts: ["separate"] },
+  { operation: "project", variant: "tiled" },
+  { operation: "project", variant: "vector" },
+  { operation: "prefill", variant: "fused" },
+  { operation: "mla", variant: "unfused" },
+  { operation: "mla", variant: "fused" },
+  { operation: "mla", variant: "fused_subgroup" },
+];

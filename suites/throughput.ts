@@ -10,6 +10,9 @@ import type { Group, Suite } from "./suite.ts";
 
 const attend = { operation: "attend", variants: "all" } as const;
 const append = { operation: "append", variants: "all" } as const;
+const project = { operation: "project", variants: "all" } as const;
+const prefill = { operation: "prefill", variants: "all" } as const;
+const mla = { operation: "mla", variants: "all" } as const;
 
 /** Most bytes that a case of `default` moves, so that its inputs are made and rotated within a second. */
 const DEFAULT_BYTES = 400e6;
@@ -45,6 +48,33 @@ const throughput: readonly Group[] = [
   { ...append, axes: { cache: ["f16", "f32"], B: [16], q: [1024], kv: [4096] } },
 ];
 
+/** Four prompts of 256 tokens among sixteen decode steps. */
+const mixed = {
+  B: 20,
+  q: [...new Array(4).fill(256), ...new Array(16).fill(1)].join(),
+  kv: [...new Array(4).fill(256), ...new Array(16).fill(4096)].join(),
+};
+
+/** Prompts, chunks, mixed batches and the whole operator beside its parts, at serving sizes. */
+const operators: readonly Group[] = [
+  // Expanded prompts, and 512 new tokens on 8,192 cached ones with the heads of DeepSeek-V3.
+  { ...prefill, axes: { R: [512] }, rows: [{ q: 8192, kv: 8192 }, { q: 2048, kv: 2048 }] },
+  { ...attend, axes: { R: [512], H: [128], q: [512], kv: [8704] } },
+  { ...attend, axes: { R: [512, 256] }, rows: [mixed] },
+  { ...append, axes: { R: [512], q: [4096], kv: [4096], layout: ["combined", "separate"] } },
+  // What mla costs beside append, the two projections and attend of the same decode step.
+  { ...mla, axes: { R: [512], H: [16, 128], B: [64], kv: [4096] } },
+  { ...project, axes: { R: [512], H: [16, 128], B: [64], part: ["q", "v"] } },
+  { ...append, axes: { R: [512], layout: ["separate"] }, rows: [{ B: 64, kv: 4096 }] },
+  { ...mla, axes: { R: [512, 256] }, rows: [mixed] },
+  // From which prompt on the expanded form is the faster one.
+  {
+    ...mla,
+    axes: { R: [512, 256], form: ["absorbed", "expanded"] },
+    rows: [128, 512, 2048].map((tokens) => ({ q: tokens, kv: tokens })),
+  },
+];
+
 /** Correctness in breadth on small shapes: what `smoke` does in less time. */
 const correctness: readonly Group[] = [
   { ...attend, axes: { kv: ["boundary"] } },
@@ -65,6 +95,9 @@ const correctness: readonly Group[] = [
       { H: 40, kv: 66, Dr: 32 },
     ],
   },
+  { ...attend, axes: {}, rows: [{ B: 5, q: "5,1,1,17,0", kv: "5,65,1,40,9" }, { q: 33, kv: 130, layout: "separate" }] },
+  { ...prefill, axes: {}, rows: [{ B: 3, q: "33,1,17", kv: "33,1,17" }] },
+  { ...mla, axes: {}, rows: [{ B: 5, q: "5,1,1,17,0", kv: "5,65,1,40,9" }, { B: 2, q: "9,20>8,3>1x2", kv: "60,25" }] },
   { ...append, axes: { kv: [1, 64, 65] } },
   { ...append, axes: {}, rows: [{ B: 6, q: "0,4,0,0,7,0", kv: "0,4,5,0,70,64" }, { B: 2, q: 0, kv: 5 }] },
 ];
@@ -73,11 +106,11 @@ const correctness: readonly Group[] = [
 export const DEFAULT: Suite = {
   name: "default",
   summary: "serving sizes at ranks 512 and 256 after correctness on small shapes; the default on a GPU",
-  groups: [...correctness, ...throughput],
+  groups: [...correctness, ...throughput, ...operators],
 };
 
 /** Names that `full` includes beside the presets. */
-const SWEEPS = ["smoke", "boundary", "page", "batch", "rank256", "default"];
+const SWEEPS = ["smoke", "boundary", "page", "batch", "rank256", "flows", "seed", "flashinfer", "flashmla", "default"];
 
 /**
  * Everything.
