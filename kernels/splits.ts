@@ -128,8 +128,10 @@ function cutKinds(
   const lengths: SpanCount[] = [];
   let spans = 0, partialRows = 0;
   for (const kind of kinds) {
-    const own = Math.max(1, kind.sequenceEnd) / Math.max(1, Math.ceil(kind.sequenceEnd * splits / end));
-    const parts = Math.max(1, Math.ceil(kind.end / own - ROUNDING));
+    const whole = Math.max(1, kind.sequenceEnd);
+    const inWhole = Math.ceil(whole * splits / end);
+    const own = whole / inWhole;
+    const parts = Math.max(1, Math.ceil(kind.end * inWhole / whole));
     spans += parts * kind.count;
     if (parts > 1) {
       partialRows += parts * kind.rows;
@@ -139,9 +141,6 @@ function cutKinds(
   }
   return { lengths, spans, partialRows };
 }
-
-/** What a quotient of lengths may be above a whole number by rounding alone. */
-const ROUNDING = 1e-9;
 
 /** When the last span ends at the soonest if all run in the order of their lengths, one after another on each slot. */
 function lastEnd(lengths: SpanCount[], groups: number): number {

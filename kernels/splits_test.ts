@@ -67,6 +67,7 @@ Deno.test("chooseSpan() does not cut the triangle of a prefill whose blocks are 
 Deno.test("chooseSpan() counts the workgroups of a span", () => {
   const sequences = decode(1, [65536]);
   assertEquals(splitsOf(sequences, { groups: 8 }), splitsOf(decode(8, [65536])));
+  assertEquals(splitsOf(decode(1, [8192]), { groups: 8 }), 32);
   assert(splitsOf(sequences, { groups: 8 }) < splitsOf(sequences));
 });
 

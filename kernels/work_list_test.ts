@@ -2,6 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { queryStarts, tokensSeen } from "../reference/rows.ts";
 import { type AttendShape, total } from "../reference/shapes.ts";
 import type { DeviceTraits } from "./kernel.ts";
+import { SLOTS } from "./splits.ts";
 import { decodeShape, deviceTraits } from "./testing.ts";
 import {
   DIRECT,
@@ -168,8 +169,10 @@ Deno.test("planWork() keeps the items of the same span of a sequence next to eac
 Deno.test("planWork() keeps to the driver's loops, and below that to the room for partial results", () => {
   const loop = { tile: 16, tileIterations: 100 };
   const shape = decodeShape({ kv: [200_000, 1], R: 512 });
-  const bound = planWork(shape, { rows: 16, loop }, {}, LLVMPIPE);
-  assert(itemIterations(bound, loop) <= 65535);
+  // So many sequences that nothing else asks for a split.
+  const many = decodeShape({ kv: Array(SLOTS).fill(200_000), R: 16 });
+  assertEquals(mostSplits(planWork(many, { rows: 16, loop }, {}, device)), 1);
+  assert(itemIterations(planWork(many, { rows: 16, loop }, {}, LLVMPIPE), loop) <= 65535);
   const rows = 40;
   const tight = deviceTraits(8, { maxStorageBufferBindingSize: 4 * 512 * rows });
   assert(planWork(shape, { rows: 16, loop }, {}, device).partialRows > rows);
