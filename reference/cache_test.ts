@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { checkCache } from "./acceptance.ts";
-import { appendReference } from "./cache.ts";
-import { bitsView, decode, DTYPES, encode, nanBits } from "./dtypes.ts";
+import { appendReference, joinCache, splitCache } from "./cache.ts";
+import { bitsView, decode, DTYPE_BYTES, DTYPES, encode, nanBits } from "./dtypes.ts";
 import { makeAppendInputs } from "./inputs.ts";
 import type { AppendShape } from "./shapes.ts";
 
@@ -95,4 +95,42 @@ Deno.test("checkCache() fails on tokens that were not appended, shifted by one, 
   const words = new Uint32Array(inputs.compressedKv.slice().buffer).map((word) => word & 0xffff0000);
   const truncated = appendReference({ ...inputs, compressedKv: new Float32Array(words.buffer) });
   assertEquals(checkCache(inputs, appendReference(inputs), truncated).passed, false);
+});
+
+Deno.test("splitCache() takes latents and rope keys apart bit by bit, poison included, and joinCache() puts them together", () => {
+  for (const cache of DTYPES) {
+    for (const Dr of [0, 16]) {
+      const { shape, cache: combined, pages } = makeAppendInputs(
+        { B: 2, R: 32, Dr, page: 4, cache, q: [3, 2], kv: [9, 4] },
+        1,
+      );
+      const { ckv, kpe } = splitCache(combined, shape);
+      const size = DTYPE_BYTES[cache];
+      assertEquals([ckv.length, kpe.length], [pages * 4 * 32 * size, pages * 4 * Dr * size]);
+      const slot = 5;
+      const at = slot * (32 + Dr) * size;
+      assertEquals(ckv.slice(slot * 32 * size, (slot + 1) * 32 * size), combined.slice(at, at + 32 * size));
+      assertEquals(
+        kpe.slice(slot * Dr * size, (slot + 1) * Dr * size),
+        combined.slice(at + 32 * size, at + (32 + Dr) * size),
+      );
+      assertEquals(joinCache({ ckv, kpe }, shape), combined);
+    }
+  }
+});
+
+Deno.test("joinCache() ignores what lies behind the rope keys, and both refuse parts of tokens", () => {
+  const shape = { R: 16, Dr: 0, page: 1, cache: "f16" } as const;
+  assertEquals(joinCache({ ckv: new Uint8Array(64), kpe: new Uint8Array(16) }, shape).length, 64);
+  assertThrows(
+    () => splitCache(new Uint8Array(40), shape),
+    RangeError,
+    "Cannot take 40 bytes as cache slots: each has 32",
+  );
+  const rope = { ...shape, Dr: 16 };
+  assertThrows(
+    () => joinCache({ ckv: new Uint8Array(64), kpe: new Uint8Array(32) }, rope),
+    RangeError,
+    "Cannot join 2 latents with 32 bytes of rope keys: 32 each are needed",
+  );
 });

@@ -162,6 +162,36 @@ for (const Dr of [0, 32]) {
   });
 }
 
+Deno.test("seed and flashmla inputs have the deviations of those tests", () => {
+  const size = (values: Iterable<number>) => {
+    const all = [...values];
+    return Math.sqrt(all.reduce((sum, x) => sum + x * x, 0) / all.length);
+  };
+  const near = (actual: number, expected: number) => assertLess(Math.abs(actual / expected - 1), 0.06);
+  const shape: AttendShape = { ...LONG, q: [100], kv: [500], page: 500, cache: "f32", Dn: 64 };
+  const parts = (kind: "seed" | "flashmla") => {
+    const { cache, pageTable, qLatent, qPe } = makeAttendInputs(shape, kind, 1);
+    const tokens = decode(cache, "f32").subarray(pageTable[0] * 500 * 160, (pageTable[0] + 1) * 500 * 160);
+    const part = (from: number, to: number, rope: boolean) =>
+      size(tokens.subarray(from * 160, to * 160).filter((_, i) => (i % 160 >= 128) === rope));
+    return [
+      part(0, 400, false),
+      part(0, 400, true),
+      part(400, 500, false),
+      part(400, 500, true),
+      size(qLatent),
+      size(qPe),
+    ];
+  };
+  const [latent, rope] = [1 / Math.sqrt(128), 1 / Math.sqrt(64)];
+  parts("seed").forEach((actual, i) => near(actual, [1, 1, latent, rope, latent, rope][i]));
+  parts("flashmla").forEach((actual) => near(actual, 0.1));
+});
+
+Deno.test("makeAttendInputs() counts the queries of the sequences before", () => {
+  assertEquals([...makeAttendInputs({ ...SHAPE, q: [2, 0, 3, 1, 1] }, "normal", 1).cuSeqlen], [0, 2, 2, 5, 6, 7]);
+});
+
 Deno.test("no two heads of one query have the same answer, whatever the kind", () => {
   for (const kind of INPUT_KINDS) {
     const { out, lse } = attendAbsorbed(makeAttendInputs(LONG, kind, 2));
