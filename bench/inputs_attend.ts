@@ -7,7 +7,7 @@ import { checkAttend, checkRecorded } from "../reference/acceptance.ts";
 import type { AttendInputs } from "../reference/inputs.ts";
 import { sampleRows } from "../reference/mla.ts";
 import { recordedInputs } from "../reference/recorded.ts";
-import type { AttendShape } from "../reference/shapes.ts";
+import { type AttendShape, total } from "../reference/shapes.ts";
 import type { AttendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
 import { bytesOf, cacheBuffers, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
@@ -22,7 +22,7 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
   checkPageTable(inputs, shape.kv);
   const rows = sampleRows(shape, referenceBudgetFlops, c.seed);
   const reference = await pool.attend(inputs, rows);
-  const allRows = inputs.qLatent.length / shape.R;
+  const allRows = total(shape.q) * shape.H;
   return {
     state: new Map(),
     coverage: allRows === 0 ? 1 : rows.length / allRows,
@@ -31,7 +31,7 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
       buffers: attendBuffers(inputs, shape),
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
       check(results, tolerance) {
-        const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
+        const actual = { out: floats(results, "out", allRows * shape.R), lse: lseResult(results, shape, allRows) };
         const checks = checkAttend(inputs, reference, actual);
         if (recorded) checks.push(checkRecorded(recorded, inputs, actual.out));
         return [...checks, ...toleranceChecks(tolerance, actual, reference)];

@@ -30,18 +30,23 @@ export function cacheResult(results: Results, shape: CacheShape): Uint8Array {
   return joinCache({ ckv: result(results, "ckv_cache"), kpe: result(results, "kpe_cache") }, shape);
 }
 
-/** The floats that a launch left in the buffer `name`. */
-export function floats(results: Results, name: string): Float32Array {
+/**
+ * The floats that a launch left in the buffer `name`.
+ *
+ * @param count How many belong to the tensor: a small one is bound with a few bytes more that nobody reads. @default {all}
+ */
+export function floats(results: Results, name: string, count?: number): Float32Array {
   const bytes = result(results, name);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4).subarray(0, count);
 }
 
 /** The log-sum-exp in natural logarithms, from `lse` or, where base 2 was asked for, from `lse2`. */
 export function lseResult(
   results: Results,
   { lseBase }: { readonly lseBase?: "e" | "2" },
+  count?: number,
 ): Float32Array | Float64Array {
-  return lseBase === "2" ? naturalFromBase2(floats(results, "lse2")) : floats(results, "lse");
+  return lseBase === "2" ? naturalFromBase2(floats(results, "lse2", count)) : floats(results, "lse", count);
 }
 
 /** Checks of another system's tolerance, where a case has one. */

@@ -77,7 +77,9 @@ function mlaCall(reference: MlaCallReference, { projected, isLast, recorded }: C
     ]),
     layout: { pages: prefill.pages, tableWidth: inputs.cacheLoc.length },
     check(results, tolerance) {
-      const actual = { out: floats(results, "out"), lse: lseResult(results, shape) };
+      const rows = total(shape.q) * shape.H;
+      const outElements = (rows + shape.padding * shape.H) * shape.Dv;
+      const actual = { out: floats(results, "out", outElements), lse: lseResult(results, shape, rows) };
       const checks = checkProjected(prefill, projected, actual);
       if (recorded) checks.push(checkRecordedRows(recorded, inputs, actual.out));
       checks.push(...toleranceChecks(tolerance, actual, projected));

@@ -27,7 +27,8 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
       buffers: new Map([[input, bytesOf(inputs.x)], ["kv_b_proj", inputs.kvB]]),
       layout: { pages: 0, tableWidth: 0 },
       check(results, tolerance) {
-        const out = floats(results, output);
+        const rows = allRows + (shape.part === "v" ? shape.padding * shape.H : 0);
+        const out = floats(results, output, rows * (shape.part === "q" ? shape.R : shape.Dv));
         return [...checkProject(inputs, reference, out), ...toleranceChecks(tolerance, { out }, reference)];
       },
     }],

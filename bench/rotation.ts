@@ -33,11 +33,12 @@ export async function bindHot(gpu: Gpu, prepared: PreparedLaunch): Promise<Rotat
 }
 
 /**
- * Cold: as many copies of the inputs that launches touch more than twice the device's cache in turn. Outputs are
- * shared, so that launches that write them stay serialized.
+ * Cold: as many copies of the inputs, and of what is changed in place, that launches touch more than twice the device's
+ * cache in turn. Outputs are shared, so that launches that write them stay serialized. Copies are taken after a run: a
+ * launch that works in place must leave the same when it runs again.
  *
- * @returns Undefined where a cold figure cannot be had: the copies would be too many or too large, or the launch works
- * in place, so that nothing would order launches on different copies.
+ * @returns Undefined where a cold figure cannot be had: the copies would be too many or too large, or the launch has no
+ * output, so that nothing would order launches on different copies.
  */
 export async function bindCold(
   gpu: Gpu,
@@ -45,8 +46,8 @@ export async function bindCold(
   { touchedBytes, cacheBytes }: RotationOptions,
 ): Promise<Rotation | undefined> {
   const { buffers } = prepared.launch;
-  if (buffers.some(({ role }) => role === "inout")) return undefined;
-  const inputs = buffers.filter(({ role }) => role === "input");
+  if (!buffers.some(({ role }) => role === "output")) return undefined;
+  const inputs = buffers.filter(({ role }) => role === "input" || role === "inout");
   const bytes = inputs.reduce((sum, spec) => sum + spec.bytes, 0);
   const copies = Math.max(2, Math.ceil(2 * cacheBytes / touchedBytes) + 1);
   if (copies > MAX_COPIES || (copies - 1) * bytes > MAX_COPIED_BYTES) return undefined;

@@ -148,7 +148,10 @@ interface CallsOutcome {
   readonly updatesMs: readonly number[];
 }
 
-/** Runs the calls in order, each on the state that the one before it left, until one is wrong. */
+/**
+ * Runs the calls in order, each on the state that the one before it left, until one is wrong. A call whose shaders are those
+ * of the plan before takes that plan; the first plan is the caller's to destroy.
+ */
 async function runCalls(
   { session: { gpu }, c, paired, launches, inputs: { calls } }: CaseRun,
   upload: Upload,
@@ -157,24 +160,29 @@ async function runCalls(
   const checks: Check[] = [];
   const updatesMs: number[] = [];
   let results: ReadonlyMap<string, Uint8Array> = new Map();
-  for (const [i, call] of calls.entries()) {
-    let prepared = first;
-    if (i > 0) {
-      await guarded(gpu, "run", () => upload.write(call));
-      if (first.misfit(launches[i]) === undefined) {
-        const before = performance.now();
-        first.update(paired[i].launch(call.layout, gpu.traits));
-        updatesMs.push(performance.now() - before);
-      } else prepared = await prepare(gpu, launches[i], upload.ranges);
+  let plan = first;
+  try {
+    for (const [i, call] of calls.entries()) {
+      if (i > 0) {
+        await guarded(gpu, "run", () => upload.write(call));
+        if (plan.misfit(launches[i]) === undefined) {
+          const before = performance.now();
+          plan.update(paired[i].launch(call.layout, gpu.traits));
+          updatesMs.push(performance.now() - before);
+        } else {
+          if (plan !== first) plan.destroy();
+          plan = await prepare(gpu, launches[i], upload.ranges, { capacity: capacityOf(launches) });
+        }
+      }
+      results = await runOnce(gpu, plan, { inPlace: i === calls.length - 1 });
+      const own = call.check(results, c.tolerance);
+      checks.push(
+        ...(calls.length === 1 ? own : own.map((check) => ({ ...check, name: `call${i + 1}_${check.name}` }))),
+      );
+      if (!own.every(({ passed }) => passed)) break;
     }
-    try {
-      results = await runOnce(gpu, prepared, { inPlace: i === calls.length - 1 });
-    } finally {
-      if (prepared !== first) prepared.destroy();
-    }
-    const own = call.check(results, c.tolerance);
-    checks.push(...(calls.length === 1 ? own : own.map((check) => ({ ...check, name: `call${i + 1}_${check.name}` }))));
-    if (!own.every(({ passed }) => passed)) break;
+  } finally {
+    if (plan !== first) plan.destroy();
   }
   return { checks, results, updatesMs };
 }
