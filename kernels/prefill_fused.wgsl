@@ -39,7 +39,6 @@ const COLUMN_GROUPS = THREADS / ROW_GROUPS; // groups of four tokens in a tile, 
 const QUERY_QUADS = ROWS / 4u;
 const VALUE_QUADS = 2u * COLUMN_GROUPS; // of a value, padded to the threads
 const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
-const LEAST = -5e29; // what is subtracted from the scores of a row that sees nothing, so that exp2 gives 0
 
 const_assert TILE == 4u * COLUMN_GROUPS;
 const_assert VALUE_QUADS * 4u >= DV;
@@ -243,7 +242,7 @@ fn store_row(row: u32, head: u32, cg: u32, item: Item, v: vec4<f32>, w: vec4<f32
   if (COLUMN_GROUPS + cg < DV / 4u) { out[at + COLUMN_GROUPS + cg] = w; }
 }
 
-// A row that sees no token has −1e30; only that one: a sum that is NaN must stay one.
+// A row that sees no token has −1e30, whatever its sums are; only that one: a sum that is NaN must stay one.
 fn store_lse(row: u32, head: u32, item: Item, maximum: f32, sum: f32) {
   if (row >= item.rows || item.first + row >= P.queries) { return; }
   let scale = select(0.6931471805599453, 1.0, LSE2 == 1u);
@@ -322,15 +321,14 @@ fn main(
     }
     let change = OfRows(exp2(maximum.a - top.a), exp2(maximum.b - top.b));
     maximum = top;
-    let base = OfRows(max(top.a, vec4(LEAST)), max(top.b, vec4(LEAST)));
-    s[0] = exp2(s[0] - base.a.x);
-    s[1] = exp2(s[1] - base.a.y);
-    s[2] = exp2(s[2] - base.a.z);
-    s[3] = exp2(s[3] - base.a.w);
-    s[4] = exp2(s[4] - base.b.x);
-    s[5] = exp2(s[5] - base.b.y);
-    s[6] = exp2(s[6] - base.b.z);
-    s[7] = exp2(s[7] - base.b.w);
+    s[0] = exp2(s[0] - top.a.x);
+    s[1] = exp2(s[1] - top.a.y);
+    s[2] = exp2(s[2] - top.a.z);
+    s[3] = exp2(s[3] - top.a.w);
+    s[4] = exp2(s[4] - top.b.x);
+    s[5] = exp2(s[5] - top.b.y);
+    s[6] = exp2(s[6] - top.b.z);
+    s[7] = exp2(s[7] - top.b.w);
     sum.a = sum.a * change.a + vec4(total(s[0]), total(s[1]), total(s[2]), total(s[3]));
     sum.b = sum.b * change.b + vec4(total(s[4]), total(s[5]), total(s[6]), total(s[7]));
     if (any(change.a != vec4(1.0)) || any(change.b != vec4(1.0))) { rescale(&o, change); }
