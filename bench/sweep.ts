@@ -41,7 +41,7 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
     while (begun < cases.length || flights.length > 0) {
       if (session.gpu.lost && flights.length === 0) await session.reopen();
       // The first case runs alone: a device that can do nothing shows it there.
-      const room = begun <= 1 ? 1 : most;
+      const room = begun === 0 ? 1 : most;
       while (begun < cases.length && !session.gpu.lost && hasRoom(flights, footprint(cases[begun]), room)) {
         flights.push(begin(session, cases, begun++, most));
       }
