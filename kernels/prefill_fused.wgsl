@@ -45,61 +45,70 @@ const_assert VALUE_QUADS * 4u >= DV;
 const_assert WIDTH >= QUERY_QUADS + COLUMN_GROUPS && WIDTH >= QUERY_QUADS + VALUE_QUADS;
 const_assert WIDTH >= (COLUMN_GROUPS + STEP - 1u) / STEP * QUERY_QUADS;
 const_assert STEP == 8u || STEP == 16u;
+// Each is staged in as many steps as the loops below have.
+const_assert 4u * THREADS >= STEP * QUERY_QUADS && 2u * THREADS >= STEP * COLUMN_GROUPS;
+const_assert 4u * THREADS >= STEP * VALUE_QUADS && STEP % (THREADS / VALUE_QUADS) == 0u;
 
 // One memory for three uses: [d][queries, keys], [column group][maxima or sums of all rows], [token][probabilities, values].
 // An array of arrays: an index that is a literal needs no bounds check, and the checks of the others are shared.
 var<workgroup> pool: array<array<vec4<f32>, WIDTH>, STEP>;
 
-// Where the workgroup's operands begin.
+// Where the operands begin: vec4 of each array.
 struct Block {
-  query: u32, // vec4 of queries, of its d = 0
-  query_quads: u32,
-  key: u32, // vec4 of keys, of its d = 0
-  rope: u32, // vec4 of rope, of its d = DN
-  value: u32, // vec4 of values
+  query: u32,
+  query_quads: u32, // from one d to the next
+  key: u32, // of d = 0 and token 0
+  rope: u32, // of d = DN and token 0
+  value: u32, // of token 0
   end: u32,
 }
 
-// Vector `i` of the queries, then of the keys, for STEP elements from `d0` on and the tile from `first` on.
-fn fetch_operand(i: u32, d0: u32, first: u32, block: Block) -> vec4<f32> {
-  if (i < STEP * QUERY_QUADS) {
-    let d = d0 + i / QUERY_QUADS;
-    let quad = i % QUERY_QUADS;
-    if (d < D && quad < block.query_quads) { return queries[block.query + d * block.query_quads + quad]; }
-  } else if (i < STEP * (QUERY_QUADS + COLUMN_GROUPS)) {
-    let k = i - STEP * QUERY_QUADS;
-    let d = d0 + k / COLUMN_GROUPS;
-    let quad = k % COLUMN_GROUPS;
-    if (d < D && first + 4u * quad < block.end) {
-      let at = d * P.token_quads + first / 4u + quad;
-      if (d < DN) { return keys[block.key + at]; }
-      return rope[block.rope + at - DN * P.token_quads];
-    }
-  }
-  return vec4(0.0);
+// A thread stages vectors t, t + THREADS, …: of the same column each time, and of rows that are these apart.
+const QUERY_ROWS = THREADS / QUERY_QUADS;
+const KEY_ROWS = THREADS / COLUMN_GROUPS;
+const VALUE_ROWS = THREADS / VALUE_QUADS;
+
+// Queries of d = `d0` + the thread's n-th row.
+fn fetch_query(t: u32, n: u32, d0: u32, block: Block) -> vec4<f32> {
+  let row = t / QUERY_QUADS + n * QUERY_ROWS;
+  let quad = t % QUERY_QUADS;
+  if (n * QUERY_ROWS >= STEP || row >= STEP || quad >= block.query_quads) { return vec4(0.0); }
+  if (D % STEP != 0u && d0 + row >= D) { return vec4(0.0); }
+  return queries[block.query + quad + (d0 + row) * block.query_quads];
 }
 
-fn store_operand(i: u32, v: vec4<f32>) {
-  if (i < STEP * QUERY_QUADS) {
-    pool[i / QUERY_QUADS][i % QUERY_QUADS] = v;
-  } else if (i < STEP * (QUERY_QUADS + COLUMN_GROUPS)) {
-    let k = i - STEP * QUERY_QUADS;
-    pool[k / COLUMN_GROUPS][QUERY_QUADS + k % COLUMN_GROUPS] = v;
-  }
+fn store_query(t: u32, n: u32, v: vec4<f32>) {
+  let row = t / QUERY_QUADS + n * QUERY_ROWS;
+  if (n * QUERY_ROWS < STEP && row < STEP) { pool[row][t % QUERY_QUADS] = v; }
 }
 
-// Vector `i` of the values of STEP tokens from `first` on. Zero past the last: its probability is zero, and NaN·0 is NaN.
-fn fetch_value(i: u32, first: u32, block: Block) -> vec4<f32> {
-  let token = first + i / VALUE_QUADS;
-  let quad = i % VALUE_QUADS;
-  if (i < STEP * VALUE_QUADS && token < block.end && quad < DV / 4u) {
-    return values[block.value + token * (DV / 4u) + quad];
-  }
-  return vec4(0.0);
+// Keys of d = `d0` + the thread's n-th row, for the tile from `first` on.
+fn fetch_key(t: u32, n: u32, d0: u32, first: u32, block: Block) -> vec4<f32> {
+  let row = t / COLUMN_GROUPS + n * KEY_ROWS;
+  let quad = t % COLUMN_GROUPS;
+  if (n * KEY_ROWS >= STEP || row >= STEP || first + 4u * quad >= block.end) { return vec4(0.0); }
+  if (D % STEP != 0u && d0 + row >= D) { return vec4(0.0); }
+  let at = first / 4u + quad;
+  // Where steps do not straddle keys and rope, the choice is the same for all threads.
+  if (select(d0, d0 + row, DN % STEP != 0u) < DN) { return keys[block.key + at + (d0 + row) * P.token_quads]; }
+  return rope[block.rope + at + (d0 + row - DN) * P.token_quads];
 }
 
-fn store_value(i: u32, v: vec4<f32>) {
-  if (i < STEP * VALUE_QUADS) { pool[i / VALUE_QUADS][QUERY_QUADS + i % VALUE_QUADS] = v; }
+fn store_key(t: u32, n: u32, v: vec4<f32>) {
+  let row = t / COLUMN_GROUPS + n * KEY_ROWS;
+  if (n * KEY_ROWS < STEP && row < STEP) { pool[row][QUERY_QUADS + t % COLUMN_GROUPS] = v; }
+}
+
+// Values of token `first` + the thread's n-th row. Zero past the last: its probability is zero, and NaN·0 is NaN.
+fn fetch_value(t: u32, n: u32, first: u32, block: Block) -> vec4<f32> {
+  let row = t / VALUE_QUADS + n * VALUE_ROWS;
+  let quad = t % VALUE_QUADS;
+  if (n * VALUE_ROWS >= STEP || first + row >= block.end || quad >= DV / 4u) { return vec4(0.0); }
+  return values[block.value + quad + (first + row) * (DV / 4u)];
+}
+
+fn store_value(t: u32, n: u32, v: vec4<f32>) {
+  if (n * VALUE_ROWS < STEP) { pool[t / VALUE_QUADS + n * VALUE_ROWS][QUERY_QUADS + t % VALUE_QUADS] = v; }
 }
 
 // 8 rows × 4 tokens. Indices are literals because a dynamic index would move the array out of registers.
@@ -286,17 +295,19 @@ fn main(
   for (var first = 0u; first < item.end; first += TILE) {
     var s = Scores();
     for (var d = 0u; d < D; d += STEP) {
-      let c0 = fetch_operand(t, d, first, block);
-      let c1 = fetch_operand(t + THREADS, d, first, block);
-      let c2 = fetch_operand(t + 2u * THREADS, d, first, block);
-      let c3 = fetch_operand(t + 3u * THREADS, d, first, block);
-      let c4 = fetch_operand(t + 4u * THREADS, d, first, block);
+      let q0 = fetch_query(t, 0u, d, block);
+      let q1 = fetch_query(t, 1u, d, block);
+      let q2 = fetch_query(t, 2u, d, block);
+      let q3 = fetch_query(t, 3u, d, block);
+      let k0 = fetch_key(t, 0u, d, first, block);
+      let k1 = fetch_key(t, 1u, d, first, block);
       workgroupBarrier(); // the pool is free
-      store_operand(t, c0);
-      store_operand(t + THREADS, c1);
-      store_operand(t + 2u * THREADS, c2);
-      store_operand(t + 3u * THREADS, c3);
-      store_operand(t + 4u * THREADS, c4);
+      store_query(t, 0u, q0);
+      store_query(t, 1u, q1);
+      store_query(t, 2u, q2);
+      store_query(t, 3u, q3);
+      store_key(t, 0u, k0);
+      store_key(t, 1u, k1);
       workgroupBarrier();
       add_products8(&s, 0u, rg, cg);
       if (STEP > 8u) { add_products8(&s, STEP - 8u, rg, cg); }
@@ -336,16 +347,16 @@ fn main(
     for (var step = 0u; step < TILE / STEP; step++) {
       let token = first + step * STEP;
       if (token >= item.end) { break; }
-      let v0 = fetch_value(t, token, block);
-      let v1 = fetch_value(t + THREADS, token, block);
-      let v2 = fetch_value(t + 2u * THREADS, token, block);
-      let v3 = fetch_value(t + 3u * THREADS, token, block);
+      let v0 = fetch_value(t, 0u, token, block);
+      let v1 = fetch_value(t, 1u, token, block);
+      let v2 = fetch_value(t, 2u, token, block);
+      let v3 = fetch_value(t, 3u, token, block);
       workgroupBarrier(); // the pool is free
       if (cg / (STEP / 4u) == step) { store_probabilities(&s, 4u * (cg % (STEP / 4u)), rg); }
-      store_value(t, v0);
-      store_value(t + THREADS, v1);
-      store_value(t + 2u * THREADS, v2);
-      store_value(t + 3u * THREADS, v3);
+      store_value(t, 0u, v0);
+      store_value(t, 1u, v1);
+      store_value(t, 2u, v2);
+      store_value(t, 3u, v3);
       workgroupBarrier();
       add_tokens8(&o, 0u, rg, cg);
       if (STEP > 8u) { add_tokens8(&o, STEP - 8u, rg, cg); }
