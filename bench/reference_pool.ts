@@ -22,10 +22,12 @@ import {
 import { type CachedWork, type ReferenceRequest, share } from "./reference_worker.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
-/** Below this a message to a Worker costs more than the work, flops. */
-const INLINE_FLOPS = 30e6;
-/** Elements of cache and queries below which inputs are made on the main thread. */
-const INLINE_ELEMENTS = 4e6;
+/** Flops from which rows are computed by a Worker, about a millisecond: a message costs a tenth of that. */
+const INLINE_FLOPS = 3e6;
+/** Least flops of a part: a core takes about 10 ms, and every part decodes its keys anew. */
+const PART_FLOPS = 30e6;
+/** Elements of cache, queries and weight from which inputs are made by Workers, a few milliseconds. */
+const INLINE_ELEMENTS = 5e5;
 /** Least elements of a part: a few milliseconds of work. */
 const PART_ELEMENTS = 1e6;
 
@@ -113,7 +115,7 @@ export class ReferencePool {
     const shared = share(inputs);
     // Each part decodes weights anew, so there are no more of `projected` than Workers.
     const most = kind === "attend" ? 4 * this.#workers.size : this.#workers.size;
-    const parts = Math.max(1, Math.min(rows.length, most, Math.ceil(flops / INLINE_FLOPS)));
+    const parts = Math.max(1, Math.min(rows.length, most, Math.ceil(flops / PART_FLOPS)));
     const bounds = Array.from({ length: parts + 1 }, (_, i) => Math.round(i * rows.length / parts));
     const references = await Promise.all(
       bounds.slice(1).map((end, i) =>
