@@ -92,18 +92,21 @@ for (const layout of LAYOUTS) {
 
   Deno.test(`append/${layout} folds its workgroups over two dimensions`, () =>
     withGpu(async (gpu) => {
-      const inputs = makeAppendInputs(appendShape({ q: [70, 1], kv: [100, 65], page: 32 }), 2);
-      const limits = { ...gpu.traits.limits, maxComputeWorkgroupsPerDimension: 5 };
-      const small = { ...gpu, traits: { ...gpu.traits, limits } };
-      const caches = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
-      const [{ workgroups: [x, y] }] = KERNELS[layout].launch(
-        { ...inputs.shape, layout },
-        caches,
-        {},
-        small.traits,
-      ).dispatches;
-      assert(x > 1 && y > 1, `${x} × ${y}`);
-      assertRight(inputs, await append(small, layout, inputs), "folded");
+      const shape = appendShape({ q: [70, 1], kv: [100, 65], page: 32, layout });
+      for (const Dr of [0, 64]) {
+        const inputs = makeAppendInputs({ ...shape, Dr }, 2);
+        const caches = { pages: inputs.pages, tableWidth: inputs.cacheLoc.length };
+        const idle = new Set<number>();
+        for (let most = 4; most < 9; most++) {
+          const limits = { ...gpu.traits.limits, maxComputeWorkgroupsPerDimension: most };
+          const small = { ...gpu, traits: { ...gpu.traits, limits } };
+          const [{ workgroups: [x, y] }] = KERNELS[layout].launch(inputs.shape, caches, {}, small.traits).dispatches;
+          assert(x > 1 && y > 1, `${x} × ${y}`);
+          idle.add(x * y);
+          assertRight(inputs, await append(small, layout, inputs), `folded, Dr=${Dr}`);
+        }
+        assert(Dr > 0 || idle.size > 1, "some workgroups without work");
+      }
     }));
 
   Deno.test(`append/${layout} does not write rows of the input past the last new token`, () =>

@@ -19,13 +19,17 @@ const PIECE_BYTES = 16;
 /** Pieces of a workgroup: four for each thread, so that enough loads are in flight. */
 const SPAN = 256;
 
+/** Tokens that the pieces of a workgroup can belong to: a row is at least two pieces. */
+const MOST_TOKENS = SPAN / 2 + 2;
+
 /** How one layout is written. */
 export interface AppendVariant {
   /** The layout, and name of the variant. */
   readonly layout: Layout;
   /** One line for `list` and the report. */
   readonly summary: string;
-  /** WGSL that declares the cache, writable, as `@group(1)`, and defines `store(slot, piece, value)`. */
+  /** WGSL that declares the cache, writable, as `@group(1)`, and defines `store_latent(slot, piece, value)` and
+   * `store_rope(slot, piece, value)`. */
   readonly store: string;
 }
 
@@ -58,8 +62,9 @@ export function appendKernel({ layout, summary, store }: AppendVariant): AppendK
       if (reason) throw new RangeError(`Cannot launch append/${layout}: ${reason}`);
       const { B, R, Dr, q, page, cache } = shape;
       const tokens = total(q);
-      const pieces = (R + Dr) * DTYPE_BYTES[cache] / PIECE_BYTES;
-      const slots = Math.floor(SPAN / pieces) + 2;
+      const [latents, ropes] = [R, Dr].map((width) =>
+        Math.ceil(tokens * width * DTYPE_BYTES[cache] / (PIECE_BYTES * SPAN))
+      );
       const inputs: readonly BufferSpec[] = [
         { name: "compressed_kv", bytes: Math.max(16, 4 * tokens * R), role: "input" },
         { name: "kpe", bytes: Math.max(16, 4 * tokens * Dr), role: "input" },
@@ -80,13 +85,14 @@ export function appendKernel({ layout, summary, store }: AppendVariant): AppendK
             ["page", "u32", page],
             ["pages", "u32", pages],
             ["entries", "u32", tableWidth],
+            ["latents", "u32", latents],
           ],
           bindings: inputs.map(({ name }) => name),
           cacheBindings: written.map(({ name }) => name),
-          workgroups: foldWorkgroups(Math.ceil(tokens * pieces / SPAN), device.limits.maxComputeWorkgroupsPerDimension),
+          workgroups: foldWorkgroups(latents + ropes, device.limits.maxComputeWorkgroupsPerDimension),
           workgroupSize: THREADS,
-          workgroupBytes: 4 * slots,
-          loopIterations: Math.ceil(slots / THREADS) * (1 + Math.ceil(Math.log2(B)) + 1) + 1,
+          workgroupBytes: 4 * MOST_TOKENS,
+          loopIterations: Math.ceil(MOST_TOKENS / THREADS) * (1 + Math.ceil(Math.log2(B)) + 1) + 1,
         }],
         chosen: {},
       };

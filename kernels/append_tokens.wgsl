@@ -1,8 +1,8 @@
 // slot[i] = cache_loc[cu_num_pages[b] + pos / page]·page + pos % page, pos = input_pos[b] + i − cu_seqlen[b]; cache[slot[i]] = (compressed_kv[i], kpe[i]).
 // Shapes: compressed_kv [≥tokens,R], kpe [≥tokens,DR] f32 bits; cu_seqlen, cu_num_pages [B+1]; cache_loc [entries]; input_pos [B].
-// Mapping: workgroup ↔ 256 pieces of 16 bytes of the cache, thread ↔ 4 of them; the slot of each token they belong to is found once,
-//   by binary search over cu_seqlen, while the 4 to 8 loads of every thread are in flight.
-// Needs: nothing optional. Appended: R, DR, HALF (elements of 2 bytes, not 4), `narrow`, which rounds to them, and `store`.
+// Mapping: workgroup ↔ 256 pieces of 16 bytes, of latents (the first ones) or of rope keys; thread ↔ 4 of them. The slots of its tokens
+//   are found once, by binary search over cu_seqlen, while the loads of all threads are in flight: they are in no branch.
+// Needs: nothing optional. Appended: R, DR, HALF (elements of 2 bytes, not 4), `narrow`, which rounds to them, and the two stores.
 
 struct Params {
   B: u32,
@@ -10,6 +10,7 @@ struct Params {
   page: u32,
   pages: u32,
   entries: u32,
+  latents: u32,
 }
 
 @group(0) @binding(0) var<uniform> P: Params;
@@ -20,35 +21,14 @@ struct Params {
 @group(0) @binding(5) var<storage, read> cache_loc: array<i32>;
 @group(0) @binding(6) var<storage, read> input_pos: array<u32>;
 
-const LATENT = R / (4u * (1u + HALF)); // 16-byte pieces of a latent
-const ROPE = DR / (4u * (1u + HALF)); // 16-byte pieces of a rope key
-const PIECES = LATENT + ROPE; // of a token, the latent first
+const QUADS = 1u + HALF; // groups of four f32 that become a piece
+const LATENT = R / (4u * QUADS); // pieces of a latent
+const ROPE = DR / (4u * QUADS); // pieces of a rope key
 const SPAN = 256u; // pieces of a workgroup
+const MOST = SPAN / 2u + 2u; // tokens that they can belong to: a row has at least two pieces
 const NOWHERE = 0xffffffffu; // slot of a token that is not to be written
 
-var<workgroup> slots: array<u32, SPAN / PIECES + 2u>; // of the tokens that the workgroup's pieces belong to
-
-// 16 bytes of the cache.
-fn piece_of(item: u32) -> vec4<u32> {
-  if (item >= P.tokens * PIECES) { return vec4(0u); }
-  let token = item / PIECES;
-  let piece = item % PIECES * (1u + HALF);
-  if (item % PIECES < LATENT) {
-    let at = token * (R / 4u) + piece;
-    if (HALF == 0u) { return compressed_kv[at]; }
-    return pack(compressed_kv[at], compressed_kv[at + HALF]);
-  }
-  let at = token * (DR / 4u) + piece - R / 4u;
-  if (HALF == 0u) { return kpe[at]; }
-  return pack(kpe[at], kpe[at + HALF]);
-}
-
-// Eight f32 as eight elements of 2 bytes.
-fn pack(x: vec4<u32>, y: vec4<u32>) -> vec4<u32> {
-  let a = narrow(x);
-  let b = narrow(y);
-  return vec4(a.x | (a.y << 16u), a.z | (a.w << 16u), b.x | (b.y << 16u), b.z | (b.w << 16u));
-}
+var<workgroup> slots: array<u32, MOST>;
 
 // The last sequence that starts at or before the token: empty ones before it start there too and are skipped.
 fn sequence_of(token: u32) -> u32 {
@@ -64,20 +44,34 @@ fn sequence_of(token: u32) -> u32 {
 // Where a token belongs, in tokens of the cache. No page but the sequence's own is written, and none outside the cache.
 fn slot_of(token: u32) -> u32 {
   let b = sequence_of(token);
-  if (token >= min(P.tokens, cu_seqlen[b + 1u])) { return NOWHERE; } // padding
+  let end = min(P.tokens, cu_seqlen[b + 1u]); // what follows is padding
   let pos = input_pos[b] + token - cu_seqlen[b];
-  if (pos >= 0x80000000u) { return NOWHERE; } // negative as i32
-  let first = cu_num_pages[b];
-  let end = min(cu_num_pages[b + 1u], P.entries);
-  if (first >= end || pos / P.page >= end - first) { return NOWHERE; }
-  let page_id = u32(cache_loc[first + pos / P.page]);
+  let entry = cu_num_pages[b] + pos / P.page;
+  let entries = min(cu_num_pages[b + 1u], P.entries);
+  let owned = entries - min(entries, cu_num_pages[b]);
+  // Positions from 2³¹ on are negative as i32.
+  if (token >= end || pos >= 0x80000000u || pos / P.page >= owned) { return NOWHERE; }
+  let page_id = u32(cache_loc[entry]);
   if (page_id >= P.pages) { return NOWHERE; }
   return page_id * P.page + pos % P.page;
 }
 
-fn write(item: u32, first_token: u32, value: vec4<u32>) {
-  let slot = slots[min(item / PIECES - first_token, SPAN / PIECES + 1u)];
-  if (slot != NOWHERE) { store(slot, item % PIECES, value); }
+// Four or eight f32 as a piece of 16 bytes.
+fn pack(x: vec4<u32>, y: vec4<u32>) -> vec4<u32> {
+  if (HALF == 0u) { return x; }
+  let a = narrow(x);
+  let b = narrow(y);
+  return vec4(a.x | (a.y << 16u), a.z | (a.w << 16u), b.x | (b.y << 16u), b.z | (b.w << 16u));
+}
+
+fn write(rope: bool, row: u32, piece: u32, x: vec4<u32>, y: vec4<u32>) {
+  let slot = slots[min(row, MOST - 1u)];
+  if (slot == NOWHERE) { return; }
+  if (rope) {
+    store_rope(slot, piece, pack(x, y));
+  } else {
+    store_latent(slot, piece, pack(x, y));
+  }
 }
 
 @compute @workgroup_size(64)
@@ -86,16 +80,55 @@ fn main(
   @builtin(num_workgroups) grid: vec3<u32>,
   @builtin(local_invocation_index) t: u32,
 ) {
-  let item = (workgroup.x + workgroup.y * grid.x) * SPAN + t;
-  let first_token = (item - t) / PIECES;
-  let v0 = piece_of(item);
-  let v1 = piece_of(item + 64u);
-  let v2 = piece_of(item + 128u);
-  let v3 = piece_of(item + 192u);
-  for (var i = t; i < SPAN / PIECES + 2u; i += 64u) { slots[i] = slot_of(first_token + i); }
+  let index = workgroup.x + workgroup.y * grid.x;
+  let rope = index >= P.latents;
+  if (rope && ROPE == 0u) { return; }
+  let width = select(LATENT, max(ROPE, 1u), rope); // pieces of a row
+  let first = select(index, index - P.latents, rope) * SPAN; // piece of the workgroup
+  let i0 = first + t;
+  let i1 = i0 + 64u;
+  let i2 = i0 + 128u;
+  let i3 = i0 + 192u;
+
+  // Past the last token the last piece is read, and nothing written.
+  let last = P.tokens * width - 1u;
+  let a0 = min(i0, last) * QUADS;
+  let a1 = min(i1, last) * QUADS;
+  let a2 = min(i2, last) * QUADS;
+  let a3 = min(i3, last) * QUADS;
+  var x0 = vec4<u32>();
+  var x1 = vec4<u32>();
+  var x2 = vec4<u32>();
+  var x3 = vec4<u32>();
+  var y0 = vec4<u32>();
+  var y1 = vec4<u32>();
+  var y2 = vec4<u32>();
+  var y3 = vec4<u32>();
+  if (rope) {
+    x0 = kpe[a0];
+    x1 = kpe[a1];
+    x2 = kpe[a2];
+    x3 = kpe[a3];
+    y0 = kpe[a0 + HALF];
+    y1 = kpe[a1 + HALF];
+    y2 = kpe[a2 + HALF];
+    y3 = kpe[a3 + HALF];
+  } else {
+    x0 = compressed_kv[a0];
+    x1 = compressed_kv[a1];
+    x2 = compressed_kv[a2];
+    x3 = compressed_kv[a3];
+    y0 = compressed_kv[a0 + HALF];
+    y1 = compressed_kv[a1 + HALF];
+    y2 = compressed_kv[a2 + HALF];
+    y3 = compressed_kv[a3 + HALF];
+  }
+
+  let token = first / width;
+  for (var i = t; i < SPAN / width + 2u; i += 64u) { slots[i] = slot_of(token + i); }
   workgroupBarrier();
-  write(item, first_token, v0);
-  write(item + 64u, first_token, v1);
-  write(item + 128u, first_token, v2);
-  write(item + 192u, first_token, v3);
+  write(rope, i0 / width - token, i0 % width, x0, y0);
+  write(rope, i1 / width - token, i1 % width, x1, y1);
+  write(rope, i2 / width - token, i2 % width, x2, y2);
+  write(rope, i3 / width - token, i3 % width, x3, y3);
 }

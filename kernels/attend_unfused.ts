@@ -113,8 +113,8 @@ function softmaxDispatch({ shape: { H }, list: { items, longest }, limit }: Plan
     workgroups: foldWorkgroups(count * rows, limit),
     workgroupSize: THREADS,
     workgroupBytes: 4 * THREADS,
-    // Three passes over the tokens and two sums of 64.
-    loopIterations: 3 * (Math.ceil((longest + SCORE_UNIT) / THREADS) + 1) + 2 * (Math.log2(THREADS) + 1),
+    // Two passes over the tokens, four at a time, and two sums of 64.
+    loopIterations: 2 * (Math.ceil((longest + SCORE_UNIT) / (4 * THREADS)) + 1) + 2 * (Math.log2(THREADS) + 1),
   };
 }
 
