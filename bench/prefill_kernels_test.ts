@@ -161,8 +161,11 @@ Deno.test("prefill/fused does its heads in rounds where a buffer cannot hold the
 
 Deno.test("prefill/fused reads no page outside the cache", () =>
   withGpu(async (gpu) => {
-    // An entry that is used but leads nowhere counts as a latent of zeros instead of a read out of bounds.
-    const inputs = makePrefillInputs(prefillShape({ q: [5, 20], page: 4 }), "normal", 5);
+    // An entry that is used but leads nowhere counts as latents of zero. Behind the cache lies a page of NaN.
+    const made = makePrefillInputs(prefillShape({ q: [5, 20], page: 4, cache: "f32" }), "normal", 5);
+    const cache = new Uint8Array(made.cache.length + 4 * 4 * 48).fill(0xff);
+    cache.set(made.cache);
+    const inputs = { ...made, cache };
     const intact = await prefill(gpu, inputs);
     for (const entry of [-1, 2147480000, inputs.pages]) {
       const pageTable = inputs.pageTable.slice();
