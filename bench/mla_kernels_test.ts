@@ -28,6 +28,8 @@ const CALLS: readonly [what: string, shape: MlaShape, tuning: Tuning][] = [
   ["sequences without new tokens, or any", mlaShape({ q: [0, 3, 0, 1, 0], kv: [0, 3, 20, 33, 0] }), {}],
   ["padding", mlaShape({ q: [2, 1], kv: [2, 18], padding: 5 }), {}],
   ["padding, expanded", mlaShape({ q: [2, 0, 17], kv: [2, 0, 17], padding: 3 }), { form: "expanded" }],
+  ["one row", mlaShape({ q: [1], kv: [17], H: 1 }), {}],
+  ["one row, expanded", mlaShape({ q: [1], kv: [1], H: 1 }), { form: "expanded" }],
   ["two caches", mlaShape({ q: [1, 6], kv: [33, 6], layout: "separate", padding: 1 }), {}],
   ["two caches, expanded", mlaShape({ q: [6, 18], kv: [6, 18], layout: "separate" }), { form: "expanded" }],
   ["no rope, two caches", mlaShape({ q: [1, 6], kv: [33, 6], Dr: 0, layout: "separate", cache: "f32" }), {}],
@@ -118,6 +120,7 @@ function faults(inputs: MlaInputs, answer: Answer): string[] {
   const actual = floats(answer, "out");
   compare("out", actual, out);
   compare("lse", floats(answer, "lse"), lse);
+  if (lse.length > 0 && floats(answer, "lse").length !== lse.length) found.push("lse has rows that the batch has not");
   const padding = actual.subarray(out.length, out.length + shape.padding * shape.H * shape.Dv);
   if (padding.some((x) => x !== 0) || padding.length < shape.padding * shape.H * shape.Dv) {
     found.push("padding is not 0");

@@ -118,7 +118,7 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
     ...(tokens === 0 ? [{ name: "latent", bytes: 16, role: "scratch" } as const] : []),
     ...caches.map(([name, width]): BufferSpec => ({ name, bytes: Math.max(16, slots * width), role: "inout" })),
     { name: "out", bytes: Math.max(16, 4 * rows * H * Dv), role: "output" },
-    { name: lseName({ lseBase }), bytes: Math.max(16, 4 * tokens * H), role: "output" },
+    { name: lseName({ lseBase }), bytes: 4 * tokens * H || 16, role: "output" },
   ];
 }
 

@@ -69,7 +69,7 @@ export function prefillBuffers(shape: PrefillShape, layout: CacheLayout): Buffer
     ...cacheInputs(shape, layout.pages),
     { name: "page_table", bytes: 4 * B * layout.tableWidth, role: "input" },
     { name: "out", bytes: Math.max(16, 4 * (tokens + padding) * H * Dv), role: "output" },
-    { name: lseName(shape), bytes: Math.max(16, 4 * tokens * H), role: "output" },
+    { name: lseName(shape), bytes: 4 * tokens * H || 16, role: "output" },
   ];
 }
 
