@@ -50,10 +50,16 @@ export * from "./reference/acceptance.ts";
 export * from "./reference/cache.ts";
 export * from "./reference/check.ts";
 export * from "./reference/dtypes.ts";
+export * from "./reference/flow.ts";
 export * from "./reference/inputs.ts";
 export * from "./reference/metadata.ts";
 export * from "./reference/mla.ts";
+export * from "./reference/mla_flow.ts";
+export * from "./reference/mla_inputs.ts";
+export * from "./reference/project.ts";
+export * from "./reference/projected.ts";
 export * from "./reference/recorded.ts";
+export * from "./reference/recorded_mla.ts";
 export * from "./reference/shapes.ts";
 
 // What is tested.

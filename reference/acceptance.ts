@@ -17,7 +17,7 @@ import { total } from "./shapes.ts";
 export { checkCache, checkUnchanged } from "./acceptance_bits.ts";
 export { checkRecorded, checkRecordedRows } from "./acceptance_recorded.ts";
 export { type AttendActual, EMPTY_LSE, naturalLse } from "./acceptance_rows.ts";
-export { checkTolerance, type Closeness, type Tolerance, TOLERANCES } from "./tolerances.ts";
+export { checkTolerance, type Closeness, type ExpectedRows, type Tolerance, TOLERANCES } from "./tolerances.ts";
 
 /**
  * Compares `out` and `lse` of the reference's rows, by the bounds of `bounds.ts`, and of all other rows that they are

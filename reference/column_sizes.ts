@@ -10,7 +10,11 @@ export class ColumnSizes {
   #longest = 0;
   #count = 0;
 
-  /** @param width Elements of a vector. */
+  /**
+   * Starts with no vectors.
+   *
+   * @param width Elements of each.
+   */
   constructor(width: number) {
     this.#squares = new Float64Array(width);
   }

@@ -7,12 +7,15 @@
  *
  * @module
  */
-import { type AppendShape, type AttendShape, type CacheShape, type InputKind, total } from "./shapes.ts";
-import { decode, type Dtype, DTYPE_BYTES, encodeInto } from "./dtypes.ts";
-import { fillKeys, type KeyRange, makeQueries, STREAM } from "./input_kinds.ts";
-import { allocatePages, type PageAllocation, pageTableOf, poisonedCache } from "./paging.ts";
+import { type AppendShape, type AttendShape, type InputKind, total } from "./shapes.ts";
+import { decode, DTYPE_BYTES } from "./dtypes.ts";
+import { cachedBefore, type CacheFill, fillPages, moveToTies } from "./fill_pages.ts";
+import { fillKeys, makeQueries, STREAM } from "./input_kinds.ts";
+import { allocatePages, pageTableOf, poisonedCache } from "./paging.ts";
 import { fillNormal, streamKey } from "./random.ts";
 import { queryStarts } from "./rows.ts";
+
+export { cachedBefore, type CacheFill, type TokenRange } from "./fill_pages.ts";
 
 /** Inputs of one `attend`. */
 export interface AttendInputs {
@@ -95,75 +98,11 @@ export function makeAttendInputs(
   };
 }
 
-/** A cache that is filled, whole or in parts. */
-export interface CacheFill {
-  /** Kind of the inputs. */
-  readonly kind: InputKind;
-  /** Seed of the inputs. */
-  readonly seed: number;
-  /** Target: a poisoned cache. */
-  readonly cache: Uint8Array<ArrayBufferLike>;
-  /** Tokens of the batch to fill: the pages whose first token is among them. @default {all} */
-  readonly part?: TokenRange;
-}
-
-/** Tokens of a batch, sequence-major. */
-export interface TokenRange {
-  /** First token. */
-  readonly begin: number;
-  /** Token after the last one. */
-  readonly end: number;
-}
-
 /** Writes the tokens of a cache of `attend`. Parts may be filled in any order, and at once. */
 export function fillAttendCache(shape: AttendShape, { kind, seed, cache, part }: CacheFill): void {
   const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));
   fillPages({ shape, allocation, counts: shape.kv, cached: cachedBefore(shape), cache, part }, (range) => {
     fillKeys(shape, kind, seed, range);
-  });
-}
-
-/** Tokens of each sequence that are in the cache before the call, `kv − q`; 0 where q is larger. */
-export function cachedBefore({ q, kv }: { readonly q: readonly number[]; readonly kv: readonly number[] }): number[] {
-  return kv.map((tokens, b) => Math.max(0, tokens - q[b]));
-}
-
-/** What {@linkcode fillPages} fills. */
-export interface PagesToFill {
-  /** Sizes. */
-  readonly shape: CacheShape;
-  /** Which pages the sequences own. */
-  readonly allocation: PageAllocation;
-  /** Tokens of each sequence to write, from its first on. */
-  readonly counts: readonly number[];
-  /** Tokens of each sequence that were cached before the call. */
-  readonly cached: readonly number[];
-  /** Target. */
-  readonly cache: Uint8Array<ArrayBufferLike>;
-  /** Tokens of the batch to write: the pages whose first token is among them. @default {all} */
-  readonly part?: TokenRange;
-}
-
-/** Fills the first `counts[b]` tokens of each sequence, page by page: the tokens of one page lie side by side. */
-export function fillPages(
-  { shape, allocation: { starts, owned }, counts, cached, cache, part = { begin: 0, end: Infinity } }: PagesToFill,
-  fill: (range: KeyRange) => void,
-): void {
-  const { page } = shape;
-  const W = shape.R + shape.Dr;
-  const size = DTYPE_BYTES[shape.cache];
-  const scratch = new Float32Array(Math.min(page, Math.max(0, ...counts)) * W);
-  let batchToken = 0;
-  counts.forEach((count, b) => {
-    for (let token = 0; token < count; token += page) {
-      if (batchToken + token < part.begin || batchToken + token >= part.end) continue;
-      const n = Math.min(page, count - token);
-      const keys = scratch.subarray(0, n * W);
-      fill({ keys, sequence: b, token, batchToken: batchToken + token, cached: cached[b] });
-      const at = owned[starts[b] + token / page] * page * W * size;
-      encodeInto(keys, cache.subarray(at, at + n * W * size), shape.cache);
-    }
-    batchToken += count;
   });
 }
 
@@ -198,21 +137,4 @@ export function makeAppendInputs(shape: AppendShape, seed: number): AppendInputs
     cache,
     pages: allocation.pages,
   };
-}
-
-/** Bits of an f32 that the dtype drops, and the smallest magnitude from which it drops just those. */
-const DROPPED: Readonly<Record<Dtype, { readonly bits: number; readonly from: number }>> = {
-  f32: { bits: 0, from: 0 },
-  f16: { bits: 13, from: 2 ** -14 },
-  bf16: { bits: 16, from: 2 ** -126 },
-};
-
-/** Moves every 61st value to the exact middle between two values of the dtype, where that one drops bits at all. */
-export function moveToTies(values: Float32Array<ArrayBuffer>, dtype: Dtype): void {
-  const { bits, from } = DROPPED[dtype];
-  if (bits === 0) return;
-  const words = new Uint32Array(values.buffer);
-  for (let i = 0; i < values.length; i += 61) {
-    if (Math.abs(values[i]) >= from) words[i] = (words[i] & -(2 ** bits)) | 2 ** (bits - 1);
-  }
 }

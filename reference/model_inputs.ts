@@ -15,8 +15,8 @@
  * @module
  */
 import { DTYPE_BYTES, encodeInto } from "./dtypes.ts";
+import { cachedBefore, type CacheFill, fillPages } from "./fill_pages.ts";
 import { type KeyRange, LOGIT_DEVIATION, scaleNewTokens, STREAM } from "./input_kinds.ts";
-import { cachedBefore, type CacheFill, fillPages } from "./inputs.ts";
 import { allocatePages, pageTableOf, poisonedCache } from "./paging.ts";
 import { fillNormal, streamKey } from "./random.ts";
 import { queryStarts } from "./rows.ts";
@@ -124,7 +124,7 @@ export function requireKind(operation: string, kind: InputKind): void {
 }
 
 /** Sizes of a weight. */
-type WeightShape = Pick<ProjectShape, "H" | "R" | "Dn" | "Dv" | "weight">;
+export type WeightShape = Pick<ProjectShape, "H" | "R" | "Dn" | "Dv" | "weight">;
 
 /** `kv_b_proj` `[H·(Dn+Dv), R]`, N(0, 1)/√R rounded to the dtype `weight`. */
 export function makeWeight({ H, R, Dn, Dv, weight }: WeightShape, seed: number): Uint8Array<ArrayBuffer> {

@@ -7,6 +7,8 @@ import type { ProjectInputs } from "./model_inputs.ts";
 import { groupByHead } from "./rows.ts";
 import { headWeights } from "./weights.ts";
 
+export { sampleProjectRows } from "./rows.ts";
+
 /** What `project` must answer, and what its error bounds are made of. */
 export interface ProjectReference {
   /** The rows that follow, `token·H + head`. */

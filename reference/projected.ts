@@ -17,6 +17,8 @@ import { allRows, groupByHead } from "./rows.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
 import { fourthNorm, fourthNorms, headWeights } from "./weights.ts";
 
+export { projectedFlops, sampleProjectedRows } from "./rows.ts";
+
 /** What `prefill` or a call of `mla` must answer, and what its error bounds are made of. */
 export interface ProjectedReference {
   /** The rows that follow, `(query token of the batch)·H + head`. */

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { type Dtype, DTYPE_BYTES, encode } from "./dtypes.ts";
+import { type Dtype, DTYPE_BYTES } from "./dtypes.ts";
 import { absorb } from "./expanded.ts";
 import type { AppendInputs, AttendInputs } from "./inputs.ts";
 import { allocatePages, HOSTILE_ENTRIES, poisonedCache, SPARE_ENTRIES } from "./paging.ts";
-import { streamKey } from "./random.ts";
+import { encodeFinite, PAGE_KEY } from "./recorded_encoding.ts";
 import { queryStarts } from "./rows.ts";
 import { readSafetensors, type Tensor } from "./safetensors.ts";
 import { sha256 } from "./sha256.ts";
@@ -135,9 +135,6 @@ export interface ReplayOptions {
   readonly cache: Dtype;
 }
 
-/** Pages are permuted by this key, the same for every recording. */
-export const PAGE_KEY = streamKey(0, 4);
-
 /**
  * All decode steps of a recording as one batch: sequence `b` has b+1 tokens in the cache and query token b. The sequences
  * share their pages: every row of the page table is a prefix of one permuted list, then hostile. Absorbed queries are
@@ -174,30 +171,6 @@ export function recordedInputs(recorded: RecordedTensors, { page, cache: dtype }
     kvLen: Int32Array.from(kv),
     cuSeqlen: queryStarts(shape),
   };
-}
-
-/**
- * Encodes a tensor of a recording.
- *
- * @throws {RangeError} If a value is beyond the range of the dtype.
- */
-export function encodeFinite(
-  values: Float32Array,
-  tensor: string,
-  { name }: RecordedTensors,
-  dtype: Dtype,
-): Uint8Array {
-  // Halfway between the largest f16 and what would follow it.
-  const limit = dtype === "f16" ? 65520 : Infinity;
-  const bad = values.findIndex((value) => !(Math.abs(value) < limit));
-  if (bad >= 0) {
-    throw new RangeError(
-      `Cannot replay ${name} in ${dtype}: ${tensor} holds ${
-        values[bad]
-      } at element ${bad}, the largest ${dtype} is 65504`,
-    );
-  }
-  return encode(values, dtype);
 }
 
 /** All tokens of a recording as one `append` into an empty cache. */

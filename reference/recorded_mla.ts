@@ -5,9 +5,11 @@
  */
 import type { Dtype } from "./dtypes.ts";
 import { callsOf } from "./flow.ts";
-import { cutIntoCalls, type MlaInputs } from "./mla_inputs.ts";
+import { cutIntoCalls } from "./mla_calls.ts";
+import type { MlaInputs } from "./mla_inputs.ts";
 import { allocatePages, poisonedCache } from "./paging.ts";
-import { encodeFinite, PAGE_KEY, type RecordedTensors, type ReplayOptions } from "./recorded.ts";
+import type { RecordedTensors, ReplayOptions } from "./recorded.ts";
+import { encodeFinite, PAGE_KEY } from "./recorded_encoding.ts";
 import { type MlaShape, total } from "./shapes.ts";
 
 /** How a recording is replayed through `mla`. */
