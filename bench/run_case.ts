@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { kernelName, type Launch } from "../kernels/kernel.ts";
+import { type CacheLayout, kernelName, type Launch } from "../kernels/kernel.ts";
 import { checkLimits, missingFeature } from "../kernels/limits.ts";
 import { AUTO, resolveBackend } from "../kernels/resolver.ts";
 import type { Check } from "../reference/check.ts";
@@ -12,6 +12,7 @@ import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { runOnce } from "./execute.ts";
 import { ExecutionError, guarded } from "./guard.ts";
+import { isSameLayout, layoutsOf } from "./layouts.ts";
 import { measureCase } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
 import { capacityOf, prepare, type PreparedLaunch } from "./plan.ts";
@@ -71,24 +72,50 @@ async function attempt(session: Session, c: Case, trace: Trace, next?: Case): Pr
   trace.resolver = resolveBackend(AUTO, worksOf(c)[0], gpu.traits);
   if (refusal) return { status: "skipped", reason: refusal };
 
+  const planned = c.tensors === undefined ? describe(paired, layoutsOf(c), gpu, trace) : undefined;
+  if (typeof planned === "string") return { status: "skipped", reason: planned };
+
   trace.stage = "inputs";
   return await session.withInputs(c, async (inputs) => {
     if (next) void session.withInputs(next, () => Promise.resolve()).catch(() => {});
     trace.stage = "launch";
-    const before = performance.now();
-    const launches = paired.map((each, i) => each.launch(inputs.calls[i].layout, gpu.traits));
-    const run: CaseRun = { session, c, paired, launches, inputs, trace, describeMs: performance.now() - before };
-    trace.chosen = launches[0].chosen;
-    const excess = launches.map((launch) => checkLimits(launch, gpu.traits)).find((reason) => reason !== undefined);
-    if (excess) return { status: "skipped", reason: excess };
+    const layouts = inputs.calls.map(({ layout }) => layout);
+    const isPlanned = planned?.layouts.every((layout, i) => isSameLayout(layout, layouts[i]));
+    const described = isPlanned ? planned! : describe(paired, layouts, gpu, trace);
+    if (typeof described === "string") return { status: "skipped", reason: described };
     trace.stage = "run";
     const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
     try {
-      return await verifyAndMeasure(run, upload);
+      return await verifyAndMeasure({ session, c, paired, inputs, trace, ...described }, upload);
     } finally {
       upload.release();
     }
   });
+}
+
+/** The launches of a case. */
+interface Described {
+  /** Layout of the cache for each call. */
+  readonly layouts: readonly CacheLayout[];
+  /** The launch of each call. */
+  readonly launches: readonly Launch[];
+  /** Host time to describe them, ms. */
+  readonly describeMs: number;
+}
+
+/** Describes the launch of each call, or tells why one does not fit the device. */
+function describe(
+  paired: readonly PairedKernel[],
+  layouts: readonly CacheLayout[],
+  { traits }: Gpu,
+  trace: Trace,
+): Described | string {
+  const before = performance.now();
+  const launches = paired.map((each, i) => each.launch(layouts[i], traits));
+  const describeMs = performance.now() - before;
+  trace.chosen = launches[0].chosen;
+  const excess = launches.map((launch) => checkLimits(launch, traits)).find((reason) => reason !== undefined);
+  return excess ?? { layouts, launches, describeMs };
 }
 
 function firstReason(paired: readonly PairedKernel[], gpu: Gpu): string | undefined {
@@ -96,17 +123,13 @@ function firstReason(paired: readonly PairedKernel[], gpu: Gpu): string | undefi
 }
 
 /** A case on its way. */
-interface CaseRun {
+interface CaseRun extends Described {
   readonly session: Session;
   readonly c: Case;
   /** The kernel with the work of each call. */
   readonly paired: readonly PairedKernel[];
-  /** The launch of each call. */
-  readonly launches: readonly Launch[];
   readonly inputs: CaseInputs;
   readonly trace: Trace;
-  /** Host time to describe the launches, ms. */
-  readonly describeMs: number;
 }
 
 async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> {

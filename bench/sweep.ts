@@ -15,8 +15,8 @@ export type { SweepOptions } from "./session.ts";
 
 /** Cases in flight: mapping a buffer takes 10 ms in Deno, a small case otherwise one or two. */
 const IN_FLIGHT = 8;
-/** Bytes that cases in flight may touch together: of large ones fewer are. */
-const IN_FLIGHT_BYTES = 128 << 20;
+/** Bytes that cases in flight may need together: of large ones fewer are. Machines with a GPU have more memory. */
+const IN_FLIGHT_BYTES = { software: 128 << 20, hardware: 1 << 30 };
 
 /** A case in flight. */
 interface Flight {
@@ -42,7 +42,7 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
       if (session.gpu.lost && flights.length === 0) await session.reopen();
       // The first case runs alone: a device that can do nothing shows it there.
       const room = begun === 0 ? 1 : most;
-      while (begun < cases.length && !session.gpu.lost && hasRoom(flights, footprint(cases[begun]), room)) {
+      while (begun < cases.length && !session.gpu.lost && hasRoom(session, flights, cases[begun], room)) {
         flights.push(begin(session, cases, begun++, most));
       }
       const { c, result } = flights.shift()!;
@@ -69,9 +69,10 @@ function begin(session: Session, cases: readonly Case[], at: number, most: numbe
   return { c, bytes: footprint(c), result: runCase(session, c, next) };
 }
 
-function hasRoom(flights: readonly Flight[], bytes: number, most: number): boolean {
+function hasRoom({ gpu }: Session, flights: readonly Flight[], c: Case, most: number): boolean {
   if (flights.length === 0) return true;
-  return flights.length < most && flights.reduce((sum, flight) => sum + flight.bytes, bytes) <= IN_FLIGHT_BYTES;
+  const bytes = flights.reduce((sum, flight) => sum + flight.bytes, footprint(c));
+  return flights.length < most && bytes <= IN_FLIGHT_BYTES[gpu.adapter.software ? "software" : "hardware"];
 }
 
 /** Bytes of host and device memory that a case needs, roughly: its cache, in f32. */
