@@ -1,4 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
+import { type Operation, OPERATIONS } from "../kernels/kernel.ts";
+import { streamKey, uniformIntAt } from "../reference/random.ts";
+import { choicesOf } from "./axes.ts";
 import { axesOf, type CaseFields, formatCaseId, makeCase, parseCaseId } from "./case_id.ts";
 
 const EXAMPLE = "attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16";
@@ -89,8 +92,16 @@ Deno.test("a kernel that is not registered has case ids too", () => {
   assertEquals(parseCaseId(EXAMPLE.replace("fused", "my-kernel.v2")).variant, "my-kernel.v2");
 });
 
+function keysOf(operation: "prefill" | "mla"): string {
+  return [...axesOf(operation).map(({ name }) => name), "tensors"].join(", ");
+}
+
 const lengths =
   "kv is an integer from 0 to 2147483647, rand(a..b), ramp(a..b), normal(a..b), idle(a..b) or one length per sequence such as 1,63,64";
+
+const PROJECT = "project/tiled:B=4;H=16;R=256;q=1;part=v";
+const PREFILL = "prefill/fused:B=2;H=16;R=512;Dr=64;q=33,9;kv=33,9;page=64;cache=bf16";
+const MLA = "mla/fused:B=2;H=16;R=256;Dr=64;q=32,16>16,8>1x5;kv=53,30;page=64;cache=bf16";
 
 const refused: readonly [id: string, error: typeof RangeError, reason: string][] = [
   ["", SyntaxError, `it is operation/variant:key=value;…, for instance ${EXAMPLE}`],
@@ -139,6 +150,38 @@ const refused: readonly [id: string, error: typeof RangeError, reason: string][]
   [EXAMPLE.replace("q=1", "q=0"), RangeError, "q of attend is at least 1 for one sequence"],
   [APPEND.replace("kv=9,3", "kv=9,2"), RangeError, "kv counts the new tokens too, so no sequence has a kv below its q"],
   [
+    PROJECT.replace(";part=v", ""),
+    SyntaxError,
+    "part is missing, which projection: queries into the latent space, or latents to values",
+  ],
+  [PROJECT.replace("part=v", "part=k"), RangeError, "part is q or v"],
+  [
+    PROJECT.replace("part=v", "part=q;padding=3"),
+    RangeError,
+    "padding is rows of the output of part v, part q has none",
+  ],
+  [PROJECT.replace("q=1;", "q=0;"), RangeError, "q of project is at least 1 for one sequence"],
+  [PROJECT.replace("q=1;", "q=1;input=peak;"), RangeError, "input is normal, large, equal or seed"],
+  [PREFILL.replace("33,9;kv", "0;kv"), RangeError, "q of prefill is at least 1 for one sequence"],
+  [PREFILL + ";splits=2", SyntaxError, `"splits=2" is no key=value of prefill, whose keys are ${keysOf("prefill")}`],
+  [PREFILL.replace("q=33,9", "q=33,9>1"), RangeError, lengths.replaceAll("kv is", "q is")],
+  [
+    APPEND + ";input=flashmla",
+    RangeError,
+    "input is normal, peak, large, equal, monotone, alternating, onehot or seed",
+  ],
+  [
+    MLA.replace("kv=53,30", "kv=53,28"),
+    RangeError,
+    "kv counts the new tokens too, so no sequence has a kv below its q",
+  ],
+  [MLA.replace("16,8>", "16,8,4>"), RangeError, "q gives the lengths of 3 sequences, B is 2; they must agree"],
+  [MLA.replace(">1x5", ">0>1x5"), RangeError, "every step of q has a sequence with new tokens"],
+  [MLA.replace(">1x5", ">1>1x4"), SyntaxError, `its one spelling is "${MLA}"`],
+  [MLA.replace("16,8>", "9,9>"), SyntaxError, `its one spelling is "${MLA.replace("16,8>", "9>")}"`],
+  [MLA + ";splits=3;form=expanded", RangeError, "splits are of the absorbed form, the expanded one has none"],
+  [EXAMPLE + ";tol=none", SyntaxError, `its one spelling is "${EXAMPLE}"`],
+  [
     EXAMPLE + ";tensors=mistral4",
     RangeError,
     "tensors is name@hash8, letters, digits, _ . and - with 8 hexadecimal digits",
@@ -165,3 +208,85 @@ Deno.test("makeCase() names the values it cannot build", () => {
   assertThrows(() => makeCase({ operation: "attend", variant: "a b" }), RangeError, "a variant is a name");
   assertThrows(() => makeCase({ operation: "attend", variant: "fused", page: NaN }), RangeError, "page is an integer");
 });
+
+Deno.test("a case of project has tokens, not sequences", () => {
+  const parsed = parseCaseId(PROJECT.replace("q=1", "q=1,3,0,2") + ";weight=f16;padding=5");
+  assert(parsed.operation === "project");
+  assertEquals(parsed.shape, { part: "v", tokens: 6, padding: 5, H: 16, R: 256, Dn: 128, Dv: 128, weight: "f16" });
+});
+
+Deno.test("layout, base and tolerance are in shape and case only where they are not the default", () => {
+  const plain = parseCaseId(EXAMPLE);
+  assert(!("layout" in plain.shape) && !("lseBase" in plain.shape) && !("tolerance" in plain));
+  const full = parseCaseId(EXAMPLE.replace("bf16", "bf16;layout=separate") + ";lse=2;tol=flashmla");
+  assert(full.operation === "attend");
+  assertEquals([full.shape.layout, full.shape.lseBase, full.tolerance], ["separate", "2", "flashmla"]);
+});
+
+Deno.test("a sequence of an attend may have no new token, as long as one has", () => {
+  const parsed = parseCaseId(EXAMPLE.replace("q=1", "q=0,3,0,1"));
+  assert(parsed.operation === "attend");
+  assertEquals(parsed.shape.q, [0, 3, 0, 1]);
+});
+
+Deno.test("the steps of mla add up to its q", () => {
+  const parsed = parseCaseId(MLA + ";padding=2;form=absorbed");
+  assert(parsed.operation === "mla");
+  assertEquals(parsed.shape.q, [53, 29]);
+  assertEquals(parsed.shape.steps, [[32, 16], [16, 8], [1, 1], [1, 1], [1, 1], [1, 1], [1, 1]]);
+  assertEquals([parsed.shape.padding, parsed.tuning], [2, { form: "absorbed" }]);
+  const single = makeCase({ operation: "mla", variant: "fused", q: "5x1" });
+  assert(single.operation === "mla");
+  assertEquals([single.shape.q, "steps" in single.shape, single.axes.q], [[5], false, 5]);
+});
+
+Deno.test("the ids of stored baselines mean what they meant: each is its own one spelling", async () => {
+  const folder = new URL("../reports/baselines/", import.meta.url);
+  const report = JSON.parse(await Deno.readTextFile(new URL("h200-wgpu.json", folder)));
+  const ids: string[] = report.results.map(({ id }: { readonly id: string }) => id);
+  assert(ids.length > 250);
+  for (const id of ids) assertEquals(parseCaseId(id).id, id);
+});
+
+/** Fields drawn at random: any value of any axis of the operation, lengths of a random batch. */
+function randomFields(operation: Operation, seed: number): CaseFields {
+  const key = streamKey(seed, 0x6964);
+  let drawn = 0;
+  const below = (n: number) => uniformIntAt(key, drawn++, n);
+  const B = 1 + below(4);
+  const list = (least: number, most: number) => Array.from({ length: B }, () => least + below(most - least + 1)).join();
+  const steps = Array.from({ length: 1 + below(3) }, () => below(2) ? list(1, 9) : `${1 + below(3)}x${1 + below(4)}`);
+  const fields: Record<string, string | number> = { B };
+  for (const axis of axesOf(operation)) {
+    if (axis.name === "B" || below(2) === 0) continue;
+    if (axis.kind === "choice") {
+      const choices = choicesOf(axis, operation);
+      fields[axis.name] = choices[below(choices.length)];
+    } else if (axis.kind === "integer") {
+      fields[axis.name] = axis.word && below(2) === 0
+        ? axis.word
+        : Math.max(axis.min, axis.multipleOf * (1 + below(9)));
+    } else if (axis.kind === "decimal") fields[axis.name] = (1 + below(99)) / 64;
+  }
+  fields.q = operation === "mla" ? steps.join(">") : list(1, 9);
+  fields.kv = below(2) ? list(60, 99) : "rand(60..99)";
+  if (operation === "project") {
+    delete fields.kv;
+    if (fields.part !== "v") delete fields.padding;
+  }
+  if (fields.form === "expanded") delete fields.splits;
+  return { ...fields, operation, variant: "any" };
+}
+
+for (const operation of OPERATIONS) {
+  Deno.test(`500 random cases of ${operation} are read back from their ids`, () => {
+    const ids = new Set<string>();
+    for (let seed = 0; seed < 500; seed++) {
+      const made = makeCase(randomFields(operation, seed));
+      assertEquals(parseCaseId(made.id), made);
+      assertEquals(formatCaseId({ operation, variant: "any", ...made.axes }), made.id);
+      ids.add(made.id);
+    }
+    assert(ids.size > 450, String(ids.size));
+  });
+}

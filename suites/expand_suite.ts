@@ -111,7 +111,10 @@ function sampleShapes(shapes: readonly Shape[], axes: readonly ParsedAxis[]): Sh
     shape.group.onSoftware !== "all" &&
     withinSoftwareBudget(makeCase({ ...edge.fields, variant: edge.kernels[0].variant }))
   );
-  const kept = new Set([...whole, ...spread(affordable, SOFTWARE_SHAPES)]);
+  const firsts = [...new Map(affordable.toReversed().map((edge) => [edge.shape.group, edge])).values()].reverse();
+  const others = affordable.filter((edge) => !firsts.includes(edge));
+  const sample = spread(firsts, SOFTWARE_SHAPES);
+  const kept = new Set([...whole, ...sample, ...spread(others, SOFTWARE_SHAPES - sample.length)]);
   const inOrder = edges.filter((edge) => kept.has(edge));
   // Where the edges themselves move, the shape is kept as a whole and its edges are found anew.
   const edgesMove = axes.some((axis) => BOUNDARY_AXES.has(axis.name));

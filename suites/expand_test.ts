@@ -210,3 +210,74 @@ Deno.test("a filter that matches nothing is an error", () => {
     );
   }
 });
+
+const operators: Suite = {
+  name: "operators",
+  summary: "for these tests",
+  groups: [
+    { operation: "append", variants: "all", axes: { layout: ["combined", "separate"] } },
+    { operation: "project", variants: "all", axes: { part: ["q", "v"] } },
+    { operation: "prefill", variants: "all", axes: {}, rows: [{ q: 20, kv: 20 }] },
+    { operation: "mla", variants: "all", axes: {}, rows: [{ B: 2, q: "20,3>7,0>1", kv: "40,9" }] },
+  ],
+};
+const kernelsAvailable = [
+  { operation: "append", variant: "combined", layouts: ["combined"] },
+  { operation: "append", variant: "separate", layouts: ["separate"] },
+  { operation: "append", variant: "either" },
+  { operation: "project", variant: "p" },
+  { operation: "prefill", variant: "p" },
+  { operation: "mla", variant: "m" },
+] as const;
+
+function operatorIds(kernel: string, ...axes: string[]): string[] {
+  const options = { suites: ["operators"], registry: [operators], kernelsAvailable, kernels: [kernel] };
+  return ids({ ...options, axes: axes.map(parseAxis) });
+}
+
+const values = (ids: readonly string[], key: string) => ids.map((id) => RegExp(`[:;]${key}=([^;]*)`).exec(id)?.[1]);
+
+Deno.test("a kernel of one layout has the cases of that layout", () => {
+  assertEquals(values(operatorIds("append/combined"), "layout"), [undefined]);
+  assertEquals(values(operatorIds("append/separate"), "layout"), ["separate"]);
+  assertEquals(operatorIds("append/either").length, 2);
+  assertEquals(values(operatorIds("append/separate", "layout=separate", "kv=9"), "kv"), ["9"]);
+  assertThrows(() => operatorIds("append/combined", "layout=separate"), RangeError, "it has none for kernel");
+});
+
+Deno.test("given lengths cut the flow of an mla, its first tokens first, and a case without new tokens is left out", () => {
+  assertEquals(values(operatorIds("mla/m", "kv=25"), "q"), ["20,3>5,0>0,1"]);
+  assertEquals(values(operatorIds("mla/m", "kv=3"), "q"), ["3"]);
+  assertEquals(values(operatorIds("mla/m", "kv=0,1"), "q"), ["1"]);
+  assertThrows(() => operatorIds("mla/m", "kv=0"), RangeError, "it has none for kernel");
+  assertEquals(values(operatorIds("mla/m", "q=50>1x2"), "kv"), ["52"]);
+  assertEquals(values(operatorIds("mla/m", "q=1+2+3>1"), "kv"), ["40,9,40"]);
+  assertEquals(values(operatorIds("mla/m", "B=3"), "q"), ["20,3,20>7,0,7>1"]);
+  assertEquals(values(operatorIds("prefill/p", "kv=boundary"), "q"), [
+    "1",
+    "20",
+    "20",
+    "20",
+    "20",
+    "20",
+    "20",
+    "20",
+    "20",
+    "20",
+  ]);
+});
+
+Deno.test("values that an operation lacks leave its cases as they are", () => {
+  assertEquals(operatorIds("prefill/p", "q=9>1", "input=peak", "form=expanded"), operatorIds("prefill/p"));
+  assertEquals(values(operatorIds("prefill/p", "input=peak,large"), "input"), ["large"]);
+});
+
+Deno.test("padding is left to the projection that has it, splits to the form that has them", () => {
+  assertEquals(values(operatorIds("project/p", "padding=4"), "padding"), [undefined, "4"]);
+  assertEquals(values(operatorIds("mla/m", "splits=3", "form=absorbed,expanded"), "splits"), ["3", undefined]);
+});
+
+Deno.test("groups of an overlapping suite may hold the same case, which runs once", () => {
+  const twice: Suite = { ...tiny, groups: [...tiny.groups, tiny.groups[1]], overlapping: true };
+  assertEquals(ids({ registry: [twice] }), ids({}));
+});

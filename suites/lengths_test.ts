@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { batchOf, expandLengths, parseLengths, resizeLengths } from "./lengths.ts";
 
+const RECORDED_NORMAL = [98, 35, 82, 176];
+
 Deno.test("parseLengths() tells lengths from anything else", () => {
   assertEquals(parseLengths("65"), 65);
   assertEquals(parseLengths("1,63,64"), "1,63,64");
@@ -52,4 +54,23 @@ Deno.test("batchOf() is the number of sequences that lengths name", () => {
   assertEquals(batchOf("rand(1..9)"), undefined);
   assertEquals(batchOf("boundary"), undefined);
   assertEquals(batchOf(65), undefined);
+});
+
+Deno.test("normal lengths lie around their mean with half of it as deviation, none below the least", () => {
+  const lengths = expandLengths("normal(2..4096)", { B: 4000, seed: 1, axis: "kv" });
+  const mean = lengths.reduce((a, b) => a + b) / lengths.length;
+  const deviation = Math.sqrt(lengths.reduce((sum, n) => sum + (n - mean) ** 2, 0) / lengths.length);
+  assert(Math.abs(mean - 4096) < 100 && Math.abs(deviation - 2048) < 100, `${mean} ${deviation}`);
+  assertEquals(lengths.reduce((a, b) => Math.min(a, b)), 2);
+  assert(lengths.every(Number.isInteger));
+  // Recorded when the generator was written: ids in stored baselines mean these.
+  assertEquals(expandLengths("normal(1..140)", { B: 4, seed: 0, axis: "kv" }), RECORDED_NORMAL);
+});
+
+Deno.test("idle lengths are those of normal, about half of them 0", () => {
+  const options = { B: 1000, seed: 3, axis: "kv" } as const;
+  const [normal, idle] = ["normal(2..140)", "idle(2..140)"].map((spec) => expandLengths(spec, options));
+  const empty = idle.filter((length) => length === 0).length;
+  assert(empty > 430 && empty < 570, String(empty));
+  assert(idle.every((length, b) => length === 0 || length === normal[b]));
 });

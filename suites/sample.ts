@@ -3,16 +3,16 @@
  *
  * The rule, without chance: of every group the control case (the first value of each axis) and the cases that differ
  * from it in one axis or row; of these, those within {@linkcode SOFTWARE_BUDGET}; and if more shapes than
- * {@linkcode SOFTWARE_SHAPES} are left in a suite, evenly spread ones of them, the first included. `--full` and
- * `--filter` switch it off.
+ * {@linkcode SOFTWARE_SHAPES} are left in a suite, the first one of each group and evenly spread ones of the others.
+ * `--full` and `--filter` switch it off.
  *
  * @module
  */
 import type { Case } from "./case.ts";
 import { estimateCost } from "./cost.ts";
 
-/** Most work of one case that is sampled for a software adapter: about 0.1 s at the 2 GFLOP/s of two cores. */
-export const SOFTWARE_BUDGET = { flops: 0.2e9, bytes: 64e6 } as const;
+/** Most work of one case that is sampled for a software adapter: about 0.2 s at the 2 GFLOP/s of two cores. */
+export const SOFTWARE_BUDGET = { flops: 0.4e9, bytes: 64e6 } as const;
 
 /** Most shapes of a suite that are sampled for a software adapter; each is a case of every variant. */
 export const SOFTWARE_SHAPES = 64;

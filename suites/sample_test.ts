@@ -92,3 +92,16 @@ Deno.test("a seed changes no case but its seed", () => {
     expand(group).map(({ id }) => id),
   );
 });
+
+Deno.test("a sample has a shape of every group, however large the others are", () => {
+  const many = Array.from({ length: 500 }, (_, i) => i + 1);
+  const groups: Group[] = [
+    { ...sampledGroup, axes: { kv: many } },
+    { ...sampledGroup, axes: { B: [2] } },
+    { ...sampledGroup, axes: { page: many, kv: [300] } },
+  ];
+  const cases = expand({}, { registry: [{ name: "s", summary: "", groups }] });
+  assertEquals(shapes(cases), SOFTWARE_SHAPES);
+  assert(cases.some(({ axes }) => axes.B === 2));
+  assertEquals(cases[0].axes.kv, 1);
+});
