@@ -78,7 +78,7 @@ function completeReport(): Complete<Report> {
     environment: { ...makeEnvironment(), git: { commit: "0", dirty: true } },
     results: [
       { ...base, id: "a", status: "measured", verification, measurement, verdict: "ok", reasons: [""] },
-      { ...base, id: "b", status: "verified", verification },
+      { ...base, id: "b", status: "verified", verification, reason: "r" },
       { ...base, id: "c", status: "incorrect", verification: { ...verification, passed: false } },
       { ...base, id: "d", status: "skipped", reason: "r" },
       { ...base, id: "e", status: "failed", stage: "run", message: "" },
