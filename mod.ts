@@ -97,6 +97,7 @@ export * from "./bench/buffers.ts";
 export * from "./bench/execute.ts";
 export * from "./bench/guard.ts";
 export * from "./bench/measure.ts";
+export * from "./bench/plan.ts";
 export * from "./bench/result.ts";
 export * from "./bench/statistics.ts";
 export * from "./bench/sweep.ts";
