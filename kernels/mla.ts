@@ -113,7 +113,6 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
     input("cache_loc", 4 * tableWidth),
     plan("cu_seqlen", cumulative(q)),
     plan("input_pos", Int32Array.from(kv, (tokens, b) => tokens - q[b])),
-    plan("kv_len", Int32Array.from(kv)),
     // With no token nobody writes what the projection takes, and it reads none of it.
     ...(tokens === 0 ? [{ name: "latent", bytes: 16, role: "scratch" } as const] : []),
     ...caches.map(([name, width]): BufferSpec => ({ name, bytes: Math.max(16, slots * width), role: "inout" })),

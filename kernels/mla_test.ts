@@ -71,7 +71,7 @@ Deno.test("what follows from the lengths is in plans", () => {
   assertEquals(contents("cu_seqlen"), [0, 3, 5, 5, 6]);
   assertEquals(contents("input_pos"), [0, 18, 5, 16]);
   const plans = buffers.filter(({ role }) => role === "plan").map(({ name }) => name);
-  assertEquals(plans.filter((name) => !["cu_seqlen", "input_pos", "kv_len"].includes(name)).length > 0, true);
+  assertEquals(plans.filter((name) => !["cu_seqlen", "input_pos"].includes(name)).length > 0, true);
 });
 
 Deno.test("the parts run in order: page table, append, then either form", () => {
