@@ -22,7 +22,7 @@ export type RunExitCode = 0 | 2 | 4;
 
 /**
  * Exit code of a finished run, the first that applies: 2 a case is incorrect or failed; 4 nothing was verified, or on
- * hardware `bench` measured nothing or has a time that cannot be believed; 0 else. Skipped cases do not change it. On a
+ * hardware `bench` measured nothing though something could be, or has a time that cannot be believed; 0 else. Skipped cases do not change it. On a
  * software adapter times never do, and `verify` ignores them.
  *
  * @param report What was run.
@@ -33,7 +33,9 @@ export function exitCode(report: Report, command: string = report.environment.co
   if (incorrect > 0 || failed > 0) return 2;
   if (measured + verified === 0) return 4;
   const timesCount = command === "bench" && !report.environment.adapter.software;
-  return timesCount && (measured === 0 || invalid > 0) ? 4 : 0;
+  // A flow is never timed, and nothing to do cannot be: such results say so.
+  const timeable = report.results.some((result) => result.status === "verified" && result.reason === undefined);
+  return timesCount && (invalid > 0 || (measured === 0 && timeable)) ? 4 : 0;
 }
 
 /**

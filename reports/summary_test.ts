@@ -27,6 +27,9 @@ Deno.test("exitCode() follows correctness first, then what was measured", () => 
     assertEquals(found, codes, results.map((result) => result.status).join());
   }
   assertEquals(exitCode(makeReport({ results: [makeVerified()], environment: { command: "verify" } })), 0);
+  const flow = { ...makeVerified(), reason: "not timed: a flow of 2 calls" };
+  assertEquals(exitCode(makeReport({ software: false, results: [flow] }), "bench"), 0);
+  assertEquals(exitCode(makeReport({ software: false, results: [flow, { ...makeVerified(), id: "b" }] }), "bench"), 4);
 });
 
 Deno.test("toSummary() lists what is wrong with its place and the command that runs it again", () => {
