@@ -74,6 +74,7 @@ Deno.test("flashmla: 32 cases with empty sequences, 12 of 16 benchmarks", () => 
     assert(empty > shape.B / 4 && empty < shape.B * 3 / 4);
     assertEquals(shape.B % 128, 0);
   }
+  assertEquals(shapesOf("flashmla", "among short ones").length, 4);
   // Those of one query token without the causal rule are the same as with it.
   assertEquals(shapesOf("flashmla", "performance").length, 16 - 4);
 });
