@@ -8,7 +8,9 @@ fn narrow(x: vec4<u32>) -> vec4<u32> {
 
   // Normal results: rebias the exponent from 127 to 15 and drop 13 bits. A carry runs into the exponent, as it should.
   let odd = (magnitude >> vec4(13u)) & vec4(1u);
-  let normal = min((magnitude - 0x38000000u + 0xfffu + odd) >> vec4(13u), vec4(0x7c00u));
+  let normal = (magnitude - 0x38000000u + 0xfffu + odd) >> vec4(13u);
+  // From 2^-14 to below 2^16 that is all, and nearly every value lies there: the rest costs more than the copy.
+  if (all(magnitude - 0x38800000u < vec4(0x0f000000u))) { return sign | normal; }
 
   // Subnormal results, in units of 2^-24: shift the significand right by 126 − exponent, 14 to 24 bits; smaller ones vanish.
   let significand = (magnitude & vec4(0x7fffffu)) | vec4(0x800000u);
