@@ -7,10 +7,10 @@ import { checkAttend, checkRecorded } from "../reference/acceptance.ts";
 import type { AttendInputs } from "../reference/inputs.ts";
 import { sampleRows } from "../reference/mla.ts";
 import { recordedInputs } from "../reference/recorded.ts";
-import { type AttendShape, total } from "../reference/shapes.ts";
+import { total } from "../reference/shapes.ts";
 import type { AttendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkPageTable } from "./page_checks.ts";
 
 /** Inputs of a case of `attend`, and its reference. */
@@ -22,13 +22,14 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
   checkPageTable(inputs, shape.kv);
   const rows = sampleRows(shape, referenceBudgetFlops, c.seed);
   const reference = await pool.attend(inputs, rows);
+  const buffers = attendBuffers(inputs, await cacheBuffersBy(pool, inputs.cache, shape));
   const allRows = total(shape.q) * shape.H;
   return {
     state: new Map(),
     coverage: allRows === 0 ? 1 : rows.length / allRows,
     calls: [{
       work: { operation: "attend", shape },
-      buffers: attendBuffers(inputs, shape),
+      buffers,
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
       check(results, tolerance) {
         const actual = { out: floats(results, "out", allRows * shape.R), lse: lseResult(results, shape, allRows) };
@@ -40,11 +41,11 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
   };
 }
 
-function attendBuffers(inputs: AttendInputs, shape: AttendShape): Map<string, Uint8Array> {
+function attendBuffers(inputs: AttendInputs, cache: [name: string, data: Uint8Array][]): Map<string, Uint8Array> {
   return new Map([
     ["q_latent", bytesOf(inputs.qLatent)],
     ["q_pe", bytesOf(inputs.qPe)],
-    ...cacheBuffers(inputs.cache, shape),
+    ...cache,
     ["page_table", bytesOf(inputs.pageTable)],
     ["kv_len", bytesOf(inputs.kvLen)],
     ["cu_seqlen", bytesOf(inputs.cuSeqlen)],

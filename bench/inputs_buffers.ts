@@ -7,6 +7,8 @@ import { naturalLse as naturalFromBase2 } from "../reference/acceptance.ts";
 import { joinCache, splitCache } from "../reference/cache.ts";
 import type { Check } from "../reference/check.ts";
 import type { CacheShape } from "../reference/shapes.ts";
+import type { ReferencePool } from "./reference_pool.ts";
+import type { CacheParts } from "./reference_worker.ts";
 import { checkTolerance, type ExpectedRows, TOLERANCES } from "../reference/tolerances.ts";
 
 /** Bytes of a tensor, not copied. */
@@ -16,8 +18,19 @@ export function bytesOf(array: Float32Array | Int32Array): Uint8Array {
 
 /** The cache's buffers by its layout, from the combined form in which the reference keeps it. */
 export function cacheBuffers(cache: Uint8Array, shape: CacheShape): [name: string, data: Uint8Array][] {
-  if (shape.layout !== "separate") return [["cache", cache]];
-  const { ckv, kpe } = splitCache(cache, shape);
+  return shape.layout === "separate" ? separateBuffers(splitCache(cache, shape)) : [["cache", cache]];
+}
+
+/** The same, where a large cache is split by the Workers of `pool`. */
+export async function cacheBuffersBy(
+  pool: ReferencePool,
+  cache: Uint8Array,
+  shape: CacheShape,
+): Promise<[name: string, data: Uint8Array][]> {
+  return shape.layout === "separate" ? separateBuffers(await pool.split(cache, shape)) : [["cache", cache]];
+}
+
+function separateBuffers({ ckv, kpe }: CacheParts): [name: string, data: Uint8Array][] {
   return [["ckv_cache", ckv], ["kpe_cache", kpe]];
 }
 

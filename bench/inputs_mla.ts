@@ -13,7 +13,7 @@ import { sampleProjectedRows } from "../reference/rows.ts";
 import { type MlaShape, total } from "../reference/shapes.ts";
 import type { MlaCase } from "../suites/case.ts";
 import type { CaseCall, CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, cacheResult, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffersBy, cacheResult, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkCacheLoc } from "./page_checks.ts";
 
 /** Inputs of a case of `mla`, and the reference of each call. */
@@ -33,7 +33,7 @@ export async function mlaCase(c: MlaCase, { pool, referenceBudgetFlops, recorded
     calls.push(mlaCall(isLast ? reference : withoutCache(reference), { projected, isLast, recorded }));
   }
   return {
-    state: new Map(cacheBuffers(inputs.cache, shape)),
+    state: new Map(await cacheBuffersBy(pool, inputs.cache, shape)),
     coverage: allRows === 0 ? 1 : sampled / allRows,
     calls,
   };

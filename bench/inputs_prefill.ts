@@ -8,7 +8,7 @@ import { sampleProjectedRows } from "../reference/rows.ts";
 import { total } from "../reference/shapes.ts";
 import type { PrefillCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkPageTable } from "./page_checks.ts";
 
 /** Inputs of a case of `prefill`, and its reference. */
@@ -18,6 +18,7 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
   checkPageTable(inputs, shape.kv);
   const rows = sampleProjectedRows(shape, referenceBudgetFlops, c.seed);
   const reference = await pool.projected(inputs, rows);
+  const cache = await cacheBuffersBy(pool, inputs.cache, shape);
   const allRows = total(shape.q) * shape.H;
   return {
     state: new Map(),
@@ -28,7 +29,7 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
         ["q_nope", bytesOf(inputs.qNope)],
         ["q_pe", bytesOf(inputs.qPe)],
         ["kv_b_proj", inputs.kvB],
-        ...cacheBuffers(inputs.cache, shape),
+        ...cache,
         ["page_table", bytesOf(inputs.pageTable)],
         ["kv_len", bytesOf(inputs.kvLen)],
         ["cu_seqlen", bytesOf(inputs.cuSeqlen)],

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { splitCache } from "../reference/cache.ts";
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import { type AttendInputs, cachedBefore, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed, attendFlops, type AttendReference } from "../reference/mla.ts";
@@ -13,13 +14,14 @@ import { attendProjected, type ProjectedReference } from "../reference/projected
 import { projectedFlops } from "../reference/rows.ts";
 import {
   type AttendShape,
+  type CacheShape,
   type InputKind,
   type MlaShape,
   pagesOf,
   type PrefillShape,
   total,
 } from "../reference/shapes.ts";
-import { type CachedWork, type ReferenceRequest, share } from "./reference_worker.ts";
+import { type CachedWork, type CacheParts, type ReferenceRequest, share } from "./reference_worker.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
 /** Flops from which rows are computed by a Worker, about a millisecond: a message costs a tenth of that. */
@@ -72,6 +74,27 @@ export class ReferencePool {
     return await this.#rows("projected", inputs, rows, flops) as ProjectedReference;
   }
 
+  /** A cache in the separate layout; a large one is split in parts by all Workers. */
+  async split(cache: Uint8Array, shape: CacheShape): Promise<CacheParts> {
+    const latent = shape.R * DTYPE_BYTES[shape.cache], rope = shape.Dr * DTYPE_BYTES[shape.cache];
+    const slots = cache.byteLength / (latent + rope);
+    if (slots * (shape.R + shape.Dr) < INLINE_ELEMENTS) return splitCache(cache, shape);
+    const shared = share(cache);
+    const ckv = new Uint8Array(new SharedArrayBuffer(slots * latent));
+    const kpe = new Uint8Array(new SharedArrayBuffer(slots * rope));
+    await Promise.all(
+      this.#parts(slots, shape.R + shape.Dr).map(({ begin, end }) =>
+        this.#workers.run({
+          kind: "split",
+          cache: shared.subarray(begin * (latent + rope), end * (latent + rope)),
+          shape,
+          target: { ckv: ckv.subarray(begin * latent, end * latent), kpe: kpe.subarray(begin * rope, end * rope) },
+        })
+      ),
+    );
+    return { ckv, kpe };
+  }
+
   /** Ends the Workers. */
   close(): void {
     this.#workers.close();
@@ -113,9 +136,8 @@ export class ReferencePool {
 
   async #rows(kind: "attend" | "projected", inputs: AttendInputs | PrefillInputs, rows: Int32Array, flops: number) {
     const shared = share(inputs);
-    // Each part decodes weights anew, so there are no more of `projected` than Workers.
-    const most = kind === "attend" ? 4 * this.#workers.size : this.#workers.size;
-    const parts = Math.max(1, Math.min(rows.length, most, Math.ceil(flops / PART_FLOPS)));
+    // Each part decodes keys and weights anew, so there are no more of them than Workers.
+    const parts = Math.max(1, Math.min(rows.length, this.#workers.size, Math.ceil(flops / PART_FLOPS)));
     const bounds = Array.from({ length: parts + 1 }, (_, i) => Math.round(i * rows.length / parts));
     const references = await Promise.all(
       bounds.slice(1).map((end, i) =>

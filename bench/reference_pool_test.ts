@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { splitCache } from "../reference/cache.ts";
 import { makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
 import { makeMlaInputs } from "../reference/mla_inputs.ts";
@@ -59,6 +60,18 @@ Deno.test("ReferencePool makes large inputs of prefill and mla in parts: the sam
     assertSameInputs(await pool.mlaInputs(MODEL, "normal", 9), makeMlaInputs(MODEL, "normal", 9));
     const flow = { ...MODEL, steps: [[1, 0, 3, 1], [1, 0, 0, 2]] };
     assertSameInputs(await pool.mlaInputs(flow, "normal", 9), makeMlaInputs(flow, "normal", 9));
+  } finally {
+    pool.close();
+  }
+});
+
+Deno.test("ReferencePool splits a large cache in parts: the same bytes", async () => {
+  const pool = new ReferencePool(2);
+  try {
+    for (const shape of [PARTS, { ...PARTS, Dr: 0 }, { ...PARTS, cache: "f32" as const }]) {
+      const { cache } = makeAttendInputs(shape, "normal", 7);
+      assertSameInputs(await pool.split(cache, shape), splitCache(cache, shape));
+    }
   } finally {
     pool.close();
   }

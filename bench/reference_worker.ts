@@ -3,13 +3,14 @@
  *
  * @module
  */
+import { splitCache } from "../reference/cache.ts";
 import { bitsView, type Dtype, nanBits } from "../reference/dtypes.ts";
 import { type AttendInputs, type CacheFill, fillAttendCache, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
 import { fillMlaCache, makeMlaInputs } from "../reference/mla_inputs.ts";
 import { fillPrefillCache, makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
 import { attendProjected } from "../reference/projected.ts";
-import type { AttendShape, InputKind, MlaShape, PrefillShape } from "../reference/shapes.ts";
+import type { AttendShape, CacheShape, InputKind, MlaShape, PrefillShape } from "../reference/shapes.ts";
 
 /** Shapes of the operations whose inputs have a cache that is filled in parts. */
 export type CachedWork =
@@ -17,9 +18,18 @@ export type CachedWork =
   | { readonly operation: "prefill"; readonly shape: PrefillShape }
   | { readonly operation: "mla"; readonly shape: MlaShape };
 
+/** Latents and rope keys of a cache in the separate layout. */
+export interface CacheParts {
+  /** `[pages, page, R]` */
+  readonly ckv: Uint8Array;
+  /** `[pages, page, Dr]` */
+  readonly kpe: Uint8Array;
+}
+
 /** What the worker is asked for. */
 export type ReferenceRequest =
   | { readonly kind: "poison"; readonly cache: Uint8Array; readonly dtype: Dtype }
+  | { readonly kind: "split"; readonly cache: Uint8Array; readonly shape: CacheShape; readonly target: CacheParts }
   | { readonly kind: "fill"; readonly work: CachedWork; readonly fill: CacheFill }
   | {
     readonly kind: "inputs";
@@ -64,6 +74,8 @@ function answer(request: ReferenceRequest): unknown {
     case "poison":
       bitsView(request.cache, request.dtype).fill(nanBits(request.dtype));
       return undefined;
+    case "split":
+      return splitInto(request);
     case "fill":
       return fillCache(request.work, request.fill);
     case "inputs":
@@ -75,6 +87,13 @@ function answer(request: ReferenceRequest): unknown {
     default:
       return request satisfies never;
   }
+}
+
+/** Some slots of a cache in the separate layout. */
+function splitInto({ cache, shape, target }: ReferenceRequest & { kind: "split" }): void {
+  const { ckv, kpe } = splitCache(cache, shape);
+  target.ckv.set(ckv);
+  target.kpe.set(kpe);
 }
 
 function fillCache({ operation, shape }: CachedWork, fill: CacheFill): void {
@@ -103,9 +122,15 @@ function makeInputs({ work: { operation, shape }, input, seed, cache }: Referenc
   }
 }
 
+/** Buffers of an answer that need not be copied: the worker has no use for them. */
+function ownBuffers(value: unknown): ArrayBuffer[] {
+  const views = Object.values(value ?? {}).filter((member) => ArrayBuffer.isView(member));
+  return [...new Set(views.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer))];
+}
+
 interface WorkerScope {
   onmessage: ((event: MessageEvent<ReferenceRequest & { readonly id: number }>) => void) | null;
-  postMessage(message: ReferenceResponse): void;
+  postMessage(message: ReferenceResponse, transfer?: Transferable[]): void;
 }
 
 // The module is also imported for `share`; only inside a worker does it listen.
@@ -113,7 +138,8 @@ if (typeof (globalThis as { WorkerGlobalScope?: unknown }).WorkerGlobalScope !==
   const scope = globalThis as unknown as WorkerScope;
   scope.onmessage = ({ data }) => {
     try {
-      scope.postMessage({ id: data.id, value: answer(data) });
+      const value = answer(data);
+      scope.postMessage({ id: data.id, value }, ownBuffers(value));
     } catch (error) {
       scope.postMessage({ id: data.id, error: String((error as Error).message) });
     }
