@@ -4,20 +4,47 @@
  *
  * @module
  */
+import { attendFlops } from "../reference/rows.ts";
 import { type MlaShape, total } from "../reference/shapes.ts";
 import type { DeviceTraits } from "./kernel.ts";
 import { prefillFused } from "./prefill_fused.ts";
+import { prefillFlops } from "./work_prefill.ts";
+import { projectFlops } from "./work_project.ts";
 
 /**
- * New tokens of a prompt from which the expanded form is the faster one. With nothing cached both forms multiply every
- * token with the whole of `kv_b_proj`, and a pair costs `2R+Dr` in one and `Dn+Dr+Dv` in the other, about a third; but what is
- * expanded goes through memory.
+ * What the parts of both forms were measured at. Where nothing is cached both multiply every token with the whole of
+ * `kv_b_proj`, and a pair costs `2R+Dr` in one and `Dn+Dr+Dv` in the other, about a third; but the expanded form has
+ * longer tiles to fill and stores what it expands. Cached tokens are expanded too, once for all queries of the call: that
+ * pays for chunks of prompts, never for decode.
  *
- * - **Source** An estimate: where the pairs saved (about 800 multiply-adds each, half the prompt's tokens for a query) take
- *   as long as writing and reading the keys and values of a token and head (1 KiB each way). To be replaced by the crossover
- *   that `mla` with `form=absorbed` and `form=expanded` measures on an H200.
+ * - **Source** One NVIDIA H200, R=512, bf16, nothing cached, absorbed against expanded in µs: 16 heads, 16 tokens 30 against
+ *   72, 64 tokens 86 / 82, 256 tokens 171 / 131, 1024 tokens 1090 / 466; 128 heads, 16 tokens 62 / 103, 64 tokens 158 / 137, 256
+ *   tokens 801 / 423. A chunk of 512 tokens on 8,192 cached ones at 128 heads 59 / 20 ms. Only the ratio of the two sums
+ *   matters, so what holds there should hold on GPUs of a like balance.
  */
-export const EXPANDED_FROM_TOKENS = 64;
+export const FORM_RATES = {
+  /** Attention on latents, flop/s. */
+  attend: 20e12,
+  /** Projections, flop/s. */
+  project: 36e12,
+  /** Expanding and attending, flop/s. */
+  prefill: 31e12,
+  /** What remains of the absorbed form where there is hardly any work, s. */
+  absorbedS: 50e-6,
+  /** What remains of the expanded form, s. */
+  expandedS: 60e-6,
+} as const;
+
+/** Seconds that each form is expected to take on the device of {@linkcode FORM_RATES}. */
+export function estimateForms(shape: MlaShape): { readonly absorbed: number; readonly expanded: number } {
+  const { attend, project, prefill, absorbedS, expandedS } = FORM_RATES;
+  const tokens = total(shape.q);
+  const projections = (["q", "v"] as const).map((part) => projectFlops({ ...shape, part, tokens }));
+  return {
+    absorbed: absorbedS + attendFlops(shape) / attend + total(projections) / project,
+    expanded: expandedS + prefillFlops(shape) / prefill,
+  };
+}
 
 /** A form, and why it is the one. */
 export interface FormChoice {
@@ -27,24 +54,18 @@ export interface FormChoice {
   readonly reason: string;
 }
 
-/**
- * The faster form for `shape`: `expanded` where no sequence has cached tokens, their prompts are long enough on
- * average over their tokens, and `device` has the room for it; else `absorbed`.
- */
+/** The faster form for `shape` by {@linkcode estimateForms}, of those that `device` has the room for. */
 export function explainForm(shape: MlaShape, device?: DeviceTraits): FormChoice {
-  const { q, kv } = shape;
-  const absorbed = (reason: string): FormChoice => ({ form: "absorbed", reason: `absorbed: ${reason}` });
-  // One without new tokens counts as well: its cached tokens would be expanded for nobody.
-  const cached = q.findIndex((n, b) => kv[b] !== n);
-  if (cached >= 0) return absorbed(`sequence ${cached} has ${kv[cached] - q[cached]} cached tokens`);
-  const tokens = total(q);
-  const mean = tokens === 0 ? 0 : total(q.map((n) => n * n)) / tokens;
-  if (!(mean >= EXPANDED_FROM_TOKENS)) {
-    return absorbed(`prompts of ${Math.round(mean)} tokens, the expanded form pays from ${EXPANDED_FROM_TOKENS} on`);
-  }
+  const { absorbed, expanded } = estimateForms(shape);
+  const times = `about ${inMs(absorbed)} absorbed, ${inMs(expanded)} expanded on an H200`;
+  if (!(expanded < absorbed)) return { form: "absorbed", reason: `absorbed: ${times}` };
   const refused = prefillFused.refuses(shape, {}, device);
-  if (refused !== undefined) return absorbed(`prefill/fused does not run: ${refused}`);
-  return { form: "expanded", reason: `expanded: prompts of ${Math.round(mean)} tokens and none cached` };
+  if (refused !== undefined) return { form: "absorbed", reason: `absorbed: prefill/fused does not run: ${refused}` };
+  return { form: "expanded", reason: `expanded: ${times}` };
+}
+
+function inMs(seconds: number): string {
+  return `${(1e3 * seconds).toPrecision(2)} ms`;
 }
 
 /** The form that {@linkcode explainForm} explains. */
