@@ -25,7 +25,7 @@ export interface SweepOptions {
   readonly recorded?: ReadonlyMap<string, RecordedTensors>;
   /** How to measure. @default by the kind of adapter */
   readonly measure?: MeasureOptions;
-  /** Flops that the reference of one case may cost; above it rows are sampled. @default by the kind of adapter */
+  /** Flops that the reference of one case may cost; above it rows are sampled. @default {referenceBudget} of the sweep */
   readonly referenceBudgetFlops?: number;
   /** Called when a case begins. */
   readonly onBegin?: (c: Case) => void;
@@ -33,8 +33,21 @@ export interface SweepOptions {
   readonly gpu?: Gpu;
 }
 
-const HARDWARE_REFERENCE_FLOPS = 3e9;
-const SOFTWARE_REFERENCE_FLOPS = 2e8;
+/** What the reference of a case may cost where a CPU runs the kernels too, and at least everywhere, flops. */
+const LEAST_REFERENCE_FLOPS = 2e8;
+/** What it may cost beside a GPU in a sweep of few cases: about a second of a core. */
+const MOST_REFERENCE_FLOPS = 3e9;
+/** What all cases of a sweep beside a GPU may cost together: half a minute of 16 cores. */
+const SWEEP_REFERENCE_FLOPS = 1e12;
+
+/**
+ * Flops that the reference of one case of a sweep may cost, by default. Sweeps of many cases compare fewer rows of each:
+ * always those at edges, and of the random ones the first of those that a case run alone compares.
+ */
+export function referenceBudget(cases: number, software: boolean): number {
+  if (software) return LEAST_REFERENCE_FLOPS;
+  return Math.min(MOST_REFERENCE_FLOPS, Math.max(LEAST_REFERENCE_FLOPS, SWEEP_REFERENCE_FLOPS / cases));
+}
 
 /** Inputs that nobody uses and that are kept: of the shape just run, and of the one made ahead. */
 const IDLE_INPUTS = 2;
@@ -49,17 +62,19 @@ export class Session {
   uploads: Uploads = new Uploads();
   /** Options of the sweep. */
   readonly options: SweepOptions;
+  readonly #referenceBudgetFlops: number;
   readonly #pool = new ReferencePool();
   readonly #inputs = new Map<string, { readonly made: Promise<CaseInputs>; users: number }>();
 
-  private constructor(gpu: Gpu, options: SweepOptions) {
+  private constructor(gpu: Gpu, options: SweepOptions, cases: number) {
     this.gpu = gpu;
     this.options = options;
+    this.#referenceBudgetFlops = options.referenceBudgetFlops ?? referenceBudget(cases, gpu.adapter.software);
   }
 
-  /** Opens the device where `options` has none, and reads its clock where cases are timed. */
-  static async open(options: SweepOptions): Promise<Session> {
-    const session = new Session(options.gpu ?? await openGpu(), options);
+  /** Opens the device for a sweep of `cases` where `options` has none, and reads its clock where cases are timed. */
+  static async open(options: SweepOptions, cases: number): Promise<Session> {
+    const session = new Session(options.gpu ?? await openGpu(), options, cases);
     await session.#startClock();
     return session;
   }
@@ -101,12 +116,10 @@ export class Session {
   }
 
   #make(c: Case): Promise<CaseInputs> {
-    const { recorded, referenceBudgetFlops } = this.options;
-    const budget = this.gpu.adapter.software ? SOFTWARE_REFERENCE_FLOPS : HARDWARE_REFERENCE_FLOPS;
     return makeCaseInputs(c, {
       pool: this.#pool,
-      recorded,
-      referenceBudgetFlops: referenceBudgetFlops ?? budget,
+      recorded: this.options.recorded,
+      referenceBudgetFlops: this.#referenceBudgetFlops,
     });
   }
 

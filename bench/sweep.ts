@@ -33,7 +33,7 @@ interface Flight {
  * @throws {NoAdapterError} Where WebGPU finds no adapter.
  */
 export async function* runCases(cases: readonly Case[], options: SweepOptions): AsyncGenerator<Result, void> {
-  const session = await Session.open(options);
+  const session = await Session.open(options, cases.length);
   const most = options.timing === false ? options.inFlight ?? IN_FLIGHT : 1;
   const flights: Flight[] = [];
   let begun = 0;
