@@ -40,6 +40,11 @@ Deno.test("a flow is verified call by call in both layouts, the cache after the 
   }
 });
 
+Deno.test("a flow may grow: its buffers hold the largest call", async () => {
+  const result = await run(mlaFused, `B=1;${SIZES};q=1>6>2;kv=9;page=4;cache=f16`);
+  assertEquals(result.status, "verified", JSON.stringify(result));
+});
+
 Deno.test("a flow is never timed, and says so; its plan is updated from call to call", async () => {
   const result = await run(mlaFused, `B=2;${SIZES};q=1x4;kv=9;page=4;cache=f16`, { timing: true });
   assert(result.status === "verified", JSON.stringify(result));

@@ -31,6 +31,19 @@ Deno.test("supervise() survives a crash, an exit and a hang, and runs every othe
   assertMatch(failures[2].message, /no result within 5 s/);
 });
 
+Deno.test("when one of several cases in flight takes the process down, they run again alone and only it fails", async () => {
+  const results = await run(["fused", "fused", "fused", "abortsLater", "fused", "fused", "fused"], 30_000);
+  assertEquals(results.map(({ status }) => status), [
+    "verified",
+    "verified",
+    "verified",
+    "failed",
+    "verified",
+    "verified",
+    "verified",
+  ]);
+});
+
 Deno.test("a kernel that throws, does not compile or writes nothing fails its case alone", async () => {
   const results = await run(["throws", "miscompiles", "idles", "fused"], 30_000);
   const [thrown, miscompiled, idle, fine] = results;

@@ -20,6 +20,11 @@ function faulty(variant: string, fault: () => void): AttendKernel {
 /** Takes its process down, as a crashing driver does. */
 export const aborts: AttendKernel = faulty("aborts", () => Deno.kill(Deno.pid, "SIGABRT"));
 
+/** Takes its process down a moment later, when other cases have begun. */
+export const abortsLater: AttendKernel = faulty("abortsLater", () => {
+  setTimeout(() => Deno.kill(Deno.pid, "SIGABRT"), 1);
+});
+
 /** Never returns. */
 export const hangs: AttendKernel = faulty("hangs", () => {
   while (true);
