@@ -32,7 +32,7 @@
  *   return kernel.launch(shape, { pages, tableWidth: metadata.cacheLoc.length }, { form }, gpu.traits);
  * };
  * // Buffers by name: q_nope, q_pe, compressed_kv, kpe, kv_b_proj, cu_num_pages, cache_loc, cache; and out, if it is yours.
- * const plan = await prepare(gpu, describe(metadata), buffers);
+ * const plan = await prepare(gpu, describe(metadata), buffers, { also: [describe(longest)] });
  * const bound = plan.bind();
  * const encoder = gpu.device.createCommandEncoder();
  * const pass = encoder.beginComputePass();

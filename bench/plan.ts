@@ -44,8 +44,12 @@ export interface BoundLaunch {
 
 /** What {@linkcode prepare} takes beside the launch. */
 export interface PrepareOptions {
-  /** Least bytes of buffers by name, so that launches of other lengths fit. @default {what the launch needs} */
-  readonly capacity?: ReadonlyMap<string, number>;
+  /**
+   * Launches that the plan will take up later: it gets room for their buffers, and their dispatches too where they have
+   * others (a longer sequence that is split needs a merge). Give those of the shortest and of the longest lengths.
+   * @default {[]}
+   */
+  readonly also?: readonly Launch[];
 }
 
 /** A dispatch that was prepared, and how it is dispatched now. */
@@ -67,29 +71,44 @@ export async function prepare(
   gpu: Gpu,
   launch: Launch,
   inputs: ReadonlyMap<string, BufferRange>,
-  { capacity }: PrepareOptions = {},
+  { also = [] }: PrepareOptions = {},
 ): Promise<PreparedLaunch> {
   const before = performance.now();
-  const { pipelines, compileMs } = await pipelinesOf(gpu, launch);
+  const dispatches = unionOf([launch, ...also]);
+  const specs = largestOf([launch, ...also]);
+  const { pipelines, compileMs } = await pipelinesOf(gpu, { ...launch, buffers: specs, dispatches });
   const own: GPUBuffer[] = [];
   const buffers = new Map(inputs);
   const slots = await guarded(gpu, "run", (): Slot[] => {
-    for (const spec of launch.buffers) {
+    for (const spec of specs) {
       if (buffers.has(spec.name)) continue;
-      const range = createBuffer(gpu, spec, capacity?.get(spec.name));
+      const range = createBuffer(gpu, spec);
       own.push(range.buffer);
       buffers.set(spec.name, range);
     }
-    return launch.dispatches.map((spec, i) => {
+    return dispatches.map((spec, i) => {
       const uniform = createUniform(gpu, spec);
       if (uniform) own.push(uniform);
-      return { spec, pipeline: pipelines[i], uniform, workgroups: spec.workgroups };
+      return { spec, pipeline: pipelines[i], uniform };
     });
   }).catch((error) => {
     for (const buffer of own) buffer.destroy();
     throw error;
   });
   let current = launch;
+  const take = (next: Launch, matched: readonly Slot[]) => {
+    for (const slot of slots) slot.workgroups = undefined;
+    next.dispatches.forEach(({ params, workgroups }, i) => {
+      const { uniform } = matched[i];
+      if (uniform) gpu.device.queue.writeBuffer(uniform, 0, uniformBytes(params));
+      matched[i].workgroups = workgroups;
+    });
+    for (const { name, contents } of next.buffers) {
+      if (contents) writeStorage(gpu, buffers.get(name)!, bytesOf(contents));
+    }
+    current = next;
+  };
+  take(launch, matchSlots(slots, launch) as Slot[]);
   return {
     get launch() {
       return current;
@@ -106,16 +125,7 @@ export async function prepare(
       const matched = matchSlots(slots, next);
       const reason = typeof matched === "string" ? matched : excessOf(buffers, next);
       if (typeof matched === "string" || reason) throw new RangeError(`Cannot update the plan: ${reason}`);
-      for (const slot of slots) slot.workgroups = undefined;
-      next.dispatches.forEach(({ params, workgroups }, i) => {
-        const { uniform } = matched[i];
-        if (uniform) gpu.device.queue.writeBuffer(uniform, 0, uniformBytes(params));
-        matched[i].workgroups = workgroups;
-      });
-      for (const { name, contents } of next.buffers) {
-        if (contents) writeStorage(gpu, buffers.get(name)!, bytesOf(contents));
-      }
-      current = next;
+      take(next, matched);
     },
     destroy() {
       for (const buffer of own) buffer.destroy();
@@ -123,13 +133,28 @@ export async function prepare(
   };
 }
 
-/** Bytes of each buffer that the largest of `launches` needs: the capacity of a plan for all of them. */
-export function capacityOf(launches: readonly Launch[]): Map<string, number> {
-  const capacity = new Map<string, number>();
-  for (const { buffers } of launches) {
-    for (const { name, bytes } of buffers) capacity.set(name, Math.max(bytes, capacity.get(name) ?? 0));
+/** The buffers of all `launches`, each as large as the largest; contents are those of the first that has the buffer. */
+function largestOf(launches: readonly Launch[]): BufferSpec[] {
+  const specs = new Map<string, BufferSpec>();
+  for (const spec of launches.flatMap(({ buffers }) => buffers)) {
+    const known = specs.get(spec.name);
+    specs.set(spec.name, { ...(known ?? spec), bytes: Math.max(spec.bytes, known?.bytes ?? 0) });
   }
-  return capacity;
+  return [...specs.values()];
+}
+
+/** Dispatches of which those of every launch are some, in their order: what one has and none before it had is put between. */
+function unionOf(launches: readonly Launch[]): DispatchSpec[] {
+  const union: DispatchSpec[] = [];
+  for (const { dispatches } of launches) {
+    let from = 0;
+    for (const dispatch of dispatches) {
+      const found = union.findIndex((spec, i) => i >= from && isSameProgram(spec, dispatch));
+      if (found < 0) union.splice(from, 0, dispatch);
+      from = (found < 0 ? from : found) + 1;
+    }
+  }
+  return union;
 }
 
 async function pipelinesOf(gpu: Gpu, { dispatches, buffers }: Launch) {
@@ -144,13 +169,11 @@ async function pipelinesOf(gpu: Gpu, { dispatches, buffers }: Launch) {
   return { pipelines, compileMs: created > 0 ? performance.now() - before : undefined };
 }
 
-function createBuffer(gpu: Gpu, { name, bytes, role, contents }: BufferSpec, capacity = 0): BufferRange {
+function createBuffer(gpu: Gpu, { name, bytes, role }: BufferSpec): BufferRange {
   if (role === "input" || role === "inout") {
     throw new TypeError(`Cannot bind "${name}": no data was given for this ${role} buffer`);
   }
-  const range = createStorage(gpu, name, Math.max(bytes, capacity));
-  if (contents) writeStorage(gpu, range, bytesOf(contents));
-  return range;
+  return createStorage(gpu, name, bytes);
 }
 
 function bindSlots(
@@ -242,11 +265,9 @@ function uniformBytes(params: DispatchSpec["params"]): ArrayBuffer {
   return bytes.buffer;
 }
 
+/** A uniform buffer, not yet written; undefined where the shader has none. */
 function createUniform(gpu: Gpu, { label, params }: DispatchSpec): GPUBuffer | undefined {
   if (params.length === 0) return undefined;
-  const bytes = uniformBytes(params);
   const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
-  const buffer = gpu.device.createBuffer({ label: `${label} params`, size: bytes.byteLength, usage });
-  gpu.device.queue.writeBuffer(buffer, 0, bytes);
-  return buffer;
+  return gpu.device.createBuffer({ label: `${label} params`, size: uniformBytes(params).byteLength, usage });
 }

@@ -10,7 +10,7 @@ import { type Gpu, openGpu } from "./device.ts";
 import { readResults, runOnce } from "./execute.ts";
 import { guarded } from "./guard.ts";
 import { bytesOf } from "./inputs_buffers.ts";
-import { capacityOf, prepare } from "./plan.ts";
+import { prepare } from "./plan.ts";
 
 const SUM = `
 struct Params { factor: u32 }
@@ -133,9 +133,9 @@ Deno.test("a plan refuses another shader, another buffer and a larger one, and s
     const other = sums([3], 1, SUM.replace("sum += i", "sum += 2u * i"));
     assertThrows(() => prepared.update(other), RangeError, 'dispatch "sum" has another shader');
     assertThrows(
-      () => prepared.update(sums([1, 2, 3, 4, 5], 1)),
+      () => prepared.update(sums([1, 2, 3, 4, 5, 6, 7, 8, 9], 1)),
       RangeError,
-      'Cannot update the plan: buffer "lengths" needs 20 bytes, planned are 16',
+      'Cannot update the plan: buffer "lengths" needs 36 bytes, planned are 32',
     );
     const renamed = { ...planned, buffers: [...planned.buffers, { name: "more", bytes: 4, role: "scratch" as const }] };
     assertThrows(() => prepared.update(renamed), RangeError, 'buffer "more" was not planned');
@@ -143,10 +143,10 @@ Deno.test("a plan refuses another shader, another buffer and a larger one, and s
     assertEquals(words(await runOnce(gpu, prepared), "sums"), [6, 10]);
   }));
 
-Deno.test("a plan has room for what its capacity says, and for no dispatch at all", () =>
+Deno.test("a plan has room for the launches that it was told of, and for no dispatch at all", () =>
   withGpu(async (gpu) => {
     const long = sums([1, 2, 3, 4, 5, 6], 1);
-    const prepared = await prepare(gpu, sums([9], 1), new Map(), { capacity: capacityOf([long]) });
+    const prepared = await prepare(gpu, sums([9], 1), new Map(), { also: [long] });
     prepared.update(long);
     assertEquals(words(await runOnce(gpu, prepared), "sums"), [1, 3, 6, 10, 15, 21]);
     prepared.update({ ...long, dispatches: [] });
@@ -177,10 +177,36 @@ Deno.test("a plan of attend for the longest batch serves three others, and each 
       const bytes = Math.max(...contents.map((each) => each[i][1].byteLength));
       return [name, createStorage(gpu, name, bytes)];
     }));
-    const prepared = await prepare(gpu, launches[0], ranges, { capacity: capacityOf(launches) });
+    const prepared = await prepare(gpu, launches[0], ranges, { also: launches });
     for (const [i, inputs] of batches.entries()) {
       for (const [name, data] of contents[i]) writeStorage(gpu, ranges.get(name)!, data);
       assertEquals(prepared.misfit(launches[i]), undefined);
+      prepared.update(launches[i]);
+      const results = await runOnce(gpu, prepared);
+      const floats = (name: string) => new Float32Array(results.get(name)!.slice().buffer);
+      const checks = checkAttend(inputs, attendAbsorbed(inputs), { out: floats("out"), lse: floats("lse") });
+      for (const check of checks) assert(check.passed, `${inputs.shape.kv}: ${check.name} ${check.message}`);
+    }
+  }));
+
+Deno.test("a plan told of a short and a long step serves every step between, split or not", () =>
+  withGpu(async (gpu) => {
+    const steps = [20, 600, 300, 100, 599].map((tokens) =>
+      makeAttendInputs(decodeShape({ H: 3, R: 32, Dr: 16, kv: [tokens, 40], page: 16 }), "normal", 5)
+    );
+    // Few slots are filled by so few heads: long sequences are split, short ones are not.
+    const launches = steps.map((inputs) => attendFused.launch(inputs.shape, inputs, {}, gpu.traits));
+    assertEquals(launches.slice(0, 2).map(({ dispatches }) => dispatches.map(({ label }) => label)), [
+      ["attend"],
+      ["attend", "attend_split", "merge"],
+    ]);
+    const contents = steps.map(buffersOf);
+    const ranges = new Map(
+      contents[1].map(([name, data]) => [name, createStorage(gpu, name, data.byteLength)] as const),
+    );
+    const prepared = await prepare(gpu, launches[0], ranges, { also: [launches[1]] });
+    for (const [i, inputs] of steps.entries()) {
+      for (const [name, data] of contents[i]) writeStorage(gpu, ranges.get(name)!, data);
       prepared.update(launches[i]);
       const results = await runOnce(gpu, prepared);
       const floats = (name: string) => new Float32Array(results.get(name)!.slice().buffer);

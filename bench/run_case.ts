@@ -15,7 +15,7 @@ import { ExecutionError, guarded } from "./guard.ts";
 import { isSameLayout, layoutsOf } from "./layouts.ts";
 import { measureCase } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
-import { capacityOf, prepare, type PreparedLaunch } from "./plan.ts";
+import { prepare, type PreparedLaunch } from "./plan.ts";
 import type { PlanTimes, ResolverChoice, Result, ResultBase, Stage, Verification } from "./result.ts";
 import type { Session } from "./session.ts";
 import { quantile } from "./statistics.ts";
@@ -136,7 +136,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
   const { session, c, launches, inputs, trace } = run;
   const { gpu, options } = session;
   trace.stage = "compile";
-  const prepared = await prepare(gpu, launches[0], upload.ranges, { capacity: capacityOf(launches) });
+  const prepared = await prepare(gpu, launches[0], upload.ranges, { also: launches });
   trace.compileMs = prepared.compileMs;
   try {
     trace.stage = "run";
@@ -194,7 +194,7 @@ async function runCalls(
           updatesMs.push(performance.now() - before);
         } else {
           if (plan !== first) plan.destroy();
-          plan = await prepare(gpu, launches[i], upload.ranges, { capacity: capacityOf(launches) });
+          plan = await prepare(gpu, launches[i], upload.ranges, { also: launches });
         }
       }
       results = await runOnce(gpu, plan, { inPlace: i === calls.length - 1 });
