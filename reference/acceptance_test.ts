@@ -68,6 +68,20 @@ for (const kind of INPUT_KINDS) {
   });
 }
 
+Deno.test("checkAttend() passes a single accumulator over long contexts, which loses the smallest weights", () => {
+  const shape: AttendShape = { ...SHAPE, B: 1, H: 2, R: 16, Dr: 0, q: [1], kv: [40000], cache: "f32" };
+  for (const kind of ["normal", "peak", "onehot", "flashmla"] as const) {
+    const { inputs, reference, passes } = setUp(shape, kind);
+    assert(passes(emulateAttend(inputs, { order: "serial" })), kind);
+    if (kind !== "normal") continue;
+    // What is lost is more than errors that scatter add up to.
+    assertGreater(reference.vanishing[0], 2e-5);
+    const scattered = { ...reference, vanishing: new Float64Array(2) };
+    const checks = checkAttend(inputs, scattered, emulateAttend(inputs, { order: "serial" }));
+    assert(checks.some((check) => !check.passed));
+  }
+});
+
 Deno.test("checkAttend() finds one key skipped of 100 in each head alone", () => {
   const shape: AttendShape = { ...SHAPE, B: 1, H: 1, q: [1], kv: [100] };
   for (const kind of ["normal", "equal", "onehot", "alternating"] as const) {

@@ -13,11 +13,14 @@
  * | its scale, log₂e and the subtraction of the maximum | `8·u` | `scoreAbs` |
  * | weight, from its score | those two, plus exp2 with 3+2\|x\| ULP: `(6 + 4·log₂n)·u`, as Σp·\|x\| ≤ log₂n | 1 |
  * | weight, from the rescalings of an online softmax | `6·u` each, by exp2 near 0 with 3 ULP; m on average, {@linkcode AttendReference.rescalings} | 1 |
- * | sum of n weights, sum of n weighted values | `(λ√n + 4)·u` each, 4 for merge and division | 1, `outAbs` |
+ * | sum of n weights, sum of n weighted values | `(λ√n + 4)·u` each, 4 for merge and division, and `vanishing` | 1, `outAbs` |
  *
  * The errors of the rescalings add up instead of scattering: where the maximum rises by the same small step at every tile,
  * every factor is the exponential of the same number, with the same error. What those of larger steps add by their 2|x| ULP
  * is in the line above theirs, since the steps after a token add up to its x.
+ *
+ * Nor do the errors of addends below u of the sum scatter: one accumulator loses them all, thousands of them where the
+ * context is long. The reference knows what share they have, {@linkcode AttendReference.vanishing}.
  *
  * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and the
  * final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference works on
@@ -89,7 +92,7 @@ export interface AttendBounds {
 /** Error bounds of an f32 kernel for the rows of `reference`. */
 export function attendBounds(shape: AttendShape, reference: AttendReference): AttendBounds {
   const { R, Dr } = shape;
-  const { outAbs, scoreAbs, rescalings, seen, lse } = reference;
+  const { outAbs, scoreAbs, rescalings, vanishing, seen, lse } = reference;
   const rows = seen.length;
   const bounds = { out: new Float64Array(rows * R), lse: new Float64Array(rows) };
   for (let row = 0; row < rows; row++) {
@@ -97,7 +100,7 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
     const size = Number.isFinite(lse[row]) ? Math.abs(lse[row]) : 0;
     const score = (LAMBDA * Math.sqrt(R + Dr) * (scoreAbs[row] + size) + 8 * scoreAbs[row]) * U32;
     const weight = score + (6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
-    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32;
+    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + vanishing[row];
     for (let d = row * R; d < (row + 1) * R; d++) bounds.out[d] = 2 * (weight + sum) * outAbs[d] + FLOOR;
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
   }
@@ -107,7 +110,7 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
 /** Error bounds of an f32 kernel of `prefill` or `mla`, of either form, for the rows of `reference`. */
 export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: ProjectedReference): AttendBounds {
   const { out, valueNorm, latentNorm, scoreNorm, absorbNorm, keyNorm, unfoldNorm } = reference;
-  const { rescalings, weightNorm, seen, lse } = reference;
+  const { rescalings, weightNorm, vanishing, seen, lse } = reference;
   const rows = seen.length;
   const bounds = { out: new Float64Array(rows * Dv), lse: new Float64Array(rows) };
   const product = LAMBDA * Math.sqrt(R) * U32;
@@ -120,7 +123,7 @@ export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: Proj
     const shared = (LAMBDA * Math.sqrt(Dn) * absorbNorm[row] + 8 * (size + Math.log(n)) +
       6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
     const weights = shared + perToken;
-    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32;
+    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + vanishing[row];
     for (let i = row * Dv; i < (row + 1) * Dv; i++) {
       const result = Math.abs(out[i]);
       const spread = weightNorm[row] * valueNorm[i];

@@ -38,6 +38,9 @@ const LARGE_ELEMENT = 8;
 const DIGIT_BASE = 64;
 const DIGITS = 4;
 
+/** Values that `onehot` takes in turn where there is no rope part: 1 to below 2, exact in bf16. */
+const ONEHOT_VALUES = 64;
+
 /** Streams of the generator. */
 export const STREAM = { keys: 1, qLatent: 2, qPe: 3, pages: 4, compressedKv: 5, kpe: 6, kvB: 8, qNope: 9 } as const;
 
@@ -97,7 +100,9 @@ export function fillKeys(shape: AttendShape, kind: InputKind, seed: number, rang
     case "onehot":
       for (let t = 0; t < n; t++) {
         keys.fill(0, t * W, t * W + R);
-        keys[t * W + (token + t) % R] = 1;
+        // Without a rope part only the value tells apart the logits of tokens that share an element.
+        const round = Dr > 0 ? 0 : Math.floor((token + t) / R) % ONEHOT_VALUES;
+        keys[t * W + (token + t) % R] = 1 + round / ONEHOT_VALUES;
       }
       return;
     case "seed":
@@ -214,8 +219,7 @@ export function makeQueries(
             const seen = tokensSeen(shape, b, i);
             if (seen === 0) break;
             const key = keyOf(b, peakToken(seen, shape.page, seed + row));
-            // The others, about `seen` times e^−height, get e^−8. The bit length stands for log₂: exact on every machine.
-            const height = Math.LN2 * (32 - Math.clz32(seen)) + 8;
+            const height = peakHeight(seen);
             const factor = height / W * unit;
             for (let d = 0; d < R; d++) latent[d] = factor * key[d];
             for (let d = 0; d < Dr; d++) rope[d] = factor * key[R + d];
@@ -234,6 +238,16 @@ export function makeQueries(
     }
   }
   return { qLatent, qPe };
+}
+
+/**
+ * Logit of the peak above those of the `seen − 1` others, which share about `seen·e^−height`: e^−8, but e^−14 each at least
+ * so that no sum in f32 swallows them one by one, nor more than e^−3 in a long context.
+ */
+function peakHeight(seen: number): number {
+  // The bit length stands for log₂: exact on every machine.
+  const logarithm = Math.LN2 * (32 - Math.clz32(seen));
+  return Math.min(logarithm + 8, Math.max(14, logarithm + 3));
 }
 
 /**

@@ -162,6 +162,25 @@ for (const Dr of [0, 32]) {
   });
 }
 
+Deno.test("onehot inputs without rope keys have another logit for every token of an element, in every dtype", () => {
+  const shape: AttendShape = { ...LONG, H: 1, R: 16, Dr: 0, kv: [16 * 64], page: 64 };
+  for (const cache of DTYPES) {
+    const [row] = logits(makeAttendInputs({ ...shape, cache }, "onehot", 1));
+    assertEquals(new Set(row).size, row.length);
+  }
+});
+
+Deno.test("peak inputs leave the others what an f32 sum can see, and the peak nearly all, in long contexts too", () => {
+  for (const kv of [3000, 40000]) {
+    const shape: AttendShape = { ...LONG, H: 1, R: 64, kv: [kv] };
+    const inputs = makeAttendInputs(shape, "peak", 0);
+    const { lse, vanishing } = attendAbsorbed(inputs);
+    const [row] = logits(inputs);
+    assertGreater(Math.exp(Math.max(...row) - lse[0]), 0.9);
+    assertLess(vanishing[0], 5e-5);
+  }
+});
+
 Deno.test("seed and flashmla inputs have the deviations of those tests", () => {
   const size = (values: Iterable<number>) => {
     const all = [...values];

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { U32 } from "./bounds.ts";
 import type { AttendInputs } from "./inputs.ts";
 import { allRows } from "./rows.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
@@ -32,6 +33,8 @@ export interface AttendReference {
   readonly rescalings: Float64Array;
   /** `√(Σ_t p_t²)` `[rows]`: 1 where one token has all the weight, 1/√n where n share it. */
   readonly weightNorm: Float64Array;
+  /** `Σ_t p_t` of the weights below u `[rows]`: what a sum of all weights in f32 need not notice. */
+  readonly vanishing: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
 }
@@ -69,6 +72,7 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     scoreAbs: new Float64Array(n),
     rescalings: new Float64Array(n),
     weightNorm: new Float64Array(n),
+    vanishing: new Float64Array(n),
     seen: Int32Array.from(seen),
   };
   let longest = 0;
@@ -83,10 +87,11 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     }
     for (let row = first; row < end; row++) {
       const at = (row - first) * longest;
-      const { lse, rescalings, weightNorm } = softmax(scores.subarray(at, at + result.seen[row]));
+      const { lse, rescalings, weightNorm, vanishing } = softmax(scores.subarray(at, at + result.seen[row]));
       result.lse[row] = lse;
       result.rescalings[row] = rescalings;
       result.weightNorm[row] = weightNorm;
+      result.vanishing[row] = vanishing;
     }
     for (let key = 0; key < longest; key += KEY_BLOCK) {
       for (let row = first; row < end; row++) {
@@ -147,8 +152,11 @@ function scoreKeys(
   scoreAbs[row] = Math.max(scoreAbs[row], largest * Math.abs(scale));
 }
 
+/** Figures of one row of {@linkcode AttendReference}. */
+type RowFigures = Readonly<Record<"lse" | "rescalings" | "weightNorm" | "vanishing", number>>;
+
 /** Replaces scores by their softmax; the log-sum-exp is −Infinity when there are none. */
-function softmax(scores: Float64Array): { lse: number; rescalings: number; weightNorm: number } {
+function softmax(scores: Float64Array): RowFigures {
   let maximum = -Infinity;
   let moves = 0;
   for (let t = 0; t < scores.length; t++) {
@@ -169,12 +177,17 @@ function softmax(scores: Float64Array): { lse: number; rescalings: number; weigh
     rescaled += weight * moves;
     squares += weight * weight;
   }
-  for (let t = 0; t < scores.length; t++) scores[t] /= sum;
+  let vanishing = 0;
+  for (let t = 0; t < scores.length; t++) {
+    scores[t] /= sum;
+    if (scores[t] < U32) vanishing += scores[t];
+  }
   const some = sum > 0;
   return {
     lse: maximum + Math.log(sum),
     rescalings: some ? rescaled / sum : 0,
     weightNorm: some ? Math.sqrt(squares) / sum : 0,
+    vanishing,
   };
 }
 
@@ -236,6 +249,7 @@ export function attendAbsorbed(inputs: AttendInputs, rows?: Int32Array): AttendR
     scoreAbs: new Float64Array(n),
     rescalings: new Float64Array(n),
     weightNorm: new Float64Array(n),
+    vanishing: new Float64Array(n),
     seen: new Int32Array(n),
   };
   for (const { first, end, seen, keys } of rowsBySequence(inputs, wanted)) {
@@ -252,6 +266,7 @@ export function attendAbsorbed(inputs: AttendInputs, rows?: Int32Array): AttendR
     result.scoreAbs.set(part.scoreAbs, first);
     result.rescalings.set(part.rescalings, first);
     result.weightNorm.set(part.weightNorm, first);
+    result.vanishing.set(part.vanishing, first);
     result.seen.set(part.seen, first);
   }
   return result;

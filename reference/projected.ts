@@ -43,6 +43,8 @@ export interface ProjectedReference {
   readonly rescalings: Float64Array;
   /** As `AttendReference.weightNorm` `[rows]`. */
   readonly weightNorm: Float64Array;
+  /** As `AttendReference.vanishing` `[rows]`. */
+  readonly vanishing: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
 }
@@ -88,6 +90,7 @@ function emptyReference(rows: Int32Array, Dv: number): ProjectedReference {
     unfoldNorm: perRow(),
     rescalings: perRow(),
     weightNorm: perRow(),
+    vanishing: perRow(),
     seen: new Int32Array(rows.length),
   };
 }
@@ -159,6 +162,7 @@ function attendQueries({ inputs, result, first, rows }: RowBlock, block: BlockQu
     result.lse.set(part.lse, first + from);
     result.rescalings.set(part.rescalings, first + from);
     result.weightNorm.set(part.weightNorm, first + from);
+    result.vanishing.set(part.vanishing, first + from);
     result.seen.set(part.seen, first + from);
     for (const { entry, latent: sizes, rope: ropeSizes } of sizesSeen(keys, R, Dr, seen)) {
       const i = from + entry;

@@ -38,6 +38,7 @@ function boundsOf(figures: { [Name in keyof ProjectedReference]?: number }) {
     unfoldNorm: of("unfoldNorm"),
     rescalings: of("rescalings"),
     weightNorm: of("weightNorm"),
+    vanishing: of("vanishing"),
     seen: Int32Array.of(figures.seen ?? 1),
   };
   const { out, lse } = projectedBounds({ ...SHAPE, Dv: 1 }, reference);
@@ -66,6 +67,8 @@ Deno.test("projectedBounds() takes every line of its table at its factor", () =>
   grows({ seen: 16 }, weights + 0.5 * (root(16) - root(1)), weights + root(16) - root(1));
   // The projection of a latent beyond the spread of the values, and the sum over tokens that made it.
   grows({ latentNorm: 3 }, 3 * (root(1) + 4) + root(64) * (3 - 1), 0);
+  // What one accumulator may lose, of the weights and of the values.
+  grows({ vanishing: U32 }, 0.5, 1);
   // A result counts in the numerator and in the denominator: in the weights' own errors and in both sums.
   grows({ out: 3 }, 2 * 3 * (6 + root(1) + 4) + root(64) * (3 - 1), 0);
 });
