@@ -92,9 +92,8 @@ function referenceFlops(shape: AttendShape, perRow: number, rows?: Int32Array): 
 }
 
 /**
- * Rows to verify within `budgetFlops`: all of them if they fit. Otherwise always the first and last head of the first and
- * last query of the first, last, shortest and longest sequence and of the first whose length ends a page, passes its end
- * by one, and misses it by one; then rows drawn at random until the budget is used.
+ * Rows to verify within `budgetFlops`: all of them if they fit. Otherwise always those of {@linkcode edgeRows}, then rows
+ * drawn at random until the budget is used.
  *
  * @param perRow Flops that a row costs beside its attention. @default {0}
  * @returns Ascending row indices.
@@ -107,23 +106,8 @@ export function sampleRows(
 ): Int32Array<ArrayBuffer> {
   const everyRow = allRows(shape);
   if (referenceFlops(shape, perRow) <= budgetFlops || everyRow.length === 0) return everyRow;
-  const { B, H, page, kv } = shape;
   const starts = queryStarts(shape);
-  const queried = Array.from({ length: B }, (_, b) => b).filter((b) => shape.q[b] > 0);
-  const byLength = queried.toSorted((a, b) => kv[a] - kv[b]);
-  const sequences = [
-    queried[0],
-    queried.at(-1)!,
-    byLength[0],
-    byLength.at(-1)!,
-    ...[0, 1, page - 1].map((past) => queried.find((b) => kv[b] > 0 && kv[b] % page === past % page) ?? queried[0]),
-  ];
-  const chosen = new Set<number>();
-  for (const b of sequences) {
-    for (const queryToken of [starts[b], starts[b + 1] - 1]) {
-      for (const head of [0, H - 1]) chosen.add(queryToken * H + head);
-    }
-  }
+  const chosen = edgeRows(shape, starts);
   const flopsPerToken = 2 * (2 * shape.R + shape.Dr);
   let flops = referenceFlops(shape, perRow, Int32Array.from(chosen));
   for (const row of permutation(everyRow.length, streamKey(seed, SAMPLE_STREAM))) {
@@ -135,6 +119,42 @@ export function sampleRows(
     flops += rowFlops;
   }
   return Int32Array.from(chosen).sort();
+}
+
+/**
+ * Rows at which a kernel goes wrong first: the first and last head of the first and last query of the first, last,
+ * shortest and longest sequence, of those with the fewest and the most new tokens, and of the first whose length ends a
+ * page, passes its end by one, and misses it by one; and of all these the queries on both sides of the first and the last
+ * page end among their own tokens, and the first query that sees a token.
+ */
+function edgeRows(shape: AttendShape, starts: Int32Array): Set<number> {
+  const { B, H, page, q, kv } = shape;
+  const queried = Array.from({ length: B }, (_, b) => b).filter((b) => q[b] > 0);
+  const byLength = queried.toSorted((a, b) => kv[a] - kv[b]);
+  const byQueries = queried.toSorted((a, b) => q[a] - q[b]);
+  const sequences = [
+    ...[queried, byLength, byQueries].flatMap((order) => [order[0], order.at(-1)!]),
+    ...[0, 1, page - 1].map((past) => queried.find((b) => kv[b] > 0 && kv[b] % page === past % page) ?? queried[0]),
+  ];
+  const rows = new Set<number>();
+  for (const b of sequences) {
+    for (const query of edgeQueries(shape, b)) {
+      for (const head of [0, H - 1]) rows.add((starts[b] + query) * H + head);
+    }
+  }
+  return rows;
+}
+
+/** Query tokens of a sequence at the edges of {@linkcode edgeRows}; without the causal rule the first and the last. */
+function edgeQueries({ q, kv, page, causal }: AttendShape, b: number): number[] {
+  const queries = [0, q[b] - 1];
+  if (causal) {
+    // Query i sees i + past + 1 tokens.
+    const past = kv[b] - q[b];
+    const firstEnd = Math.ceil((Math.max(0, past) + 1) / page) * page, lastEnd = Math.floor(kv[b] / page) * page;
+    queries.push(-past, ...[firstEnd, lastEnd].flatMap((end) => [end - past - 1, end - past]));
+  }
+  return queries.filter((query) => query >= 0 && query < q[b]);
 }
 
 /** Flops of the reference of the projections of one row: q_nope·W_k, W_v·latent and the latter's condition. */

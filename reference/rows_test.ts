@@ -68,6 +68,27 @@ Deno.test("sampleRows() stays within its budget, uses it up, and takes the bound
   }
 });
 
+Deno.test("sampleRows() takes the queries on both sides of page ends, and the first that sees a token", () => {
+  const shape: AttendShape = { ...MANY, B: 4, q: [100, 1, 120, 30], kv: [150, 70, 120, 20] };
+  const rows = sampleRows(shape, 0, 1);
+  const starts = queryStarts(shape);
+  const seen = (b: number) => [
+    ...new Set(
+      Array.from(rows, (row) => placeOf(shape, starts, row)).filter((p) => p.sequence === b).map((p) => p.seen),
+    ),
+  ];
+  assertEquals(seen(0), [51, 64, 65, 144, 145, 150]);
+  assertEquals(seen(1), [70]);
+  assertEquals(seen(2), [1, 16, 17, 112, 113, 120]);
+  // Ten queries come before the first token.
+  assertEquals(seen(3), [0, 1, 16, 17, 20]);
+  assert(rows.every((row) => row % 16 === 0 || row % 16 === 15));
+  const whole = { ...shape, causal: false };
+  assertEquals(sampleRows(whole, 0, 1).length, 2 * (3 * 2 + 1));
+  // A page of one token ends at every query.
+  assertEquals(sampleRows({ ...shape, B: 1, q: [9], kv: [9], page: 1 }, 0, 1).length, 2 * 3);
+});
+
 Deno.test("sampleRows() depends on the seed only beyond the boundary rows", () => {
   const budget = attendFlops(MANY) / 5;
   assertEquals(sampleRows(MANY, budget, 1), sampleRows(MANY, budget, 1));
