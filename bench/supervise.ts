@@ -156,10 +156,13 @@ async function collectTail(stream: ReadableStream<string>, tail: string[]): Prom
   }
 }
 
+/** Longest time that a timer takes, 24 days; a longer one ends at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 async function withLimit<T>(promise: Promise<T>, limitMs: number): Promise<T | "timeout"> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<"timeout">((resolve) => {
-    timer = setTimeout(() => resolve("timeout"), Math.max(0, limitMs));
+    timer = setTimeout(() => resolve("timeout"), Math.min(MAX_TIMER_MS, Math.max(0, limitMs)));
   });
   try {
     return await Promise.race([promise, limit]);

@@ -31,6 +31,10 @@ Deno.test("supervise() survives a crash, an exit and a hang, and runs every othe
   assertMatch(failures[2].message, /no result within 5 s/);
 });
 
+Deno.test("a time limit beyond what a timer takes is not over at once", async () => {
+  assertEquals((await run(["fused"], 1e13)).map(({ status }) => status), ["verified"]);
+});
+
 Deno.test("when one of several cases in flight takes the process down, they run again alone and only it fails", async () => {
   const results = await run(["fused", "fused", "fused", "abortsLater", "fused", "fused", "fused"], 30_000);
   assertEquals(results.map(({ status }) => status), [
