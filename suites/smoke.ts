@@ -89,6 +89,7 @@ const appendGroups: readonly Group[] = [
       { B: 4, q: "0,3,5,1", kv: "9,3,66,64", R: 512, page: 16 },
       { B: 3, q: "2,0,0", kv: "65,64,0", cache: "f16", page: 3 },
       { B: 2, q: 0, kv: 5 },
+      { B: 6, q: "0,4,0,0,7,0", kv: "0,4,5,0,70,64", layout: "separate" },
     ],
   },
   { ...append, axes: { q: [20], kv: [70] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }] },
