@@ -42,6 +42,12 @@ Deno.test("checkTolerance() looks at the rows that have a reference alone, and n
   assertEquals(check(TOLERANCES["seed-decode"], 0.11).length, 1);
 });
 
+Deno.test("tolerances of a log-sum-exp of base 2 hold for the natural one", () => {
+  const limit = (1e-3 + 1e-3 * 3 * Math.LOG2E) * Math.LN2;
+  const passed = (error: number) => check(TOLERANCES["flashinfer"], 0, 1, error)[1].passed;
+  assertEquals([0.99, -0.99, 1.01, -1.01].map((share) => passed(share * limit)), [true, true, false, false]);
+});
+
 Deno.test("checkTolerance() demands NaN and ±∞ where the reference has them", () => {
   const of = (out: number, lse: number) =>
     checkTolerance("flashinfer", TOLERANCES["flashinfer"], {

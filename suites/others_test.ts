@@ -106,8 +106,23 @@ Deno.test("flashinfer: the matrices of its other decode kernels, and of append",
   assertEquals([...scales].sort(), [0.5, 1]);
   assert(main.some(({ axes }) => axes.R === 256 && axes.H === 32 && axes.Dn === 64));
   assertEquals(shapesOf("flashinfer", "head counts").length, 10 * 2);
-  assertEquals(shapesOf("flashinfer", "cute_dsl").length, 3 * 4 * 2 * 2 * 2);
+  assertEquals(shapesOf("flashinfer", "cute_dsl_mla_decode.py: fp16").length, 3 * 4 * 2 * 2 * 2);
+  assertEquals(shapesOf("flashinfer", "variable_seq_len").length, 3 * 3 * 2 * 2);
+  assertEquals(shapesOf("flashinfer", "packed_q_accuracy").length, 4 * 4 * 4);
+  assertEquals(shapesOf("flashinfer", "variable_q").length, 4 + 2);
+  assertEquals(shapesOf("flashinfer", "mask_boundary").length, 2);
+  assertEquals(shapesOf("flashinfer", "tails of tiles").length, 9);
+  assertEquals(shapesOf("flashinfer", "xqa").length, 11 * 2 * 3);
   assertEquals(shapesOf("flashinfer", "attention_ts").length, 5 * 4 * 3);
+  const preallocated = shapesOf("flashinfer", "preallocated");
+  assertEquals(preallocated.length, 2 * 3);
+  for (const { operation, shape, tolerance } of preallocated) {
+    assert(operation === "attend" && Math.abs(shape.scale * 24 - 1) < 1e-15);
+    assertEquals([new Set(shape.kv), tolerance], [new Set([256]), "flashinfer"]);
+  }
+  const [cumulative] = shapesOf("flashinfer", "cum_seq_lens_q");
+  assert(cumulative.operation === "attend");
+  assertEquals([cumulative.shape.q, cumulative.shape.kv[1]], [[1, 2], 1024]);
   const [width] = shapesOf("flashinfer", "odd width");
   assert(width.operation === "attend");
   assertEquals(Math.ceil(width.shape.kv[0] / width.shape.page), 33);

@@ -15,7 +15,7 @@ import { estimateCost } from "./cost.ts";
 export const SOFTWARE_BUDGET = { flops: 0.4e9, bytes: 64e6 } as const;
 
 /** Most shapes of a suite that are sampled for a software adapter; each is a case of every variant. */
-export const SOFTWARE_SHAPES = 64;
+export const SOFTWARE_SHAPES = 192;
 
 /** Every combination of one element of each dimension, the last dimension fastest. */
 export function crossProduct<T>(dimensions: readonly (readonly T[])[]): T[][] {

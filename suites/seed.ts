@@ -226,7 +226,8 @@ const pages32: readonly Group[] = [
     { q: "16x2>1", kv: 33 },
   ]),
   mla(`${trtllm} mixed_batch`, { ...blocks, H: [4], tol: ["trtllm-mla"] }, [
-    { B: 4, q: "16,16,1,1", kv: "16,16,17,17" },
+    // Its decoding sequences were prefilled by a call of their own.
+    { B: 4, q: "0,0,16,16>16,16,1,1", kv: "16,16,17,17" },
   ]),
   mla(`${trtllm} four-step session`, { ...blocks, H: [4], tol: ["trtllm-mla-session"] }, [
     { B: 2, q: "32,0>1,0>1,16>1,1", kv: "35,17" },
