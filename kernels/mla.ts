@@ -64,7 +64,7 @@ function stepsOf(attend: AttendKernel, shape: MlaShape, tuning: Tuning, device?:
   const { q, H, R, Dn, Dv, weight, padding } = shape;
   const project = { tokens: total(q), padding, H, R, Dn, Dv, weight };
   const projection = (part: "q" | "v") =>
-    step(`project ${part}`, projectKernel({ ...project, part }, device), { ...project, part });
+    step(`project ${part}`, projectKernel({ ...project, part }), { ...project, part });
   const append = step("append", shape.layout === "separate" ? appendSeparate : appendCombined, shape);
   const splits = tuning.splits === undefined ? {} : { splits: tuning.splits };
   if (project.tokens === 0) return [projection("v")];

@@ -21,7 +21,7 @@ const REFUSED: readonly [values: Partial<MlaShape>, tuning: Tuning, reason: stri
   [{}, { form: "both" as "expanded" }, "form=both: only absorbed, expanded"],
   [{ R: 24 }, {}, "append/combined: R=24: only positive multiples of 16"],
   [{ R: 24, layout: "separate" }, {}, "append/separate: R=24: only positive multiples of 16"],
-  [{ Dn: 20 }, {}, "project/tiled: Dn=20: only positive multiples of 8"],
+  [{ Dn: 20 }, {}, "project/vector: Dn=20: only positive multiples of 8"],
   [{ Dv: 264 }, { form: "expanded" }, "prefill/fused: Dv=264: only multiples of 8 up to 256"],
   [{}, { form: "expanded", splits: 2 }, "prefill/fused: splits=2: prefill has no splits"],
 ];

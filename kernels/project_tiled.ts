@@ -35,6 +35,14 @@ export function projectTiles(shape: ProjectShape): ProjectTiles {
   return { ROWS, COLUMNS, THREADS: ROWS / 8 * COLUMNS / 8 };
 }
 
+/** Workgroups of the product of `shape`, and the steps along the sum of each. */
+export function tiledWork(shape: ProjectShape): { readonly workgroups: number; readonly steps: number } {
+  const { K, N } = headProduct(shape);
+  const { ROWS, COLUMNS } = projectTiles(shape);
+  const workgroups = Math.ceil(shape.tokens / ROWS) * Math.ceil(N / COLUMNS) * shape.H;
+  return { workgroups, steps: Math.ceil(K / DEPTH) };
+}
+
 /** Bytes of workgroup memory: both tiles, each with two vectors more a row against bank conflicts. */
 function tiledBytes({ ROWS, COLUMNS }: ProjectTiles): number {
   return DEPTH * 16 * (ROWS / 4 + 2 + COLUMNS / 4 + 2);
@@ -60,21 +68,20 @@ export const projectTiled: ProjectKernel = {
     if (reason) throw new RangeError(`Cannot launch project/tiled: ${reason}`);
     const product = headProduct(shape);
     const tiles = projectTiles(shape);
-    const rowTiles = Math.ceil(shape.tokens / tiles.ROWS);
-    const items = rowTiles * Math.ceil(product.N / tiles.COLUMNS) * shape.H;
-    const { workgroups, params } = projectGrid(shape, items, tiles.THREADS);
+    const work = tiledWork(shape);
+    const { workgroups, params } = projectGrid(shape, work.workgroups, tiles.THREADS);
     const buffers = projectBuffers(shape);
     return {
       buffers,
       dispatches: workgroups === 0 ? [] : [{
         label: `project ${shape.part}`,
         shader: composeWgsl(text, { cache: shape.weight, constants: { ...product, ...tiles } }),
-        params: [...params, ["row_tiles", "u32", rowTiles]],
+        params: [...params, ["row_tiles", "u32", Math.ceil(shape.tokens / tiles.ROWS)]],
         bindings: buffers.map(({ name }) => name),
         workgroups: foldWorkgroups(workgroups, device.limits.maxComputeWorkgroupsPerDimension),
         workgroupSize: tiles.THREADS,
         workgroupBytes: tiledBytes(tiles),
-        loopIterations: Math.ceil(product.K / DEPTH) + 1,
+        loopIterations: work.steps + 1,
       }],
       chosen: { rows: tiles.ROWS, columns: tiles.COLUMNS },
     };

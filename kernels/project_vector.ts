@@ -1,5 +1,6 @@
 /**
- * `project/vector`: the product per head for few tokens, where reading the weight is what takes the time.
+ * `project/vector`: the product per head for few tokens or heads, where what takes the time is reading the weight, or that
+ * tiles are too few to fill a GPU.
  *
  * @module
  */
@@ -9,10 +10,7 @@ import { headProduct, projectBuffers, projectGrid, refuseProject } from "./proje
 import text from "./project_vector.wgsl" with { type: "text" };
 import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
 
-/** Most tokens that the kernel takes: groups of 8 at most, each of which reads the weight, the first from memory. */
-export const VECTOR_TOKENS = 32;
-
-/** Tokens of a group: with 8 outputs each, 64 sums in the registers of a thread. */
+/** Most tokens of a group, which reads the weight once: with 8 outputs each, 64 sums in the registers of a thread. */
 const GROUP_TOKENS = 8;
 
 const THREADS = 128;
@@ -61,23 +59,34 @@ function blocksOf(N: number, slices: number): number {
   return Math.ceil(N / (CHUNK * THREADS / slices));
 }
 
+/** The product of a shape, divided among threads. */
+export interface VectorWork {
+  /** Workgroups. */
+  readonly workgroups: number;
+  /** Blocks of 8 × 8 of the weight that a thread takes, one after the other. */
+  readonly blocks: number;
+  /** Tokens that it multiplies with each. */
+  readonly tokens: number;
+}
+
+/** How the product of `shape` is divided. */
+export function vectorWork(shape: ProjectShape): VectorWork {
+  const { K, N } = headProduct(shape);
+  const { SLICES, TOKENS } = vectorTiles(shape);
+  const workgroups = shape.tokens === 0 ? 0 : groupsOf(shape) * blocksOf(N, SLICES) * shape.H;
+  return { workgroups, blocks: Math.ceil(K / CHUNK / SLICES), tokens: TOKENS };
+}
+
 /** Iterations of an invocation: blocks of the sum, then the slices of every round, a loop of n counted as n + 1. */
 function vectorIterations(K: number, { TOKENS, SLICES, ROUND }: VectorTiles): number {
   return Math.ceil(K / CHUNK / SLICES) + 1 + Math.ceil(TOKENS / ROUND) * (SLICES / 8 + 1);
 }
 
-function refuses(shape: ProjectShape, tuning: Tuning): string | undefined {
-  const reason = refuseProject(shape, tuning);
-  if (reason) return reason;
-  if (!(shape.tokens <= VECTOR_TOKENS)) return `tokens=${shape.tokens}: only up to ${VECTOR_TOKENS}, tiled takes more`;
-  return undefined;
-}
-
 /**
  * Product of the activations of every head with its part of `kv_b_proj`, the weight read once for up to 8 tokens.
  *
- * - **Shapes** those of {@linkcode ProjectKernel}; up to {@linkcode VECTOR_TOKENS} tokens; any H and padding, Dn and Dv
- *   multiples of 8, R of 16. No tokens and no padding: no dispatch.
+ * - **Shapes** those of {@linkcode ProjectKernel}; any H, tokens and padding, Dn and Dv multiples of 8, R of 16. No tokens and
+ *   no padding: no dispatch.
  * - **Mapping** thread ↔ 8 outputs × the tokens of a group × a slice of the sum; slices are added up in workgroup memory.
  * - **Precision** products and sums in f32, whatever the weight's type.
  */
@@ -86,15 +95,14 @@ export const projectVector: ProjectKernel = {
   variant: "vector",
   summary: "few tokens: blocks of 8 × 8 of the weight streamed with 16-byte loads; no optional feature, 8 KiB",
   requires: [],
-  refuses,
+  refuses: refuseProject,
   launch(shape: ProjectShape, _layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
-    const reason = refuses(shape, tuning);
+    const reason = refuseProject(shape, tuning);
     if (reason) throw new RangeError(`Cannot launch project/vector: ${reason}`);
     const product = headProduct(shape);
     const tiles = vectorTiles(shape);
     const groups = groupsOf(shape);
-    const items = shape.tokens === 0 ? 0 : groups * blocksOf(product.N, tiles.SLICES) * shape.H;
-    const { workgroups, params } = projectGrid(shape, items, THREADS);
+    const { workgroups, params } = projectGrid(shape, vectorWork(shape).workgroups, THREADS);
     const buffers = projectBuffers(shape);
     return {
       buffers,

@@ -109,7 +109,7 @@ function candidates(work: Work): { readonly order: readonly string[]; readonly w
     case "project":
       return {
         order: [...new Set([chooseProject(work.shape), safeDefault(work)])],
-        why: `the order for ${work.shape.tokens} tokens`,
+        why: `the order for ${work.shape.tokens} tokens and ${work.shape.H} heads`,
       };
     case "prefill":
       return { order: [safeDefault(work)], why: "the only one" };

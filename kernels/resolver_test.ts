@@ -210,8 +210,8 @@ Deno.test("reasons give every step in a line of its own", () => {
   ]);
   assertEquals(lines("auto", mla({ Dn: 20 }), deviceTraits(0)), [
     missing,
-    "fused: project/tiled: Dn=20: only positive multiples of 8",
-    "unfused: project/tiled: Dn=20: only positive multiples of 8",
+    "fused: project/vector: Dn=20: only positive multiples of 8",
+    "unfused: project/vector: Dn=20: only positive multiples of 8",
     "reference: no kernel runs",
   ]);
   assertEquals(lines("auto", mla({ kv: [70], q: [70] }), deviceTraits(0)), [
@@ -277,7 +277,7 @@ Deno.test("the form is expanded for prompts that are long enough, cached tokens 
   assertEquals(form([1], [8704], 128), "absorbed");
   assertEquals(form(new Array(8).fill(1), new Array(8).fill(4096)), "absorbed");
   assertEquals(form([0, 256], [0, 256]), "expanded");
-  assertEquals(form([0, 256], [9000, 256]), "absorbed"); // its cached tokens would be expanded for nobody
+  assertEquals(form([0, 256], [9000, 256]), "expanded"); // nobody asks for the 9,000
   assertEquals(form([0], [0]), "absorbed");
 });
 
