@@ -22,7 +22,7 @@ export interface PrefillPlan {
   readonly work: Int32Array;
   /** Items in `work`; rows past the last query token among them, as rows that see no token. */
   readonly items: number;
-  /** First token, a multiple of four, and tokens of each sequence `[B, 2]`. */
+  /** First token, a multiple of four, and tokens to unfold of each sequence `[B, 2]`: none where no query asks for them. */
   readonly sequences: Uint32Array;
   /** Groups of four tokens of all sequences. */
   readonly tokenQuads: number;
@@ -47,7 +47,8 @@ export function planPrefill({ B, q, kv, causal, padding }: PrefillShape, rows: n
   let query = 0;
   let tokenQuad = 0;
   for (let b = 0; b < B; b++) {
-    sequences.set([4 * tokenQuad, kv[b]], 2 * b);
+    const tokens = q[b] > 0 ? kv[b] : 0;
+    sequences.set([4 * tokenQuad, tokens], 2 * b);
     for (let i = 0; i < q[b]; i += rows) {
       const own = Math.min(rows, q[b] - i);
       const limit = causal ? i + kv[b] - q[b] + 1 : UNMASKED;
@@ -55,7 +56,7 @@ export function planPrefill({ B, q, kv, causal, padding }: PrefillShape, rows: n
       items.push({ first: query + i, rows: own, tokenQuad, end, limit });
     }
     query += q[b];
-    tokenQuad += Math.ceil(kv[b] / 4);
+    tokenQuad += Math.ceil(tokens / 4);
   }
   for (let i = 0; i < padding; i += rows) {
     items.push({ first: query + i, rows: Math.min(rows, padding - i), tokenQuad: 0, end: 0, limit: 0 });
@@ -94,7 +95,7 @@ export function planRounds(H: number, headBytes: number, bytes: number): HeadRou
   return { heads: Math.ceil(H / rounds), rounds: Math.ceil(H / Math.ceil(H / rounds)) };
 }
 
-/** Query and cached tokens, and attended (query token, token) pairs of one head, of a shape. */
+/** Query tokens, cached tokens of sequences that have any, and attended (query token, token) pairs of one head, of a shape. */
 export function prefillCounts(shape: PrefillShape): { queries: number; tokens: number; pairs: number } {
   const { q, kv, causal } = shape;
   const pairs = total(q.map((n, b) => {
@@ -104,5 +105,5 @@ export function prefillCounts(shape: PrefillShape): { queries: number; tokens: n
     const first = Math.max(0, kv[b] - n + 1);
     return n === 0 ? 0 : (first + last) * (last - first + 1) / 2;
   }));
-  return { queries: total(q), tokens: total(kv), pairs };
+  return { queries: total(q), tokens: total(kv.filter((_, b) => q[b] > 0)), pairs };
 }

@@ -21,15 +21,16 @@ import { projectFlops, projectMinBytes } from "./work_project.ts";
 export { appendMinBytes } from "./work_append.ts";
 
 /**
- * Bytes that `attend` must move: every input read once — queries, the cached tokens of all sequences, their page-table
- * entries and lengths — and every output written once. Pages that sequences share count for each of them.
+ * Bytes that `attend` must move: every input read once — queries, the cached tokens of all sequences that have a query,
+ * their page-table entries, all lengths — and every output written once. Pages that sequences share count for each of them.
  */
 export function attendMinBytes({ H, R, Dr, q, kv, page, cache }: AttendShape): number {
   const rows = total(q) * H;
-  const entries = total(kv.map((n) => Math.ceil(n / page)));
+  const asked = kv.filter((_, b) => q[b] > 0);
+  const entries = total(asked.map((n) => Math.ceil(n / page)));
   const queries = 4 * rows * (R + Dr);
   const outputs = 4 * rows * R + 4 * rows;
-  return queries + total(kv) * (R + Dr) * DTYPE_BYTES[cache] + 4 * entries + 4 * kv.length + outputs;
+  return queries + total(asked) * (R + Dr) * DTYPE_BYTES[cache] + 4 * entries + 4 * kv.length + outputs;
 }
 
 /** An operation on a shape: what a case says about its work. */

@@ -20,6 +20,10 @@ Deno.test("minBytes() of attend reads every input once and writes every output o
   const queries = 3 * 2 * (32 + 16) * 4, cache = 68 * 48 * 2, table = (17 + 0 + 1) * 4, lengths = 3 * 4;
   const out = 3 * 2 * 32 * 4, lse = 3 * 2 * 4;
   assertEquals(minBytes({ operation: "attend", shape }), queries + cache + table + lengths + out + lse);
+  // Nobody asks for a sequence without queries: its tokens and pages need not be read, its length is.
+  const waiting = { ...shape, B: 4, q: [...shape.q, 0], kv: [...shape.kv, 90] };
+  const bytes = minBytes({ operation: "attend", shape });
+  assertEquals(minBytes({ operation: "attend", shape: waiting }), bytes + 4);
 });
 
 Deno.test("minBytes() of append reads the new tokens and their pages and writes the cache", () => {
