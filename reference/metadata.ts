@@ -112,13 +112,12 @@ export function makeMetadata({ q, kv, page, pagesOfSequence }: Batch): MlaMetada
   let extend = decode;
   while (extend > 0 && cached(extend - 1)) extend--;
   const group = (from: number, to: number) => [to - from, total(q.slice(from, to))];
-  const mostPages = Math.max(0, ...pages.map((owned) => owned.length));
   return {
     batchInfo: Int32Array.from([
       ...group(0, extend),
       ...group(extend, decode),
       ...group(decode, B),
-      ...[Math.max(0, ...kv), mostPages, 1, B, total(q), 0],
+      ...[largest(kv), largest(pages.map((owned) => owned.length)), 1, B, total(q), 0],
     ]),
     cuSeqlen: cumulative(q),
     cuNumPages: cumulative(pages.map((owned) => owned.length)),
@@ -126,6 +125,11 @@ export function makeMetadata({ q, kv, page, pagesOfSequence }: Batch): MlaMetada
     lastPageLen: Int32Array.from(kv, (tokens) => lastPageLength(tokens, page)),
     seqLenWithCache: Int32Array.from(kv),
   };
+}
+
+/** The largest of the values, 0 of none. A spread of as many arguments as a batch has sequences may overflow the stack. */
+function largest(values: readonly number[]): number {
+  return values.reduce((most, value) => Math.max(most, value), 0);
 }
 
 /** `[0, v₀, v₀+v₁, …]`. */
@@ -147,10 +151,10 @@ export function readMetadata(metadata: MlaMetadata, bounds: MetadataBounds): Rea
   const counts = readCumulative("cu_num_pages", metadata.cuNumPages, B);
   const tokens = total(q);
   checkGroups(metadata.batchInfo, q);
-  if (tokens > bounds.rows) fail(`cu_seqlen: ${tokens} tokens, q and out have ${bounds.rows} rows`);
+  if (!(tokens <= bounds.rows)) fail(`cu_seqlen: ${tokens} tokens, q and out have ${bounds.rows} rows`);
   const kv = checkLengths(metadata, q, counts, bounds.page);
   checkBounds(metadata.batchInfo, kv, counts);
-  checkPages(metadata, total(counts), bounds.pages);
+  checkPages(metadata, counts, bounds.pages);
   checkSlots(metadata, q, kv, bounds.page);
   return { q, kv, tokens };
 }
@@ -226,11 +230,11 @@ function checkLengths(
 
 /** The slots of `batch_info` that bound lengths, where they are given. */
 function checkBounds(batchInfo: Int32Array, kv: readonly number[], counts: readonly number[]): void {
-  const bounds = [[6, "longest sequence", Math.max(...kv)], [7, "most pages", Math.max(...counts)], [
-    9,
-    "batch",
-    kv.length,
-  ]] as const;
+  const bounds = [
+    [6, "longest sequence", largest(kv)],
+    [7, "most pages", largest(counts)],
+    [9, "batch", kv.length],
+  ] as const;
   for (const [slot, what, value] of bounds) {
     if (batchInfo[slot] !== 0 && batchInfo[slot] < value) {
       fail(`batch_info[${slot}] is ${batchInfo[slot]}, below the ${what} of ${value}`);
@@ -238,13 +242,20 @@ function checkBounds(batchInfo: Int32Array, kv: readonly number[], counts: reado
   }
 }
 
-function checkPages({ cuNumPages, cacheLoc }: MlaMetadata, entries: number, pages: number): void {
+/** Pages that exist, each once in a sequence. */
+function checkPages({ cuNumPages, cacheLoc }: MlaMetadata, counts: readonly number[], pages: number): void {
+  const entries = total(counts);
   if (cacheLoc.length < entries) fail(`cache_loc has ${cacheLoc.length} entries, cu_num_pages counts ${entries}`);
-  for (let i = 0; i < entries; i++) {
-    if (cacheLoc[i] >= 0 && cacheLoc[i] < pages) continue;
-    const b = cuNumPages.findIndex((end) => end > i) - 1;
-    fail(`cache_loc[${i}] of sequence ${b} is page ${cacheLoc[i]}, the cache has pages 0…${pages - 1}`);
-  }
+  const owners = new Map<number, number>();
+  counts.forEach((_, b) => {
+    for (let i = cuNumPages[b]; i < cuNumPages[b + 1]; i++) {
+      const page = cacheLoc[i];
+      const place = `cache_loc[${i}] of sequence ${b} is page ${page}`;
+      if (!(page >= 0 && page < pages)) fail(`${place}, the cache has pages 0…${pages - 1}`);
+      if (owners.get(page) === b) fail(`${place}, which that sequence has already`);
+      owners.set(page, b);
+    }
+  });
 }
 
 /** Sequences may share pages, a prefix for instance, but each new token needs a slot of its own. */

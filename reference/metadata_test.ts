@@ -96,6 +96,7 @@ const REFUSED: readonly [metadata: MlaMetadata, reason: string][] = [
   [{ ...MIXED, cacheLoc: MIXED.cacheLoc.slice(0, 7) }, "cache_loc has 7 entries, cu_num_pages counts 8"],
   [changed("cacheLoc", 3, 12), "cache_loc[3] of sequence 2 is page 12, the cache has pages 0…11"],
   [changed("cacheLoc", 7, -1), "cache_loc[7] of sequence 4 is page -1, the cache has pages 0…11"],
+  [changed("cacheLoc", 3, MIXED.cacheLoc[2]), "cache_loc[3] of sequence 2 is page 2, which that sequence has already"],
   [changed("cacheLoc", 1, 0), "sequences 0 and 1 both have a new token in slot 0 of page 0"],
 ];
 
@@ -107,12 +108,21 @@ Deno.test("readMetadata() refuses each contradiction in one line that names it",
   }
   const error = assertThrows(() => readMetadata(MIXED, { ...BOUNDS, rows: 68 }), RangeError);
   assertEquals(error.message, "Cannot read metadata: cu_seqlen: 69 tokens, q and out have 68 rows");
+  assertThrows(() => readMetadata(MIXED, { ...BOUNDS, rows: NaN }), RangeError, "q and out have NaN rows");
 });
 
 Deno.test("sequences may share their prefix, and pages in which each writes slots of its own", () => {
   const batch: Batch = { q: [1, 1], kv: [65, 66], page: 64, pagesOfSequence: () => [5, 7] };
   assertEquals(readMetadata(makeMetadata(batch), BOUNDS).kv, [65, 66]);
   assertThrows(() => readMetadata(makeMetadata({ ...batch, kv: [66, 66] }), BOUNDS), RangeError, "slot 1 of page 7");
+});
+
+Deno.test("metadata of more sequences than a call may have arguments is made and read", () => {
+  const B = 200000;
+  const batch = { q: new Array(B).fill(0), kv: new Array(B).fill(1), page: 16, pagesOfSequence: (b: number) => [b] };
+  const { batchInfo } = makeMetadata(batch);
+  assertEquals([...batchInfo], [0, 0, B, 0, 0, 0, 1, 1, 1, B, 0, 0]);
+  assertEquals(readMetadata(makeMetadata(batch), { pages: B, page: 16, rows: 0 }).q.length, B);
 });
 
 Deno.test("makeMetadata() refuses a sequence without its pages", () => {
