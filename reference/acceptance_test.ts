@@ -82,6 +82,17 @@ Deno.test("checkAttend() passes a single accumulator over long contexts, which l
   }
 });
 
+Deno.test("checkAttend() passes a single accumulator of weights that are nearly equal, which rounds them all alike", () => {
+  for (const [kv, scale] of [[1000, 1e-4], [8000, 1e-3], [30000, 2e-3], [30000, 1e-2]]) {
+    const shape: AttendShape = { ...SHAPE, B: 1, H: 2, R: 16, Dr: 0, q: [1], kv: [kv], cache: "f32", scale };
+    const { inputs, reference, passes } = setUp(shape, "flashmla");
+    assert(passes(emulateAttend(inputs, { order: "serial" })), `kv ${kv}, scale ${scale}`);
+    assertLess(reference.vanishing[0], 2 ** -24 * kv);
+  }
+  // At the scale of FlashMLA's own tests nothing is allowed for it.
+  assertEquals(setUp({ ...SHAPE, kv: [8000, 1, 0] }, "flashmla").reference.vanishing[0], 0);
+});
+
 Deno.test("checkAttend() finds one key skipped of 100 in each head alone", () => {
   const shape: AttendShape = { ...SHAPE, B: 1, H: 1, q: [1], kv: [100] };
   for (const kind of ["normal", "equal", "onehot", "alternating"] as const) {

@@ -13,14 +13,15 @@
  * | its scale, log₂e and the subtraction of the maximum | `8·u` | `scoreAbs` |
  * | weight, from its score | those two, plus exp2 with 3+2\|x\| ULP: `(6 + 4·log₂n)·u`, as Σp·\|x\| ≤ log₂n | 1 |
  * | weight, from the rescalings of an online softmax | `6·u` each, by exp2 near 0 with 3 ULP; m on average, {@linkcode AttendReference.rescalings} | 1 |
- * | sum of n weights, sum of n weighted values | `(λ√n + 4)·u` each, 4 for merge and division, and `vanishing` | 1, `outAbs` |
+ * | sum of n weights, sum of n weighted values | `(λ√n + 4)·u` each, 4 for merge and division, and `2·vanishing` | 1, `outAbs` |
  *
  * The errors of the rescalings add up instead of scattering: where the maximum rises by the same small step at every tile,
  * every factor is the exponential of the same number, with the same error. What those of larger steps add by their 2|x| ULP
  * is in the line above theirs, since the steps after a token add up to its x.
  *
- * Nor do the errors of addends below u of the sum scatter: one accumulator loses them all, thousands of them where the
- * context is long. The reference knows what share they have, {@linkcode AttendReference.vanishing}.
+ * Nor do the errors scatter of addends below u of the sum, and of addends that differ by less than floats do there: one
+ * accumulator loses all of the former, and rounds all of the latter the same way. The reference knows what share of the sum
+ * that is, {@linkcode AttendReference.vanishing}; it counts twice, because rows that all err by it have an rms of as much.
  *
  * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and the
  * final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference works on
@@ -44,7 +45,7 @@
  * | scale, log₂e, subtraction | `8·u` | `\|lse\| + ln n` |
  * | weight: exp2, rescalings | as above | 1 |
  * | sum of n weights | `(λ√n + 4)·u` | `\|out\|` |
- * | sum of n weighted values | `(λ√n + 4)·u` | `√(Σp²)·valueNorm + \|out\|`, or absorbed `latentNorm` for `\|out\|` |
+ * | sum of n weighted values | `(λ√n + 4)·u + 2·vanishing` | `√(Σp²)·valueNorm + \|out\|`, or absorbed `latentNorm` for `\|out\|` |
  * | absorbed: projection of the latent output, R products | `λ√R·u` | `latentNorm + \|out\|` |
  * | unfolded: value, R products | `λ√R·u` | `√(Σp²)·2·valueNorm` |
  *
@@ -100,7 +101,7 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
     const size = Number.isFinite(lse[row]) ? Math.abs(lse[row]) : 0;
     const score = (LAMBDA * Math.sqrt(R + Dr) * (scoreAbs[row] + size) + 8 * scoreAbs[row]) * U32;
     const weight = score + (6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
-    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + vanishing[row];
+    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
     for (let d = row * R; d < (row + 1) * R; d++) bounds.out[d] = 2 * (weight + sum) * outAbs[d] + FLOOR;
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
   }
@@ -123,7 +124,7 @@ export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: Proj
     const shared = (LAMBDA * Math.sqrt(Dn) * absorbNorm[row] + 8 * (size + Math.log(n)) +
       6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
     const weights = shared + perToken;
-    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + vanishing[row];
+    const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
     for (let i = row * Dv; i < (row + 1) * Dv; i++) {
       const result = Math.abs(out[i]);
       const spread = weightNorm[row] * valueNorm[i];

@@ -33,7 +33,10 @@ export interface AttendReference {
   readonly rescalings: Float64Array;
   /** `√(Σ_t p_t²)` `[rows]`: 1 where one token has all the weight, 1/√n where n share it. */
   readonly weightNorm: Float64Array;
-  /** `Σ_t p_t` of the weights below u `[rows]`: what a sum of all weights in f32 need not notice. */
+  /**
+   * What a sum of all weights in f32 need not notice, as a share of it `[rows]`: weights below u, and differences between
+   * weights where they are smaller than those between floats at the sum.
+   */
   readonly vanishing: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
@@ -177,18 +180,30 @@ function softmax(scores: Float64Array): RowFigures {
     rescaled += weight * moves;
     squares += weight * weight;
   }
-  let vanishing = 0;
-  for (let t = 0; t < scores.length; t++) {
-    scores[t] /= sum;
-    if (scores[t] < U32) vanishing += scores[t];
-  }
+  for (let t = 0; t < scores.length; t++) scores[t] /= sum;
   const some = sum > 0;
   return {
     lse: maximum + Math.log(sum),
     rescalings: some ? rescaled / sum : 0,
     weightNorm: some ? Math.sqrt(squares) / sum : 0,
-    vanishing,
+    vanishing: some ? unnoticed(scores, sum) : 0,
   };
+}
+
+/**
+ * `Σ_t p_t` of the weights below u, and, where all weights differ by less than floats do at their sum, how much smaller
+ * than the largest they are on average.
+ *
+ * @param sum Sum of the weights when the largest is 1.
+ */
+function unnoticed(weights: Float64Array, sum: number): number {
+  let small = 0;
+  for (let t = 0; t < weights.length; t++) {
+    if (weights[t] < U32) small += weights[t];
+  }
+  const spacing = weights.length * U32;
+  const differences = 1 - sum / weights.length;
+  return small + (differences < 2 * spacing ? Math.min(differences, spacing / 2) : 0);
 }
 
 /** Adds the weighted values of a block of keys to the outputs of one row, four keys at a time. */

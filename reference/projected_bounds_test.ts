@@ -68,7 +68,7 @@ Deno.test("projectedBounds() takes every line of its table at its factor", () =>
   // The projection of a latent beyond the spread of the values, and the sum over tokens that made it.
   grows({ latentNorm: 3 }, 3 * (root(1) + 4) + root(64) * (3 - 1), 0);
   // What one accumulator may lose, of the weights and of the values.
-  grows({ vanishing: U32 }, 0.5, 1);
+  grows({ vanishing: U32 }, 1, 2);
   // A result counts in the numerator and in the denominator: in the weights' own errors and in both sums.
   grows({ out: 3 }, 2 * 3 * (6 + root(1) + 4) + root(64) * (3 - 1), 0);
 });
