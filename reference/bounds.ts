@@ -44,7 +44,7 @@
  * | unfolded: score, Dn+Dr products | `λ√(Dn+Dr)·u` | `keyNorm + \|lse\|` |
  * | scale, log₂e, subtraction | `8·u` | `\|lse\| + ln n` |
  * | weight: exp2, rescalings | as above | 1 |
- * | sum of n weights | `(λ√n + 4)·u` | `\|out\|` |
+ * | sum of n weights | `(λ√n + 4)·u + 2·vanishing` | `\|out\|` |
  * | sum of n weighted values | `(λ√n + 4)·u + 2·vanishing` | `√(Σp²)·valueNorm + \|out\|`, or absorbed `latentNorm` for `\|out\|` |
  * | absorbed: projection of the latent output, R products | `λ√R·u` | `latentNorm + \|out\|` |
  * | unfolded: value, R products | `λ√R·u` | `√(Σp²)·2·valueNorm` |
