@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { checkAttend, naturalLse } from "../reference/acceptance.ts";
 import type { Check } from "../reference/check.ts";
+import { DTYPE_BYTES, DTYPES, encodeInto } from "../reference/dtypes.ts";
 import { type AttendInputs, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
 import { type AttendShape, INPUT_KINDS } from "../reference/shapes.ts";
@@ -98,6 +99,19 @@ function assertPassed(checks: readonly Check[], what: string) {
   for (const check of checks) {
     assert(check.passed, `${what}: ${check.name} ${check.message} ${JSON.stringify(check.worst)}`);
   }
+}
+
+/** The cache with two elements of the latent of a token of the first sequence replaced. */
+function withValue({ shape, cache, pageTable }: AttendInputs, token: number, value: number): Uint8Array {
+  const { R, Dr, page } = shape;
+  const bytes = cache.slice();
+  const size = DTYPE_BYTES[shape.cache];
+  const at = (pageTable[Math.floor(token / page)] * page + token % page) * (R + Dr) * size;
+  for (const element of [4, R - 1]) {
+    const target = bytes.subarray(at + element * size, at + (element + 1) * size);
+    encodeInto(Float32Array.of(value), target, shape.cache);
+  }
+  return bytes;
 }
 
 for (const kernel of ATTEND) {
@@ -225,6 +239,38 @@ for (const kernel of ATTEND) {
         const { out, lse } = await attend(gpu, kernel, inputs, { splits });
         assertEquals([Number.isFinite(lse[0]), lse[1]], [true, NaN]);
         assertEquals([Number.isFinite(out[0]), out[16]], [true, NaN]);
+      }
+    }));
+
+  Deno.test(`${kernelName(kernel)} keeps a NaN or ∞ from the rows that do not see its token`, () =>
+    withGpu(async (gpu) => {
+      // Blocks of rows span query tokens, so that tiles hold tokens that only some of their rows see.
+      for (const cache of DTYPES) {
+        const shape = decodeShape({ H: 3, R: 64, Dr: 16, q: [6, 4], kv: [40, 20], page: 4, cache });
+        if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
+        const clean = makeAttendInputs(shape, "normal", 13);
+        for (const splits of [1, 3]) {
+          const { out: expected, lse } = await attend(gpu, kernel, clean, { splits });
+          for (const value of [NaN, -Infinity]) {
+            // Token 37 of the first sequence, which its queries 3 to 5 see.
+            const inputs = { ...clean, cache: withValue(clean, 37, value) };
+            const actual = await attend(gpu, kernel, inputs, { splits });
+            for (let token = 0; token < 10; token++) {
+              if (token >= 3 && token < 6) continue;
+              const [first, end] = [token * 3, (token + 1) * 3];
+              const what = `${cache}, ${value}, ${splits} splits, query token ${token}`;
+              assertEquals(actual.lse.slice(first, end), lse.slice(first, end), what);
+              assertEquals(
+                actual.out.slice(first * shape.R, end * shape.R),
+                expected.slice(first * shape.R, end * shape.R),
+                what,
+              );
+            }
+            // WGSL lets an implementation assume that there is no NaN, and SwiftShader does; llvmpipe keeps them.
+            if (!gpu.adapter.description.includes("llvmpipe") || !Number.isNaN(value)) continue;
+            assert(actual.out.subarray(3 * 3 * shape.R, 6 * 3 * shape.R).every(Number.isNaN), "the rows that see it");
+          }
+        }
       }
     }));
 

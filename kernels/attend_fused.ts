@@ -29,13 +29,14 @@ function fusedBytes({ R, Dr, cache }: AttendShape, { ROWS, T, SLICES }: FusedTil
   return T * (R + Dr) * DTYPE_BYTES[cache] + 4 * T + 4 * SLICES * T * ROWS + 4 * T * ROWS + 4 * ROWS;
 }
 
-/** Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, latent, rope, softmax, product. */
+/** Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, hidden tokens, latent, rope, softmax, product. */
 export function fusedLoop({ R, Dr }: AttendShape, { T, THREADS, SLICES }: FusedTiles): TokenLoop {
   const quads = T / 4;
   const staging = Math.ceil(T * (R + Dr) / CHUNK / (5 * THREADS)) + 1;
+  const hidden = Math.ceil(T * (R + Dr) / CHUNK / THREADS) + 1;
   const scores = Math.ceil(R / CHUNK / SLICES) + 1 + Math.ceil(Dr / CHUNK / SLICES) + 1;
   const softmax = quads * (1 + SLICES / 2 + 1) + 1 + (quads + 1);
-  return { tile: T, tileIterations: 1 + staging + scores + softmax + (quads + 1) };
+  return { tile: T, tileIterations: 1 + staging + hidden + scores + softmax + (quads + 1) };
 }
 
 function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined {

@@ -184,6 +184,9 @@ fn main(
   let v_chunk = min(chunk, LATENT - 1u);
   var o = Output();
 
+  // Every row of the block sees the tokens before it: the first row sees the fewest.
+  let visible = limit_of(first_row, span.z, end);
+
   // Softmax: thread ↔ row, for t < ROWS.
   let limit = limit_of(first_row + t, span.z, end);
   var maximum = MASKED;
@@ -233,6 +236,10 @@ fn main(
     partial[(slice * QUADS + quad) * ROWS + row + 1u] = s1;
     workgroupBarrier();
 
+    // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
+    if (visible < end && first + T > visible) {
+      for (var i = t; i < T * CHUNKS; i += THREADS) { tile[i] = finite(tile[i]); }
+    }
     if (t < ROWS) {
       var tile_maximum = maximum;
       for (var i = 0u; i < QUADS; i++) {

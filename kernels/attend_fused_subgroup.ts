@@ -49,11 +49,12 @@ function subgroupBytes({ R, Dr, cache }: AttendShape, { ROWS, T, SLICES }: Subgr
   return T * (R + Dr) * DTYPE_BYTES[cache] + 4 * T + SLICES * T * ROWS + 4 * T * ROWS + 4 * ROWS;
 }
 
-/** Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, latent, rope, sum, product. */
+/** Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, hidden tokens, latent, rope, sum, product. */
 export function subgroupLoop({ R, Dr }: AttendShape, { T, THREADS, SLICES }: SubgroupTiles): TokenLoop {
   const staging = Math.ceil(T * (R + Dr) / CHUNK / (5 * THREADS)) + 1;
+  const hidden = Math.ceil(T * (R + Dr) / CHUNK / THREADS) + 1;
   const scores = Math.ceil(R / CHUNK / SLICES) + 1 + Math.ceil(Dr / CHUNK / SLICES) + 1;
-  return { tile: T, tileIterations: 1 + staging + scores + SLICES / 4 + (T / 4 + 1) };
+  return { tile: T, tileIterations: 1 + staging + hidden + scores + SLICES / 4 + (T / 4 + 1) };
 }
 
 function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined {

@@ -213,6 +213,9 @@ fn main(
   let v_chunk = min(chunk, LATENT - 1u);
   var o = Output();
 
+  // Every row of the block sees the tokens before it: the first row sees the fewest.
+  let visible = limit_of(first_row, span.z, end);
+
   // Softmax: thread ↔ row × 4 tokens, QUADS lanes side by side for a row. Threads past the last row repeat the
   // first ones, so that every lane takes part in the shuffles. `sum` is of the thread's own tokens.
   let soft_quad = t % QUADS;
@@ -273,6 +276,10 @@ fn main(
     partial[part] = select(pair0, pair1, upper) + subgroupShuffleXor(select(pair1, pair0, upper), 2u * LANE);
     workgroupBarrier();
 
+    // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
+    if (visible < end && first + T > visible) {
+      for (var i = t; i < T * CHUNKS; i += THREADS) { tile[i] = finite(tile[i]); }
+    }
     var s = partial[soft_quad * ROWS + soft_row];
     for (var j = 1u; j < SLICES / 4u; j++) { s += partial[(j * QUADS + soft_quad) * ROWS + soft_row]; }
     let present = first + 4u * soft_quad + vec4(0u, 1u, 2u, 3u) < vec4(limit);

@@ -124,7 +124,7 @@ function productDispatch(plan: Plan, { suffix, first, count, out }: WorkPart): D
   return {
     label: `product${suffix}`,
     shader: composeWgsl(productText, { cache, layout, constants: { R, DR: Dr, T } }),
-    params: [...paging(plan), ["first", "u32", first], ["count", "u32", count]],
+    params: [["H", "u32", shape.H], ...paging(plan), ["first", "u32", first], ["count", "u32", count]],
     bindings: ["work", "page_table", "scores", out],
     cacheBindings: cacheBindings(plan),
     workgroups: foldWorkgroups(count * strips(shape), limit),

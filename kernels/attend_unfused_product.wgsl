@@ -5,6 +5,7 @@
 // Needs: nothing optional. Appended: R, DR, T, the cache's Chunk and `cache_chunk`.
 
 struct Params {
+  H: u32,
   page: u32,
   pages: u32,
   width: u32,
@@ -65,6 +66,7 @@ fn main(
   let end = span.y;
   let stride = (end - begin + T - 1u) / T * (T / 4u); // vec4 between rows of the probabilities
   let at = span.w * 4u;
+  let visible = min(end, u32(max(i32(rows.y / P.H) + i32(span.z), 0))); // every row sees the tokens before it
 
   // Thread (i, j) holds rows i, i+8, i+16, i+24 and chunk j of the strip: o[2r], o[2r+1] belong to row i+8r.
   let i = t / 8u;
@@ -91,6 +93,11 @@ fn main(
     if (t / 4u + 16u < rows.z) { q = probabilities[four + (t / 4u + 16u) * stride]; }
     prob[t / 4u * LINE + t % 4u] = p;
     prob[(t / 4u + 16u) * LINE + t % 4u] = q;
+    // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in p.
+    if (visible < end && first + T > visible) {
+      values[t] = finite(values[t]);
+      values[t + 64u] = finite(values[t + 64u]);
+    }
     workgroupBarrier();
     if (t < T) { slots[t] = slot_of(rows.x, first + T + t, end); }
     for (var quad = 0u; quad < T / 4u; quad++) {

@@ -38,6 +38,7 @@ Deno.test("the estimates of the fused kernels are what their loops do in a tile"
       const slice = (t: number) => (subgroup && "LANE" in tiles ? Math.floor(t / Number(tiles.LANE)) : t >> 1) % SLICES;
       let iterations = 1;
       iterations += longest(THREADS, (t) => t, T * chunks, 5 * THREADS);
+      iterations += longest(THREADS, (t) => t, T * chunks, THREADS);
       iterations += longest(THREADS, slice, R / 8, SLICES) + longest(THREADS, slice, Dr / 8, SLICES);
       if (subgroup) iterations += longest(1, () => 1, SLICES / 4, 1);
       else {

@@ -85,5 +85,5 @@ export function assertPages({ kv, page }: PrefillShape, { pages, tableWidth }: C
 
 /** The decoder of the weight's dtype, its names beginning with `weight_`: that of the cache may be another. */
 export function weightDecoder(weight: Dtype): string {
-  return composeWgsl("", { cache: weight }).replaceAll(/\b(Chunk|widen|low|high)\b/g, "weight_$1");
+  return composeWgsl("", { cache: weight }).replaceAll(/\b(Chunk|widen|low|high|finite)\b/g, "weight_$1");
 }
