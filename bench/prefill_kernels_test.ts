@@ -6,6 +6,7 @@ import { type PrefillShape, PROJECTED_KINDS, total } from "../reference/shapes.t
 import type { Limits } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
 import { lseName } from "../kernels/prefill.ts";
+import { deviceTraits } from "../kernels/testing.ts";
 import { prefillFused } from "../kernels/prefill_fused.ts";
 import { uploadStorage } from "./buffers.ts";
 import { type Gpu, openGpu } from "./device.ts";
@@ -180,15 +181,16 @@ Deno.test("prefill/fused keeps what is no number within its sequence", () =>
   withGpu(async (gpu) => {
     // WGSL lets an implementation assume that there is no NaN; llvmpipe keeps them.
     if (!gpu.adapter.description.includes("llvmpipe")) return;
-    const shape = prefillShape({ q: [5, 3, 20], page: 4, Dn: 8, cache: "f32" });
+    const shape = prefillShape({ q: [5, 4, 20], kv: [5, 3, 20], page: 4, Dn: 8, cache: "f32" });
     const inputs = makePrefillInputs(shape, "normal", 7);
     const intact = await prefill(gpu, inputs);
     const page = 4 * (32 + 16);
     const first = page * inputs.pageTable[inputs.tableWidth];
     new Float32Array(inputs.cache.buffer).fill(NaN, first, first + page);
-    inputs.qNope.fill(NaN, 5 * 2 * 8, 8 * 2 * 8);
+    inputs.qNope.fill(NaN, 5 * 2 * 8, 9 * 2 * 8);
     const { out, lse } = await prefill(gpu, inputs);
-    const [begin, end] = [5 * 2, 8 * 2];
+    // The first query of that sequence sees no token: it stays as it is.
+    const [begin, end] = [6 * 2, 9 * 2];
     assert(out.subarray(begin * 24, end * 24).every(Number.isNaN) && lse.subarray(begin, end).every(Number.isNaN));
     out.fill(0, begin * 24, end * 24);
     intact.out.fill(0, begin * 24, end * 24);
@@ -213,7 +215,7 @@ Deno.test("prefill/fused refuses what it cannot run, and names it", () => {
   assertEquals(refuses({ padding: -1 }), "padding=-1: only 0 to 1073741823");
   assertEquals(prefillFused.refuses(prefillShape({ q: [4] }), { splits: 2 }), "splits=2: prefill has no splits");
   assertThrows(
-    () => prefillFused.launch(prefillShape({ q: [40] }), { pages: 3, tableWidth: 2 }, {}, {} as never),
+    () => prefillFused.launch(prefillShape({ q: [40] }), { pages: 3, tableWidth: 2 }, {}, deviceTraits()),
     RangeError,
     "kv=40 needs 3",
   );

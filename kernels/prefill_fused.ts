@@ -5,7 +5,16 @@
  * @module
  */
 import type { PrefillShape } from "../reference/shapes.ts";
-import type { BufferSpec, CacheLayout, DeviceTraits, DispatchSpec, Launch, PrefillKernel, Tuning } from "./kernel.ts";
+import type {
+  BufferSpec,
+  CacheLayout,
+  DeviceTraits,
+  DispatchSpec,
+  Launch,
+  Limits,
+  PrefillKernel,
+  Tuning,
+} from "./kernel.ts";
 import { assertPages, cacheInputs, lseName, prefillBuffers, refusePrefill, weightDecoder } from "./prefill.ts";
 import expandText from "./prefill_expand.wgsl" with { type: "text" };
 import attendText from "./prefill_fused.wgsl" with { type: "text" };
@@ -163,15 +172,30 @@ function planBuffers({ work, sequences }: PrefillPlan): BufferSpec[] {
   ];
 }
 
-function launch(shape: PrefillShape, layout: CacheLayout, tuning: Tuning, { limits }: DeviceTraits): Launch {
+/** Most bytes that `limits` leave a scratch buffer. */
+function scratchLimit({ maxStorageBufferBindingSize, maxBufferSize }: Limits): number {
+  return Math.min(maxStorageBufferBindingSize, maxBufferSize);
+}
+
+function refuses(shape: PrefillShape, tuning: Tuning, device?: DeviceTraits): string | undefined {
   const reason = refusePrefill(shape, tuning);
+  if (reason || !device) return reason;
+  const plan = planPrefill(shape, prefillTiles(shape.Dv).ROWS);
+  const limit = scratchLimit(device.limits);
+  const large = scratchBuffers(shape, plan, 1).find(({ bytes }) => bytes > limit);
+  return large && `the ${large.name} of one head need ${large.bytes} bytes, the device binds ${limit}`;
+}
+
+function launch(shape: PrefillShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
+  const reason = refuses(shape, tuning, device);
   if (reason) throw new RangeError(`Cannot launch prefill/fused: ${reason}`);
   assertPages(shape, layout);
   const { H, Dv } = shape;
+  const { limits } = device;
   const tiles = prefillTiles(Dv);
   const plan = planPrefill(shape, tiles.ROWS);
   const iterations = prefillIterations(shape, tiles, plan.longest);
-  const bytes = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize, SCRATCH_BYTES);
+  const bytes = Math.min(scratchLimit(limits), SCRATCH_BYTES);
   const headBytes = Math.max(...scratchBuffers(shape, plan, 1).slice(0, 3).map((b) => b.bytes));
   const { heads, rounds } = planRounds(H, headBytes, bytes);
   const dispatches: DispatchSpec[] = [];
@@ -204,6 +228,6 @@ export const prefillFused: PrefillKernel = {
   variant: "fused",
   summary: "keys and values unfolded by a matrix product, then one pass with an online softmax; no optional feature",
   requires: [],
-  refuses: refusePrefill,
+  refuses,
   launch,
 };

@@ -244,11 +244,13 @@ fn rescale(o: ptr<function, Output>, f: OfRows) {
   (*o)[15] *= f.b.w;
 }
 
+// A row that sees no token is zero, also where a token that others see is no number.
 fn store_row(row: u32, head: u32, cg: u32, item: Item, v: vec4<f32>, w: vec4<f32>) {
   if (row >= item.rows) { return; }
   let at = ((item.first + row) * P.H + head) * (DV / 4u);
-  if (cg < DV / 4u) { out[at + cg] = v; }
-  if (COLUMN_GROUPS + cg < DV / 4u) { out[at + COLUMN_GROUPS + cg] = w; }
+  let some = sees(row, item);
+  if (cg < DV / 4u) { out[at + cg] = select(vec4(0.0), v, some); }
+  if (COLUMN_GROUPS + cg < DV / 4u) { out[at + COLUMN_GROUPS + cg] = select(vec4(0.0), w, some); }
 }
 
 // A row that sees no token has −1e30, whatever its sums are; only that one: a sum that is NaN must stay one.
@@ -260,8 +262,6 @@ fn store_lse(row: u32, head: u32, item: Item, maximum: f32, sum: f32) {
 }
 
 fn sees(row: u32, item: Item) -> bool { return min(i32(item.end), i32(row) + item.limit) > 0; }
-
-fn inverse(row: u32, item: Item, sum: f32) -> f32 { return select(0.0, 1.0 / sum, sees(row, item)); }
 
 @compute @workgroup_size(128)
 fn main(
@@ -388,23 +388,7 @@ fn main(
     store_lse(high + 2u, h, item, maximum.b.z, all.b.z);
     store_lse(high + 3u, h, item, maximum.b.w, all.b.w);
   }
-  rescale(
-    &o,
-    OfRows(
-      vec4(
-        inverse(low, item, all.a.x),
-        inverse(low + 1u, item, all.a.y),
-        inverse(low + 2u, item, all.a.z),
-        inverse(low + 3u, item, all.a.w),
-      ),
-      vec4(
-        inverse(high, item, all.b.x),
-        inverse(high + 1u, item, all.b.y),
-        inverse(high + 2u, item, all.b.z),
-        inverse(high + 3u, item, all.b.w),
-      ),
-    ),
-  );
+  rescale(&o, OfRows(1.0 / all.a, 1.0 / all.b));
   store_row(low, h, cg, item, o[0], o[1]);
   store_row(low + 1u, h, cg, item, o[2], o[3]);
   store_row(low + 2u, h, cg, item, o[4], o[5]);

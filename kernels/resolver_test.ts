@@ -252,6 +252,12 @@ Deno.test("where the expanded form does not fit, auto takes the absorbed one and
   const wide = resolveBackend("auto", mla({ q: [300], kv: [300], Dv: 264 }), deviceTraits(32));
   assertEquals([wide.backend, wide.form], ["fused_subgroup", "absorbed"]);
   assertEquals(wide.reasons[0], "absorbed: prefill/fused does not run: Dv=264: only multiples of 8 up to 256");
+  const long = resolveBackend("auto", mla({ q: [512], kv: [150000], R: 256, Dv: 256 }), deviceTraits(32));
+  assertEquals([long.backend, long.form], ["fused_subgroup", "absorbed"]);
+  assertEquals(
+    long.reasons[0],
+    "absorbed: prefill/fused does not run: the values of one head need 153600000 bytes, the device binds 134217728",
+  );
   const few = deviceTraits(32, { maxComputeInvocationsPerWorkgroup: 64, maxComputeWorkgroupSizeX: 64 });
   const { backend, form, reasons } = resolveBackend(
     "auto",
