@@ -33,6 +33,16 @@ export const BOUNDARY: Suite = {
     { ...prefill, axes: { H: [4], R: [256, 512], page: [64, 16] }, rows: edgePrompts },
     { ...mla, axes: { H: [4], R: [256, 512], page: [64, 16, 1], kv: ["boundary"] } },
     { ...mla, axes: { H: [4], form: ["absorbed", "expanded"] }, rows: edgePrompts },
+    // One token lost of thousands, or seen twice: where all have the same weight none hides.
+    {
+      ...attend,
+      axes: { H: [4], input: ["equal"], R: [256, 512], kv: [4096, 700, 4095, 4097, 8191], splits: ["auto", 7] },
+    },
+    {
+      ...attend,
+      axes: { H: [4], input: ["equal"], q: [5], page: [61, 64], kv: [2049], layout: ["combined", "separate"] },
+    },
+    { ...mla, axes: { H: [4], input: ["equal"], q: [1, 3], kv: [4097], form: ["absorbed", "expanded"] } },
   ],
 };
 
