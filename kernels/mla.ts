@@ -59,7 +59,7 @@ export function formOf(shape: MlaShape, { form, splits }: Tuning, device?: Devic
   return form ?? (splits === undefined ? chooseForm(shape, device) : "absorbed");
 }
 
-/** What follows the page table; with no token at all the projection alone, which writes the zeros of the padding. */
+/** What follows the page table; with no token at all nothing to append, and the projection for the zeros of the padding. */
 function stepsOf(attend: AttendKernel, shape: MlaShape, tuning: Tuning, device?: DeviceTraits): Step[] {
   const { q, H, R, Dn, Dv, weight, padding } = shape;
   const project = { tokens: total(q), padding, H, R, Dn, Dv, weight };
@@ -67,7 +67,7 @@ function stepsOf(attend: AttendKernel, shape: MlaShape, tuning: Tuning, device?:
     step(`project ${part}`, projectKernel({ ...project, part }), { ...project, part });
   const append = step("append", shape.layout === "separate" ? appendSeparate : appendCombined, shape);
   const splits = tuning.splits === undefined ? {} : { splits: tuning.splits };
-  if (project.tokens === 0) return [projection("v")];
+  if (project.tokens === 0) return [append, projection("v")];
   if (formOf(shape, tuning, device) === "expanded") {
     return [append, step("prefill", prefillFused, shape, { tuning: splits })];
   }

@@ -37,6 +37,8 @@ Deno.test("mla refuses what it and each of its parts cannot run, naming the part
     const splits = kernel.refuses(MIXED, { splits: 0 }, DEVICE);
     assertEquals(splits, `attend/${kernel.variant}: splits=0: only 1 to 1024`);
   }
+  const idle = mlaShape({ q: [0], kv: [9], R: 24 });
+  assertEquals(mlaFused.refuses(idle, {}, DEVICE), "append/combined: R=24: only positive multiples of 16");
   const missing = mlaFusedSubgroup.refuses(MIXED, {}, deviceTraits(0));
   assertEquals(missing, "attend/fused_subgroup: needs the device feature subgroups");
 });
