@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { kernelName } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import { readRecorded } from "../reference/recorded.ts";
+import type { Case } from "../suites/case.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { type CaseInputs, makeCaseInputs } from "./case_inputs.ts";
 import { type Gpu, openGpu } from "./device.ts";
@@ -82,6 +83,19 @@ for (const [id, names] of CASES) {
       }
     }));
 }
+
+Deno.test("a case without any query is held against results of no elements", async () => {
+  const pool = new ReferencePool(1);
+  const c = parseCaseId(`prefill/fused:B=2;H=2;${SIZES};q=5,9;kv=5,9;page=4;cache=f16`);
+  const idle = { ...c, shape: { ...c.shape, q: [0, 0] } } as Case;
+  const { calls: [call], coverage } = await makeCaseInputs(idle, { pool, referenceBudgetFlops: 1e9 });
+  pool.close();
+  // No buffer is smaller than 16 bytes, and nobody writes these.
+  const untouched = new Uint8Array(16).fill(0xff);
+  const checks = call.check(new Map([["out", untouched], ["lse", untouched]]));
+  assertEquals(checks.map(({ passed }) => passed), [true, true]);
+  assertEquals(coverage, 1);
+});
 
 Deno.test("a tolerance that nobody knows is an error that lists those there are", () =>
   withPool(async (gpu, pool) => {
