@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { attendFlops } from "../reference/rows.ts";
 import { type MlaShape, total } from "../reference/shapes.ts";
 import type { DeviceTraits } from "./kernel.ts";
 import { prefillFused } from "./prefill_fused.ts";
+import { prefillCounts } from "./prefill_plan.ts";
 import { prefillFlops } from "./work_prefill.ts";
 import { projectFlops } from "./work_project.ts";
 
@@ -38,10 +38,13 @@ export const FORM_RATES = {
 /** Seconds that each form is expected to take on the device of {@linkcode FORM_RATES}. */
 export function estimateForms(shape: MlaShape): { readonly absorbed: number; readonly expanded: number } {
   const { attend, project, prefill, absorbedS, expandedS } = FORM_RATES;
+  const { R, Dr, H } = shape;
   const tokens = total(shape.q);
+  // Counted in closed form: a call is planned faster than its rows are counted one by one.
+  const pairFlops = 2 * (2 * R + Dr) * H * prefillCounts(shape).pairs;
   const projections = (["q", "v"] as const).map((part) => projectFlops({ ...shape, part, tokens }));
   return {
-    absorbed: absorbedS + attendFlops(shape) / attend + total(projections) / project,
+    absorbed: absorbedS + pairFlops / attend + total(projections) / project,
     expanded: expandedS + prefillFlops(shape) / prefill,
   };
 }
