@@ -114,7 +114,7 @@ export interface ProjectShape {
 
 /**
  * Size of one `prefill`: attention in the expanded form. K (width Dn+Dr) and V (width Dv) of every head are unfolded from
- * the cached latents, so queries and outputs are those of the model. Any kv ≥ q is allowed; meant is kv = q.
+ * the cached latents, so queries and outputs are those of the model. Any kv is allowed; meant is kv = q.
  */
 export interface PrefillShape extends AttendShape {
   /** Element type of `kv_b_proj`. */

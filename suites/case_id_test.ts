@@ -166,9 +166,9 @@ const refused: readonly [id: string, error: typeof RangeError, reason: string][]
   [PREFILL + ";splits=2", SyntaxError, `"splits=2" is no key=value of prefill, whose keys are ${keysOf("prefill")}`],
   [PREFILL.replace("q=33,9", "q=33,9>1"), RangeError, lengths.replaceAll("kv is", "q is")],
   [
-    APPEND + ";input=flashmla",
+    APPEND + ";input=peak",
     RangeError,
-    "input is normal, peak, large, equal, monotone, alternating, onehot or seed",
+    "input is normal",
   ],
   [
     MLA.replace("kv=53,30", "kv=53,28"),

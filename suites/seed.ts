@@ -20,7 +20,7 @@ function mla(source: string, axes: GroupAxes, rows?: readonly AxisValues[]): Gro
 
 /** The same for a part of the operator. */
 function part(operation: "attend" | "append" | "prefill" | "project", group: Group): Group {
-  const { tol: _tol, Dn: _Dn, Dv: _Dv, H: _H, ...cacheAxes } = group.axes;
+  const { tol: _tol, Dn: _Dn, Dv: _Dv, H: _H, input: _input, ...cacheAxes } = group.axes;
   return { ...group, operation, axes: operation === "append" ? cacheAxes : group.axes };
 }
 
