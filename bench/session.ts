@@ -33,19 +33,21 @@ export interface SweepOptions {
   readonly gpu?: Gpu;
 }
 
-/** What the reference of a case may cost where a CPU runs the kernels too, and at least everywhere, flops. */
-const LEAST_REFERENCE_FLOPS = 2e8;
+/** What the reference of a case may cost where a CPU runs the kernels too, flops. */
+const SOFTWARE_REFERENCE_FLOPS = 2e8;
+/** What it may cost at least beside a GPU: rows at edges are compared in any case. */
+const LEAST_REFERENCE_FLOPS = 1e8;
 /** What it may cost beside a GPU in a sweep of few cases: about a second of a core. */
 const MOST_REFERENCE_FLOPS = 3e9;
-/** What all cases of a sweep beside a GPU may cost together: half a minute of 16 cores. */
-const SWEEP_REFERENCE_FLOPS = 1e12;
+/** What all cases of a sweep beside a GPU may cost together: a quarter of a minute of 16 cores, were each a shape. */
+const SWEEP_REFERENCE_FLOPS = 5e11;
 
 /**
  * Flops that the reference of one case of a sweep may cost, by default. Sweeps of many cases compare fewer rows of each:
  * always those at edges, and of the random ones the first of those that a case run alone compares.
  */
 export function referenceBudget(cases: number, software: boolean): number {
-  if (software) return LEAST_REFERENCE_FLOPS;
+  if (software) return SOFTWARE_REFERENCE_FLOPS;
   return Math.min(MOST_REFERENCE_FLOPS, Math.max(LEAST_REFERENCE_FLOPS, SWEEP_REFERENCE_FLOPS / cases));
 }
 
