@@ -120,6 +120,23 @@ for (const [what, shape] of CASES) {
     }));
 }
 
+Deno.test("prefill/fused keeps a NaN from the queries that do not see its token", () =>
+  withGpu(async (gpu) => {
+    const shape = prefillShape({ q: [70], H: 2, cache: "f32", page: 70 });
+    const clean = makePrefillInputs(shape, "normal", 5);
+    const width = shape.R + shape.Dr;
+    const cache = new Float32Array(clean.cache.slice().buffer);
+    const at = (clean.pageTable[0] * shape.page + 40) * width;
+    cache.fill(NaN, at, at + width); // token 40, which queries 40 to 69 see
+    const expected = await prefill(gpu, clean);
+    const { out, lse } = await prefill(gpu, { ...clean, cache: new Uint8Array(cache.buffer) });
+    const before = 40 * shape.H;
+    assertEquals(lse.subarray(0, before), expected.lse.subarray(0, before));
+    assertEquals(out.subarray(0, before * shape.Dv), expected.out.subarray(0, before * shape.Dv));
+    // WGSL lets an implementation assume that there is no NaN; llvmpipe keeps them.
+    if (gpu.adapter.description.includes("llvmpipe")) assert(out.subarray(before * shape.Dv).every(Number.isNaN));
+  }));
+
 Deno.test("prefill/fused is right on every kind of input, and where the maximum moves in every tile", () =>
   withGpu(async (gpu) => {
     for (const kind of PROJECTED_KINDS) {

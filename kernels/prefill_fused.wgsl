@@ -157,6 +157,12 @@ fn mask(s: ptr<function, Scores>, token: u32, row: u32, item: Item) {
   (*s)[7] = masked((*s)[7], token, min(end, high + 3));
 }
 
+// NaN and ∞ as 0. Where a row does not see a token its probability is 0, but 0·NaN is NaN; rows that do see it have NaN in
+// their scores already, because keys and values come of the same latent.
+fn finite(v: vec4<f32>) -> vec4<f32> {
+  return select(v, vec4(0.0), (bitcast<vec4<u32>>(v) & vec4(0x7f800000u)) == vec4(0x7f800000u));
+}
+
 fn largest(s: vec4<f32>) -> f32 { return max(max(s.x, s.y), max(s.z, s.w)); }
 fn total(s: vec4<f32>) -> f32 { return (s.x + s.y) + (s.z + s.w); }
 
@@ -312,7 +318,8 @@ fn main(
       add_products8(&s, 0u, rg, cg);
       if (STEP > 8u) { add_products8(&s, STEP - 8u, rg, cg); }
     }
-    if (i32(first + TILE) > seen_by_all) { mask(&s, first + 4u * cg, 4u * rg, item); }
+    let is_partly_seen = i32(first + TILE) > seen_by_all;
+    if (is_partly_seen) { mask(&s, first + 4u * cg, 4u * rg, item); }
 
     let own = OfRows(
       vec4(largest(s[0]), largest(s[1]), largest(s[2]), largest(s[3])),
@@ -347,10 +354,16 @@ fn main(
     for (var step = 0u; step < TILE / STEP; step++) {
       let token = first + step * STEP;
       if (token >= item.end) { break; }
-      let v0 = fetch_value(t, 0u, token, block);
-      let v1 = fetch_value(t, 1u, token, block);
-      let v2 = fetch_value(t, 2u, token, block);
-      let v3 = fetch_value(t, 3u, token, block);
+      var v0 = fetch_value(t, 0u, token, block);
+      var v1 = fetch_value(t, 1u, token, block);
+      var v2 = fetch_value(t, 2u, token, block);
+      var v3 = fetch_value(t, 3u, token, block);
+      if (is_partly_seen) {
+        v0 = finite(v0);
+        v1 = finite(v1);
+        v2 = finite(v2);
+        v3 = finite(v3);
+      }
       workgroupBarrier(); // the pool is free
       if (cg / (STEP / 4u) == step) { store_probabilities(&s, 4u * (cg % (STEP / 4u)), rg); }
       store_value(t, 0u, v0);
