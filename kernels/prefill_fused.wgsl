@@ -61,6 +61,7 @@ struct Block {
   rope: u32, // of d = DN and token 0
   value: u32, // of token 0
   end: u32,
+  seen_by_all: u32, // tokens that every row sees
 }
 
 // A thread stages vectors t, t + THREADS, …: of the same column each time, and of rows that are these apart.
@@ -99,12 +100,20 @@ fn store_key(t: u32, n: u32, v: vec4<f32>) {
   if (n * KEY_ROWS < STEP && row < STEP) { pool[row][QUERY_QUADS + t % COLUMN_GROUPS] = v; }
 }
 
+// NaN and ∞ as 0, in tokens that some rows do not see: their probability is 0, but 0·NaN is NaN. Rows that do see one have
+// NaN in their scores already, because keys and values come of the same latent. Token 0 keeps what a weight did to it.
+fn finite(v: vec4<f32>) -> vec4<f32> {
+  return select(v, vec4(0.0), (bitcast<vec4<u32>>(v) & vec4(0x7f800000u)) == vec4(0x7f800000u));
+}
+
 // Values of token `first` + the thread's n-th row. Zero past the last: its probability is zero, and NaN·0 is NaN.
 fn fetch_value(t: u32, n: u32, first: u32, block: Block) -> vec4<f32> {
   let row = t / VALUE_QUADS + n * VALUE_ROWS;
   let quad = t % VALUE_QUADS;
   if (n * VALUE_ROWS >= STEP || first + row >= block.end || quad >= DV / 4u) { return vec4(0.0); }
-  return values[block.value + quad + (first + row) * (DV / 4u)];
+  let v = values[block.value + quad + (first + row) * (DV / 4u)];
+  if (first + row >= block.seen_by_all) { return finite(v); }
+  return v;
 }
 
 fn store_value(t: u32, n: u32, v: vec4<f32>) {
@@ -155,12 +164,6 @@ fn mask(s: ptr<function, Scores>, token: u32, row: u32, item: Item) {
   (*s)[5] = masked((*s)[5], token, min(end, high + 1));
   (*s)[6] = masked((*s)[6], token, min(end, high + 2));
   (*s)[7] = masked((*s)[7], token, min(end, high + 3));
-}
-
-// NaN and ∞ as 0. Where a row does not see a token its probability is 0, but 0·NaN is NaN; rows that do see it have NaN in
-// their scores already, because keys and values come of the same latent.
-fn finite(v: vec4<f32>) -> vec4<f32> {
-  return select(v, vec4(0.0), (bitcast<vec4<u32>>(v) & vec4(0x7f800000u)) == vec4(0x7f800000u));
 }
 
 fn largest(s: vec4<f32>) -> f32 { return max(max(s.x, s.y), max(s.z, s.w)); }
@@ -287,8 +290,8 @@ fn main(
     item.token_quad,
     (head * P.token_quads + item.token_quad) * DV,
     item.end,
+    u32(max(min(i32(item.end), item.limit), 0)),
   );
-  let seen_by_all = min(i32(item.end), item.limit);
 
   // Neighbours (t, t^1) share the tokens, (t, t^2) the rows: memory serves two lanes that read one address at once.
   let rg = t % 2u + 2u * (t / 4u % (ROW_GROUPS / 2u));
@@ -318,8 +321,7 @@ fn main(
       add_products8(&s, 0u, rg, cg);
       if (STEP > 8u) { add_products8(&s, STEP - 8u, rg, cg); }
     }
-    let is_partly_seen = i32(first + TILE) > seen_by_all;
-    if (is_partly_seen) { mask(&s, first + 4u * cg, 4u * rg, item); }
+    if (first + TILE > block.seen_by_all) { mask(&s, first + 4u * cg, 4u * rg, item); }
 
     let own = OfRows(
       vec4(largest(s[0]), largest(s[1]), largest(s[2]), largest(s[3])),
@@ -354,16 +356,10 @@ fn main(
     for (var step = 0u; step < TILE / STEP; step++) {
       let token = first + step * STEP;
       if (token >= item.end) { break; }
-      var v0 = fetch_value(t, 0u, token, block);
-      var v1 = fetch_value(t, 1u, token, block);
-      var v2 = fetch_value(t, 2u, token, block);
-      var v3 = fetch_value(t, 3u, token, block);
-      if (is_partly_seen) {
-        v0 = finite(v0);
-        v1 = finite(v1);
-        v2 = finite(v2);
-        v3 = finite(v3);
-      }
+      let v0 = fetch_value(t, 0u, token, block);
+      let v1 = fetch_value(t, 1u, token, block);
+      let v2 = fetch_value(t, 2u, token, block);
+      let v3 = fetch_value(t, 3u, token, block);
       workgroupBarrier(); // the pool is free
       if (cg / (STEP / 4u) == step) { store_probabilities(&s, 4u * (cg % (STEP / 4u)), rg); }
       store_value(t, 0u, v0);
