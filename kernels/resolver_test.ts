@@ -294,8 +294,10 @@ Deno.test("preferences hold every attention kernel once, name a source, and the 
     assert(source.length > 40, what);
   }
   const decode = { B: 64, H: 128, R: 512, q: Array(64).fill(1) };
-  assertEquals(preferenceOf(decode).order[0], "unfused");
-  for (const other of [{ B: 1, q: [1] }, { H: 16 }, { R: 256 }, { q: Array(64).fill(2) }]) {
+  for (const like of [{}, { R: 256 }, { H: 16, q: Array(64).fill(4) }]) {
+    assertEquals(preferenceOf({ ...decode, ...like }).order[0], "unfused");
+  }
+  for (const other of [{ B: 1, q: [1] }, { H: 32 }, { R: 128 }, { q: Array(64).fill(8) }]) {
     assertEquals(preferenceOf({ ...decode, ...other }), PREFERENCES[1]);
   }
 });
