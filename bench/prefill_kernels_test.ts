@@ -5,7 +5,7 @@ import { attendProjected } from "../reference/projected.ts";
 import { type PrefillShape, PROJECTED_KINDS, total } from "../reference/shapes.ts";
 import type { Limits } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
-import { lseName } from "../kernels/prefill.ts";
+import { lseName } from "../kernels/attend.ts";
 import { deviceTraits } from "../kernels/testing.ts";
 import { prefillFused } from "../kernels/prefill_fused.ts";
 import { uploadStorage } from "./buffers.ts";

@@ -14,13 +14,13 @@ import { mergeWords, mostSplits, type WorkList } from "./work_list.ts";
 /** Rope widths that the kernels are verified for. */
 export const ROPE_WIDTHS: readonly number[] = [0, 16, 32, 64];
 
-const MAX_HEADS = 65536;
+export const MAX_HEADS = 65536;
 
 /** Lengths stay below the offset of rows that see every token; rows are counted in u32 with room for a block's padding. */
 const MAX_COUNT = 2 ** 30;
 
 /** Smallest normal f32: what is smaller a GPU may take for 0. */
-const MIN_NORMAL_F32 = 2 ** -126;
+export const MIN_NORMAL_F32 = 2 ** -126;
 
 const MERGE_THREADS = 64;
 

@@ -8,6 +8,7 @@ import { cumulative } from "../reference/metadata.ts";
 import { type MlaShape, total } from "../reference/shapes.ts";
 import { appendCombined } from "./append_combined.ts";
 import { appendSeparate } from "./append_separate.ts";
+import { cacheBuffers, lseName } from "./attend.ts";
 import { attendFused } from "./attend_fused.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
@@ -89,7 +90,7 @@ function refuseCall({ B, q, kv, padding, steps }: MlaShape, { form }: Tuning): s
 
 /** The buffers of a call that are the caller's, and what follows from its lengths. */
 function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): BufferSpec[] {
-  const { B, H, R, Dn, Dr, Dv, q, kv, page, cache, weight, padding, layout, lseBase } = shape;
+  const { B, H, R, Dn, Dr, Dv, q, kv, weight, padding } = shape;
   const tokens = total(q);
   const rows = tokens + padding;
   const input = (name: string, bytes: number): BufferSpec => ({ name, bytes: Math.max(16, bytes), role: "input" });
@@ -99,10 +100,6 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
     role: "plan",
     contents,
   });
-  const slots = pages * page * DTYPE_BYTES[cache];
-  const caches: readonly (readonly [name: string, width: number])[] = layout === "separate"
-    ? [["ckv_cache", R], ["kpe_cache", Dr]]
-    : [["cache", R + Dr]];
   return [
     input("q_nope", 4 * rows * H * Dn),
     input("q_pe", 4 * rows * H * Dr),
@@ -115,14 +112,10 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
     plan("input_pos", Int32Array.from(kv, (tokens, b) => tokens - q[b])),
     // With no token nobody writes what the projection takes, and it reads none of it.
     ...(tokens === 0 ? [{ name: "latent", bytes: 16, role: "scratch" } as const] : []),
-    ...caches.map(([name, width]): BufferSpec => ({ name, bytes: Math.max(16, slots * width), role: "inout" })),
+    ...cacheBuffers(shape, { pages }, "inout"),
     { name: "out", bytes: Math.max(16, 4 * rows * H * Dv), role: "output" },
-    { name: lseName({ lseBase }), bytes: 4 * tokens * H || 16, role: "output" },
+    { name: lseName(shape), bytes: 4 * tokens * H || 16, role: "output" },
   ];
-}
-
-function lseName({ lseBase }: Pick<MlaShape, "lseBase">): string {
-  return lseBase === "2" ? "lse2" : "lse";
 }
 
 /**

@@ -5,18 +5,12 @@
  */
 import { type Dtype, DTYPE_BYTES } from "../reference/dtypes.ts";
 import { type PrefillShape, total } from "../reference/shapes.ts";
-import { refuseCache } from "./attend.ts";
+import { cacheBuffers, lseName, MAX_HEADS, MIN_NORMAL_F32, refuseCache } from "./attend.ts";
 import type { BufferSpec, CacheLayout, Tuning } from "./kernel.ts";
 import { composeWgsl } from "./wgsl.ts";
 
-/** Heads are counted in u32 with room for padding. */
-const MAX_HEADS = 65536;
-
 /** Width of a value up to which a thread's part of the output fits its registers. */
 const MAX_VALUE_WIDTH = 256;
-
-/** Smallest normal f32: what is smaller a GPU may take for 0. */
-const MIN_NORMAL_F32 = 2 ** -126;
 
 /** Why no `prefill` kernel runs `shape`, undefined when they do. */
 export function refusePrefill(shape: PrefillShape, { splits, form }: Tuning): string | undefined {
@@ -45,19 +39,6 @@ function refuseWidths({ Dn, Dv }: PrefillShape): string | undefined {
   return undefined;
 }
 
-/** Name of the log-sum-exp that `shape` asks for. */
-export function lseName({ lseBase }: PrefillShape): "lse" | "lse2" {
-  return lseBase === "2" ? "lse2" : "lse";
-}
-
-/** The cache as it is read, by its layout. */
-export function cacheInputs({ R, Dr, page, cache, layout }: PrefillShape, pages: number): BufferSpec[] {
-  const spec = (name: string, width: number): BufferSpec => (
-    { name, bytes: Math.max(16, pages * page * width * DTYPE_BYTES[cache]), role: "input" }
-  );
-  return layout === "separate" ? [spec("ckv_cache", R), spec("kpe_cache", Dr)] : [spec("cache", R + Dr)];
-}
-
 /** The input and output buffers of `prefill`. */
 export function prefillBuffers(shape: PrefillShape, layout: CacheLayout): BufferSpec[] {
   const { B, H, R, Dn, Dr, Dv, q, padding, weight } = shape;
@@ -66,21 +47,11 @@ export function prefillBuffers(shape: PrefillShape, layout: CacheLayout): Buffer
     { name: "q_nope", bytes: Math.max(16, 4 * (tokens + padding) * H * Dn), role: "input" },
     { name: "q_pe", bytes: Math.max(16, 4 * (tokens + padding) * H * Dr), role: "input" },
     { name: "kv_b_proj", bytes: H * (Dn + Dv) * R * DTYPE_BYTES[weight], role: "input" },
-    ...cacheInputs(shape, layout.pages),
+    ...cacheBuffers(shape, layout, "input"),
     { name: "page_table", bytes: 4 * B * layout.tableWidth, role: "input" },
     { name: "out", bytes: Math.max(16, 4 * (tokens + padding) * H * Dv), role: "output" },
     { name: lseName(shape), bytes: 4 * tokens * H || 16, role: "output" },
   ];
-}
-
-/** Throws where the layout of the cache cannot hold the sequences of `shape`. */
-export function assertPages({ kv, page }: PrefillShape, { pages, tableWidth }: CacheLayout): void {
-  const longest = kv.reduce((most, n) => Math.max(most, n), 0);
-  const needed = Math.max(1, Math.ceil(longest / page));
-  if (!(Number.isInteger(tableWidth) && tableWidth >= needed)) {
-    throw new RangeError(`Cannot launch with a page table of width ${tableWidth}: kv=${longest} needs ${needed}`);
-  }
-  if (!(Number.isInteger(pages) && pages >= 1)) throw new RangeError(`Cannot launch with a cache of ${pages} pages`);
 }
 
 /** The decoder of the weight's dtype, its names beginning with `weight_`: that of the cache may be another. */

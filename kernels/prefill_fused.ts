@@ -5,6 +5,7 @@
  * @module
  */
 import type { PrefillShape } from "../reference/shapes.ts";
+import { assertLayout, cacheBuffers, lseName } from "./attend.ts";
 import type {
   BufferSpec,
   CacheLayout,
@@ -15,7 +16,7 @@ import type {
   PrefillKernel,
   Tuning,
 } from "./kernel.ts";
-import { assertPages, cacheInputs, lseName, prefillBuffers, refusePrefill, weightDecoder } from "./prefill.ts";
+import { prefillBuffers, refusePrefill, weightDecoder } from "./prefill.ts";
 import expandText from "./prefill_expand.wgsl" with { type: "text" };
 import attendText from "./prefill_fused.wgsl" with { type: "text" };
 import { planPrefill, planRounds, type PrefillPlan } from "./prefill_plan.ts";
@@ -92,7 +93,7 @@ function expandDispatch({ shape, layout, plan, iterations, limit, firstHead, hea
       ["rows", "u32", rows],
     ],
     bindings: ["sequences", "page_table", "kv_b_proj", "keys", "values", "rope"],
-    cacheBindings: cacheInputs(shape, layout.pages).map(({ name }) => name),
+    cacheBindings: cacheBuffers(shape, layout, "input").map(({ name }) => name),
     workgroups: foldWorkgroups(blocks, limit),
     workgroupSize: THREADS,
     workgroupBytes: 4 * EXPAND.step * (EXPAND.tokens + EXPAND.rows),
@@ -180,20 +181,29 @@ function scratchLimit({ maxStorageBufferBindingSize, maxBufferSize }: Limits): n
 function refuses(shape: PrefillShape, tuning: Tuning, device?: DeviceTraits): string | undefined {
   const reason = refusePrefill(shape, tuning);
   if (reason || !device) return reason;
-  const plan = planPrefill(shape, prefillTiles(shape.Dv).ROWS);
-  const limit = scratchLimit(device.limits);
+  return refuseScratch(shape, planPrefill(shape, prefillTiles(shape.Dv).ROWS), device.limits);
+}
+
+/** Why what is made on the way does not fit even for one head. */
+function refuseScratch(shape: PrefillShape, plan: PrefillPlan, limits: Limits): string | undefined {
+  const limit = scratchLimit(limits);
   const large = scratchBuffers(shape, plan, 1).find(({ bytes }) => bytes > limit);
   return large && `the ${large.name} of one head need ${large.bytes} bytes, the device binds ${limit}`;
 }
 
 function launch(shape: PrefillShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
-  const reason = refuses(shape, tuning, device);
-  if (reason) throw new RangeError(`Cannot launch prefill/fused: ${reason}`);
-  assertPages(shape, layout);
+  const fail = (reason: string): never => {
+    throw new RangeError(`Cannot launch prefill/fused: ${reason}`);
+  };
+  const refused = refusePrefill(shape, tuning);
+  if (refused) fail(refused);
   const { H, Dv } = shape;
   const { limits } = device;
   const tiles = prefillTiles(Dv);
   const plan = planPrefill(shape, tiles.ROWS);
+  const tooLarge = refuseScratch(shape, plan, limits);
+  if (tooLarge) fail(tooLarge);
+  assertLayout(shape, layout);
   const iterations = prefillIterations(shape, tiles, plan.longest);
   const bytes = Math.min(scratchLimit(limits), SCRATCH_BYTES);
   const headBytes = Math.max(...scratchBuffers(shape, plan, 1).slice(0, 3).map((b) => b.bytes));

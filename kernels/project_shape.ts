@@ -5,10 +5,8 @@
  */
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { ProjectShape } from "../reference/shapes.ts";
+import { MAX_HEADS } from "./attend.ts";
 import type { BufferSpec, Param, Tuning } from "./kernel.ts";
-
-/** Heads and tokens are counted in u32 with room for the padding of tiles. */
-const MAX_HEADS = 65536;
 
 /** 16-byte pieces of the padding rows that a thread sets to zero. */
 const ZERO_PIECES = 4;
