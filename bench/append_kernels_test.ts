@@ -9,7 +9,8 @@ import { appendSeparate } from "../kernels/append_separate.ts";
 import { checkLimits } from "../kernels/limits.ts";
 import { appendShape, deviceTraits } from "../kernels/testing.ts";
 import { uploadStorage } from "./buffers.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { bytesOf, cacheBuffers, cacheResult } from "./inputs_buffers.ts";
 
@@ -29,15 +30,6 @@ const CASES: readonly [what: string, shape: AppendShape][] = [
   ["latents of 32 bytes, more tokens of a workgroup than threads", appendShape({ q: [300], kv: [301], R: 16, Dr: 0 })],
   ["rope of 32", appendShape({ q: [9, 30], kv: [66, 31], R: 128, Dr: 32, cache: "bf16" })],
 ];
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
-}
 
 /** What `append` of the layout leaves, in the combined form. */
 async function append(gpu: Gpu, layout: Layout, inputs: AppendInputs): Promise<Uint8Array> {

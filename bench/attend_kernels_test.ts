@@ -11,7 +11,8 @@ import { checkLimits } from "../kernels/limits.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import { decodeShape } from "../kernels/testing.ts";
 import { uploadStorage } from "./buffers.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { bytesOf, cacheBuffers, floats, type Results } from "./inputs_buffers.ts";
 
@@ -56,15 +57,6 @@ const RAGGED_CASES: readonly [what: string, shape: AttendShape, splits: readonly
   ["LSE of base 2", ragged({ q: [1, 9, 2], kv: [40, 9, 0], lseBase: "2" }), [1, 3]],
   ["splits of its own choice", ragged({ q: [1, 2, 40], kv: [1100, 700, 600] }), [undefined]],
 ];
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
-}
 
 /** Runs `kernel` twice, and returns its result where both agree bit by bit. */
 async function run(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning): Promise<Results> {

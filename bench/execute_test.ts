@@ -1,6 +1,6 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { Launch } from "../kernels/kernel.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { uploadStorage } from "./buffers.ts";
 import { POISON_WORD, prepare, runOnce } from "./execute.ts";
 import { ExecutionError } from "./guard.ts";
@@ -28,15 +28,6 @@ function launch(shader: string, n: number): Launch {
     }],
     chosen: {},
   };
-}
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
 }
 
 Deno.test("runOnce() shows what the kernel wrote, and poison where it wrote nothing", () =>

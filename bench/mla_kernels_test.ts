@@ -10,7 +10,8 @@ import { makeMlaInputs, type MlaCallInputs, type MlaInputs } from "../reference/
 import { mlaShapeOf, readMetadata } from "../reference/metadata.ts";
 import type { MlaShape } from "../reference/shapes.ts";
 import { uploadStorage, writeStorage } from "./buffers.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { bytesOf, cacheBuffers, cacheResult, floats } from "./inputs_buffers.ts";
 
@@ -37,15 +38,6 @@ const CALLS: readonly [what: string, shape: MlaShape, tuning: Tuning][] = [
   ["pages of one token, bf16", mlaShape({ q: [1, 4], kv: [9, 4], page: 1, cache: "bf16", weight: "f32" }), {}],
   ["rank 256 of the seed", mlaShape({ q: [1, 20], kv: [65, 20], R: 256, Dr: 64, Dn: 128, Dv: 128, page: 64 }), {}],
 ];
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
-}
 
 /** The buffers of a call by name. */
 function buffersOf({ shape, kvB, cache, calls: [call] }: MlaInputs): Map<string, Uint8Array> {

@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { DispatchSpec, Launch } from "../kernels/kernel.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { uploadStorage } from "./buffers.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { ExecutionError } from "./guard.ts";
@@ -13,15 +14,6 @@ struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> P: Params;
 @group(0) @binding(1) var<storage, read> x: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;${BODY}`;
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
-}
 
 function launch(shader: string, change: Partial<DispatchSpec> = {}): Launch {
   return {

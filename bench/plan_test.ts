@@ -6,7 +6,8 @@ import { attendFused } from "../kernels/attend_fused.ts";
 import type { Launch } from "../kernels/kernel.ts";
 import { decodeShape } from "../kernels/testing.ts";
 import { type BufferRange, createStorage, writeStorage } from "./buffers.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { readResults, runOnce } from "./execute.ts";
 import { guarded } from "./guard.ts";
 import { bytesOf } from "./inputs_buffers.ts";
@@ -42,15 +43,6 @@ function sums(lengths: number[], factor: number, shader = SUM): Launch {
     }],
     chosen: {},
   };
-}
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
 }
 
 function words(results: ReadonlyMap<string, Uint8Array>, name: string): number[] {

@@ -9,7 +9,8 @@ import { lseName } from "../kernels/attend.ts";
 import { deviceTraits } from "../kernels/testing.ts";
 import { prefillFused } from "../kernels/prefill_fused.ts";
 import { uploadStorage } from "./buffers.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { bytesOf, cacheBuffers, floats } from "./inputs_buffers.ts";
 
@@ -62,15 +63,6 @@ const CASES: readonly [what: string, shape: PrefillShape][] = [
   ["values of 136, keys of 136", prefillShape({ q: [150], H: 1, Dn: 136, Dr: 0, Dv: 136 })],
   ["keys of 256 + 64", prefillShape({ q: [20], Dn: 256, Dr: 64, Dv: 8 })],
 ];
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
-}
 
 /** Runs on `gpu` what is launched for `traits`. */
 async function prefill(gpu: Gpu, inputs: PrefillInputs, traits = gpu.traits): Promise<AttendActual> {

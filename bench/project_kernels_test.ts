@@ -12,7 +12,8 @@ import { projectReference } from "../reference/project.ts";
 import { fillNormal, streamKey } from "../reference/random.ts";
 import type { ProjectShape } from "../reference/shapes.ts";
 import { createStorage, readBack, uploadStorage } from "./buffers.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { POISON_WORD, prepare, runOnce } from "./execute.ts";
 
 /** Rows of NaN behind the activations, as the padding tokens of `mla` may be. */
@@ -54,15 +55,6 @@ function inputsOf(shape: ProjectShape, seed: number): ProjectInputs {
   const kvB = new Uint8Array(w.length * DTYPE_BYTES[weight]);
   encodeInto(w, kvB, weight);
   return { shape, x, kvB };
-}
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
 }
 
 /** The output of `kernel`, the same in two runs; nothing is written behind it. */

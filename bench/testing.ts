@@ -1,8 +1,9 @@
 /**
- * An environment for tests.
+ * An environment, and a device, for tests.
  *
  * @module
  */
+import { type Gpu, openGpu } from "./device.ts";
 import type { Environment } from "./result.ts";
 
 /** A bench of `smoke` on a GPU. */
@@ -29,3 +30,13 @@ export const environment: Environment = {
   startedAt: "2026-08-01T12:00:00.000Z",
   wallS: 0,
 };
+
+/** Hands `work` a device of its own, which is closed after it. */
+export async function withGpu(work: (gpu: Gpu) => Promise<void>): Promise<void> {
+  const gpu = await openGpu();
+  try {
+    await work(gpu);
+  } finally {
+    gpu.close();
+  }
+}

@@ -8,7 +8,8 @@ import type { Tuning } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
 import { decodeShape, deviceTraits } from "../kernels/testing.ts";
 import { uploadStorage } from "./buffers.ts";
-import { type Gpu, openGpu } from "./device.ts";
+import type { Gpu } from "./device.ts";
+import { withGpu } from "./testing.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { bytesOf, cacheBuffers, floats, lseResult } from "./inputs_buffers.ts";
 
@@ -26,15 +27,6 @@ const CASES: readonly [what: string, shape: AttendShape, splits: readonly (numbe
   ["scores that are cleared", batch({ H: 3, q: [13, 40], kv: [13, 71], layout: "separate" }), [1, 3, undefined]],
   ["a rank that is no whole number of strips", batch({ q: [1, 9], kv: [40, 70], R: 80, Dr: 32 }), [1, 2]],
 ];
-
-async function withGpu(work: (gpu: Gpu) => Promise<void>) {
-  const gpu = await openGpu();
-  try {
-    await work(gpu);
-  } finally {
-    gpu.close();
-  }
-}
 
 async function attend(gpu: Gpu, inputs: AttendInputs, tuning: Tuning) {
   const { shape } = inputs;
