@@ -10,11 +10,9 @@ import { type AttendKernel, kernelName, type Tuning } from "../kernels/kernel.ts
 import { checkLimits } from "../kernels/limits.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import { decodeShape } from "../kernels/testing.ts";
-import { uploadStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
-import { withGpu } from "./testing.ts";
-import { prepare, runOnce } from "./execute.ts";
-import { bytesOf, cacheBuffers, floats, type Results } from "./inputs_buffers.ts";
+import { runAttend, withGpu } from "./testing.ts";
+import { floats } from "./inputs_buffers.ts";
 
 const ATTEND = KERNELS.filter((kernel): kernel is AttendKernel => kernel.operation === "attend");
 
@@ -58,31 +56,8 @@ const RAGGED_CASES: readonly [what: string, shape: AttendShape, splits: readonly
   ["splits of its own choice", ragged({ q: [1, 2, 40], kv: [1100, 700, 600] }), [undefined]],
 ];
 
-/** Runs `kernel` twice, and returns its result where both agree bit by bit. */
-async function run(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning): Promise<Results> {
-  const { shape } = inputs;
-  const launch = kernel.launch(shape, inputs, tuning, gpu.traits);
-  assertEquals(checkLimits(launch, gpu.traits), undefined);
-  const arrays: [string, Uint8Array][] = [
-    ["q_latent", bytesOf(inputs.qLatent)],
-    ["q_pe", bytesOf(inputs.qPe)],
-    ...cacheBuffers(inputs.cache, shape),
-    ["page_table", bytesOf(inputs.pageTable)],
-  ];
-  const ranges = new Map(arrays.map(([name, data]) => [name, uploadStorage(gpu, name, data)]));
-  const prepared = await prepare(gpu, launch, ranges);
-  try {
-    const results = await runOnce(gpu, prepared);
-    assertEquals(await runOnce(gpu, prepared), results, "two runs differ");
-    return results;
-  } finally {
-    prepared.destroy();
-    for (const { buffer } of ranges.values()) buffer.destroy();
-  }
-}
-
 async function attend(gpu: Gpu, kernel: AttendKernel, inputs: AttendInputs, tuning: Tuning) {
-  const results = await run(gpu, kernel, inputs, tuning);
+  const results = await runAttend(gpu, kernel, inputs, tuning);
   const base2 = inputs.shape.lseBase === "2";
   return { out: floats(results, "out"), lse: base2 ? naturalLse(floats(results, "lse2")) : floats(results, "lse") };
 }
@@ -175,7 +150,7 @@ for (const kernel of ATTEND) {
           if (kernel.refuses(shape, {}, gpu.traits) !== undefined) return;
           const inputs = makeAttendInputs(shape, "normal", 10);
           for (const splits of [1, 3]) {
-            const results = await run(gpu, kernel, inputs, { splits });
+            const results = await runAttend(gpu, kernel, inputs, { splits });
             const lse = floats(results, lseBase === "2" ? "lse2" : "lse");
             assertEquals([...lse.subarray(0, empty)], Array(empty).fill(Math.fround(-1e30)));
             assert(floats(results, "out").subarray(0, empty * shape.R).every((x) => x === 0));

@@ -3,7 +3,14 @@
  *
  * @module
  */
+import { assertEquals } from "@std/assert";
+import type { AttendKernel, Tuning } from "../kernels/kernel.ts";
+import { checkLimits } from "../kernels/limits.ts";
+import type { AttendInputs } from "../reference/inputs.ts";
+import { uploadStorage } from "./buffers.ts";
 import { type Gpu, openGpu } from "./device.ts";
+import { prepare, runOnce } from "./execute.ts";
+import { bytesOf, cacheBuffers, type Results } from "./inputs_buffers.ts";
 import type { Environment } from "./result.ts";
 
 /** A bench of `smoke` on a GPU. */
@@ -38,5 +45,33 @@ export async function withGpu(work: (gpu: Gpu) => Promise<void>): Promise<void> 
     await work(gpu);
   } finally {
     gpu.close();
+  }
+}
+
+/** Runs `kernel` twice, and returns its result where both agree bit by bit. */
+export async function runAttend(
+  gpu: Gpu,
+  kernel: AttendKernel,
+  inputs: AttendInputs,
+  tuning: Tuning,
+): Promise<Results> {
+  const { shape } = inputs;
+  const launch = kernel.launch(shape, inputs, tuning, gpu.traits);
+  assertEquals(checkLimits(launch, gpu.traits), undefined);
+  const arrays: [string, Uint8Array][] = [
+    ["q_latent", bytesOf(inputs.qLatent)],
+    ["q_pe", bytesOf(inputs.qPe)],
+    ...cacheBuffers(inputs.cache, shape),
+    ["page_table", bytesOf(inputs.pageTable)],
+  ];
+  const ranges = new Map(arrays.map(([name, data]) => [name, uploadStorage(gpu, name, data)]));
+  const prepared = await prepare(gpu, launch, ranges);
+  try {
+    const results = await runOnce(gpu, prepared);
+    assertEquals(await runOnce(gpu, prepared), results, "two runs differ");
+    return results;
+  } finally {
+    prepared.destroy();
+    for (const { buffer } of ranges.values()) buffer.destroy();
   }
 }

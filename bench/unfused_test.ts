@@ -7,11 +7,9 @@ import { attendUnfused } from "../kernels/attend_unfused.ts";
 import type { Tuning } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
 import { decodeShape, deviceTraits } from "../kernels/testing.ts";
-import { uploadStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
-import { withGpu } from "./testing.ts";
-import { prepare, runOnce } from "./execute.ts";
-import { bytesOf, cacheBuffers, floats, lseResult } from "./inputs_buffers.ts";
+import { runAttend, withGpu } from "./testing.ts";
+import { floats, lseResult } from "./inputs_buffers.ts";
 
 /** A batch of ragged queries; few distinct R, Dr and dtype, because each costs three compilations. */
 function batch(values: Partial<AttendShape>): AttendShape {
@@ -29,25 +27,8 @@ const CASES: readonly [what: string, shape: AttendShape, splits: readonly (numbe
 ];
 
 async function attend(gpu: Gpu, inputs: AttendInputs, tuning: Tuning) {
-  const { shape } = inputs;
-  const launch = attendUnfused.launch(shape, inputs, tuning, gpu.traits);
-  assertEquals(checkLimits(launch, gpu.traits), undefined);
-  const arrays: [string, Uint8Array][] = [
-    ["q_latent", bytesOf(inputs.qLatent)],
-    ["q_pe", bytesOf(inputs.qPe)],
-    ...cacheBuffers(inputs.cache, shape),
-    ["page_table", bytesOf(inputs.pageTable)],
-  ];
-  const ranges = new Map(arrays.map(([name, data]) => [name, uploadStorage(gpu, name, data)]));
-  const prepared = await prepare(gpu, launch, ranges);
-  try {
-    const results = await runOnce(gpu, prepared);
-    assertEquals(results, await runOnce(gpu, prepared), "two runs differ");
-    return { out: floats(results, "out"), lse: lseResult(results, shape) };
-  } finally {
-    prepared.destroy();
-    for (const { buffer } of ranges.values()) buffer.destroy();
-  }
+  const results = await runAttend(gpu, attendUnfused, inputs, tuning);
+  return { out: floats(results, "out"), lse: lseResult(results, inputs.shape) };
 }
 
 async function assertRight(gpu: Gpu, inputs: AttendInputs, tuning: Tuning, what: string) {
