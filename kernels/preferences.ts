@@ -11,12 +11,18 @@ export interface Preference {
   readonly what: string;
   /** Fewest sequences. @default 0 */
   readonly minB?: number;
+  /** Most sequences. @default no limit */
+  readonly maxB?: number;
   /** Fewest rows (new token, head) of the sequence with most new tokens. @default 0 */
   readonly minRows?: number;
-  /** Smallest rank. @default 0 */
-  readonly minR?: number;
   /** Most rows of that sequence. @default no limit */
   readonly maxRows?: number;
+  /** Fewest tokens of the longest sequence. @default 0 */
+  readonly minKv?: number;
+  /** Most tokens of that sequence. @default no limit */
+  readonly maxKv?: number;
+  /** Smallest rank. @default 0 */
+  readonly minR?: number;
   /** Variants in the order in which they are tried. */
   readonly order: readonly string[];
   /** Measurement behind the order. */
@@ -27,31 +33,52 @@ export interface Preference {
 export const PREFERENCES: readonly Preference[] = [
   {
     what: "many sequences with 64 to 512 rows each",
-    minB: 8,
+    minB: 32,
     minRows: 64,
     minR: 256,
     maxRows: 512,
     order: ["unfused", "fused_subgroup", "fused"],
     source:
-      "H200, bf16, kv 4096, B=64, in the order of the list: H=128, R=512 20.9, 19.4 and 13.7 TFLOP/s; R=256 20.8, 19.2 " +
-      "and 12.9; H=16 with 4 new tokens, R=512 20.3, 19.0 and 14.0; H=32, R=256 11.4, 17.9 and 12.5, so 64 rows are the " +
-      "least. At B=1, H=128 and kv 8192 13.0, 15.9 and 12.4, so B counts and 8 is the middle. Long prompts need a scratch " +
-      "of scores that no device binds",
+      "H200, bf16, B=64, in the order of the list: H=128, kv 4096, R=512 21.5, 19.7 and 13.7 TFLOP/s; R=256 20.7, 19.1 and " +
+      "13.7; H=32, R=256 12.1, 17.8 and 12.7, so 64 rows are the least. At B=16, H=128 fused_subgroup leads by 1.07 (R=512) " +
+      "and 1.5 (R=256). Long prompts need a scratch of scores that no device binds",
+  },
+  {
+    what: "one to four sequences of 100 to 16,384 tokens, at most 128 rows each",
+    maxB: 4,
+    maxRows: 128,
+    minKv: 100,
+    maxKv: 16384,
+    order: ["unfused", "fused_subgroup", "fused"],
+    source:
+      "H200, bf16, B=1, in the order of the list, µs: R=256, H=16, kv 128 33, 44, 61; kv 4096 61, 102, 138; H=128, kv 4096 68, " +
+      "103, 148; R=512, H=16, kv 4096 76, 103, 141; kv 32768 210, 156, 194; H=128, kv 1024 72, 96, 134. The exception: R=512, " +
+      "H=128, kv 8192 171, 142, 184",
   },
   {
     what: "any other shape",
     order: ["fused_subgroup", "fused", "unfused"],
     source:
-      "H200, kv 4096, B=64, in the order of the list: H=16, R=512 17.3, 12.6 and 8.7 TFLOP/s; H=32, R=256 17.9, 12.5 and " +
-      "11.4; H=16, R=256 12.3, 9.0 and 6.1. 512 new tokens on 8,192 cached at H=128 20.3 and 17.6",
+      "H200, kv 4096, B=64, in the order of the list: H=16, R=512 17.3, 12.5 and 8.9 TFLOP/s; H=32, R=256 17.8, 12.7 and " +
+      "12.1. 512 new tokens on 8,192 cached at H=128 20.8 and 17.5",
   },
 ];
 
 /** The class of a shape. */
-export function preferenceOf({ B, H, R, q }: Pick<AttendShape, "B" | "H" | "R" | "q">): Preference {
-  const rows = H * q.reduce((most, tokens) => Math.max(most, tokens), 0);
-  const found = PREFERENCES.find(({ minB = 0, minRows = 0, minR = 0, maxRows = Infinity }) =>
-    B >= minB && R >= minR && rows >= minRows && rows <= maxRows
+export function preferenceOf({ B, H, R, q, kv }: Pick<AttendShape, "B" | "H" | "R" | "q" | "kv">): Preference {
+  const rows = H * longest(q);
+  const tokens = longest(kv);
+  const found = PREFERENCES.find((of) =>
+    within(B, of.minB, of.maxB) && within(rows, of.minRows, of.maxRows) && within(tokens, of.minKv, of.maxKv) &&
+    R >= (of.minR ?? 0)
   );
   return found ?? PREFERENCES[PREFERENCES.length - 1];
+}
+
+function within(value: number, least = 0, most = Infinity): boolean {
+  return value >= least && value <= most;
+}
+
+function longest(lengths: readonly number[]): number {
+  return lengths.reduce((most, tokens) => Math.max(most, tokens), 0);
 }

@@ -14,7 +14,7 @@ const ROPES = [0, 32, 64];
 /** What is asked for, by name. */
 const WORKS: Readonly<Record<string, (shape: MlaShape) => Work>> = {
   attend: (shape) => ({ operation: "attend", shape }),
-  chunk: (shape) => ({ operation: "attend", shape: { ...shape, q: [20] } }),
+  chunk: (shape) => ({ operation: "attend", shape: { ...shape, q: shape.q.with(0, 20) } }),
   append: (shape) => ({ operation: "append", shape }),
   project: ({ H, R, Dn, Dv, weight }) => {
     return { operation: "project", shape: { part: "v", tokens: 4, padding: 0, H, R, Dn, Dv, weight } };
@@ -107,7 +107,7 @@ const AUTO: readonly Row[] = [
 
 function shapeOf(values: Partial<MlaShape>): MlaShape {
   const cache = values.cache ?? "f16";
-  return { ...decodeShape({ kv: [1000] }), weight: cache, padding: 0, ...values };
+  return { ...decodeShape({ kv: values.kv ?? [1000, 70, 70, 70, 70] }), weight: cache, padding: 0, ...values };
 }
 
 /** Every work of the table with its place: device, work, rank, rope, dtype. */
@@ -293,11 +293,18 @@ Deno.test("preferences hold every attention kernel once, name a source, and the 
     assertEquals(order.toSorted(), variants, what);
     assert(source.length > 40, what);
   }
-  const decode = { B: 64, H: 128, R: 512, q: Array(64).fill(1) };
+  const decode = { B: 64, H: 128, R: 512, q: Array(64).fill(1), kv: Array(64).fill(4096) };
   for (const like of [{}, { R: 256 }, { H: 16, q: Array(64).fill(4) }]) {
-    assertEquals(preferenceOf({ ...decode, ...like }).order[0], "unfused");
+    assertEquals(preferenceOf({ ...decode, ...like }), PREFERENCES[0]);
   }
-  for (const other of [{ B: 1, q: [1] }, { H: 32 }, { R: 128 }, { q: Array(64).fill(8) }]) {
-    assertEquals(preferenceOf({ ...decode, ...other }), PREFERENCES[1]);
+  const one = { B: 1, H: 16, R: 256, q: [1], kv: [4096] };
+  for (const like of [{}, { R: 512 }, { H: 128 }, { kv: [100] }, { B: 4, kv: [1, 1, 1, 100] }]) {
+    assertEquals(preferenceOf({ ...one, ...like }), PREFERENCES[1]);
+  }
+  for (const other of [{ B: 16 }, { H: 32 }, { R: 128 }, { q: Array(64).fill(8) }]) {
+    assertEquals(preferenceOf({ ...decode, ...other }), PREFERENCES[2]);
+  }
+  for (const other of [{ kv: [32768] }, { kv: [99] }, { q: [9] }, { B: 5 }]) {
+    assertEquals(preferenceOf({ ...one, ...other }), PREFERENCES[2]);
   }
 });

@@ -59,6 +59,7 @@ const mixed = {
 const operators: readonly Group[] = [
   // Expanded prompts, and 512 new tokens on 8,192 cached ones with the heads of DeepSeek-V3.
   { ...prefill, axes: { R: [512] }, rows: [{ q: 8192, kv: 8192 }, { q: 2048, kv: 2048 }] },
+  { ...prefill, axes: { R: [512], H: [128], q: [512], kv: [8704] } },
   { ...attend, axes: { R: [512], H: [128], q: [512], kv: [8704] } },
   { ...attend, axes: { R: [512, 256] }, rows: [mixed] },
   { ...append, axes: { R: [512], q: [4096], kv: [4096], layout: ["combined", "separate"] } },
