@@ -7,6 +7,9 @@
 import type { CacheLayout } from "../kernels/kernel.ts";
 import type { Work } from "../kernels/work.ts";
 import type { Check } from "../reference/check.ts";
+import type { AppendInputs, AttendInputs } from "../reference/inputs.ts";
+import type { MlaCallReference } from "../reference/mla_flow.ts";
+import type { PrefillInputs, ProjectInputs } from "../reference/model_inputs.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { appendCase } from "./inputs_append.ts";
@@ -17,10 +20,21 @@ import { projectCase } from "./inputs_project.ts";
 import type { Results } from "./inputs_buffers.ts";
 import type { ReferencePool } from "./reference_pool.ts";
 
+/** The tensors that a call was made from, before they became bytes: what variations of a case are made from. */
+export type CallSource =
+  | { readonly operation: "attend"; readonly inputs: AttendInputs }
+  | { readonly operation: "append"; readonly inputs: AppendInputs }
+  | { readonly operation: "project"; readonly inputs: ProjectInputs }
+  | { readonly operation: "prefill"; readonly inputs: PrefillInputs }
+  /** `prefill` is the attention of the call, on the cache as it is after appending; empty in the middle of a flow. */
+  | { readonly operation: "mla"; readonly inputs: MlaCallReference["inputs"]; readonly prefill: PrefillInputs };
+
 /** One launch of a case. */
 export interface CaseCall {
   /** What it computes. */
   readonly work: Work;
+  /** The tensors that {@linkcode CaseCall.buffers} hold. */
+  readonly source: CallSource;
   /** Contents of the buffers with role `input`. */
   readonly buffers: ReadonlyMap<string, Uint8Array>;
   /** How the cache is allocated. */

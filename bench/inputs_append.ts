@@ -24,6 +24,7 @@ export function appendCase(c: AppendCase, { recorded }: MakerOptions): CaseInput
     coverage: 1,
     calls: [{
       work: { operation: "append", shape },
+      source: { operation: "append", inputs },
       buffers: new Map([
         ["compressed_kv", bytesOf(inputs.compressedKv)],
         ["kpe", bytesOf(inputs.kpe)],

@@ -29,6 +29,7 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
     coverage: allRows === 0 ? 1 : rows.length / allRows,
     calls: [{
       work: { operation: "attend", shape },
+      source: { operation: "attend", inputs },
       buffers,
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
       check(results, tolerance) {

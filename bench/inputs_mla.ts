@@ -66,6 +66,7 @@ function mlaCall(reference: MlaCallReference, { projected, isLast, recorded }: C
   const { shape } = inputs.call;
   return {
     work: { operation: "mla", shape },
+    source: { operation: "mla", inputs, prefill },
     buffers: new Map([
       ["q_nope", bytesOf(inputs.qNope)],
       ["q_pe", bytesOf(inputs.qPe)],

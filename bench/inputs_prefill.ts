@@ -25,6 +25,7 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
     coverage: allRows === 0 ? 1 : rows.length / allRows,
     calls: [{
       work: { operation: "prefill", shape },
+      source: { operation: "prefill", inputs },
       buffers: new Map([
         ["q_nope", bytesOf(inputs.qNope)],
         ["q_pe", bytesOf(inputs.qPe)],

@@ -24,6 +24,7 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
     coverage: allRows === 0 ? 1 : rows.length / allRows,
     calls: [{
       work: { operation: "project", shape },
+      source: { operation: "project", inputs },
       buffers: new Map([[input, bytesOf(inputs.x)], ["kv_b_proj", inputs.kvB]]),
       layout: { pages: 0, tableWidth: 0 },
       check(results, tolerance) {

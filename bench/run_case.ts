@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type CacheLayout, kernelName, type Launch } from "../kernels/kernel.ts";
+import { type CacheLayout, type Kernel, kernelName, type Launch } from "../kernels/kernel.ts";
 import { checkLimits, missingFeature } from "../kernels/limits.ts";
 import { AUTO, resolveBackend } from "../kernels/resolver.ts";
 import type { Check } from "../reference/check.ts";
@@ -12,6 +12,7 @@ import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { runOnce } from "./execute.ts";
 import { ExecutionError, guarded } from "./guard.ts";
+import { checkInvariances } from "./invariance.ts";
 import { isSameLayout, layoutsOf } from "./layouts.ts";
 import { measureCase } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
@@ -86,7 +87,7 @@ async function attempt(session: Session, c: Case, trace: Trace, next?: Case): Pr
     trace.stage = "run";
     const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
     try {
-      return await verifyAndMeasure({ session, c, paired, inputs, trace, ...described }, upload);
+      return await verifyAndMeasure({ session, c, kernel, paired, inputs, trace, ...described }, upload);
     } finally {
       upload.release();
     }
@@ -126,6 +127,7 @@ function firstReason(paired: readonly PairedKernel[], gpu: Gpu): string | undefi
 interface CaseRun extends Described {
   readonly session: Session;
   readonly c: Case;
+  readonly kernel: Kernel;
   /** The kernel with the work of each call. */
   readonly paired: readonly PairedKernel[];
   readonly inputs: CaseInputs;
@@ -141,11 +143,22 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
   try {
     trace.stage = "run";
     const { checks, results, updatesMs } = await runCalls(run, upload, prepared);
-    const verification: Verification = {
+    let verification: Verification = {
       passed: checks.length > 0 && checks.every(({ passed }) => passed),
       checks,
       coverage: inputs.coverage,
     };
+    if (!verification.passed) return { status: "incorrect", verification };
+    const further = await checkInvariances({
+      session,
+      c,
+      kernel: run.kernel,
+      inputs,
+      upload,
+      launches,
+      results,
+    });
+    verification = { ...verification, passed: further.every(({ passed }) => passed), checks: [...checks, ...further] };
     if (!verification.passed) return { status: "incorrect", verification };
     if (options.timing === false) return { status: "verified", verification };
     trace.plan = await planTimes(run, prepared, updatesMs);

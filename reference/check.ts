@@ -24,6 +24,30 @@ export interface WorstElement {
   readonly absError?: number;
   /** The bound on it. */
   readonly bound: number;
+  /** Edges that it sits on, in words: `first token of a page`, `last head`, … */
+  readonly edges?: readonly string[];
+}
+
+/** One direction of an {@linkcode ErrorMap}: equal bins, the last of which may be shorter. */
+export interface MapAxis {
+  /** What is counted. */
+  readonly name: "sequence" | "token" | "head" | "dim" | "page";
+  /** First value. */
+  readonly from: number;
+  /** Values per bin. */
+  readonly step: number;
+  /** Bins. */
+  readonly bins: number;
+}
+
+/** Where the errors of a failed check lie, over two of its directions. */
+export interface ErrorMap {
+  /** Downwards. */
+  readonly rows: MapAxis;
+  /** To the right. */
+  readonly columns: MapAxis;
+  /** Largest share of the error bound in each bin, row by row; above 1 is out of bound, −1 stands for NaN or ∞ out of place. */
+  readonly values: readonly number[];
 }
 
 /** One comparison of a verification. */
@@ -50,6 +74,12 @@ export interface Check {
   readonly budgetUsed?: number;
   /** The element that used it. */
   readonly worst?: WorstElement;
+  /** The first element that is wrong, in the order of the tensor. */
+  readonly first?: WorstElement;
+  /** Where the errors lie, of a failed check. */
+  readonly maps?: readonly ErrorMap[];
+  /** Largest share of the a-priori bound used, where {@linkcode Check.budgetUsed} is a share of a tighter one. */
+  readonly ceilingUsed?: number;
 }
 
 /** Outcome of verifying one case. */
@@ -60,4 +90,6 @@ export interface Verification {
   readonly checks: readonly Check[];
   /** Share of output rows compared with the reference, 0…1. */
   readonly coverage: number;
+  /** Trivial outputs (`zeros`, …) that this case would have accepted though its answer is none; absent where it sees all. */
+  readonly blind?: readonly string[];
 }
