@@ -6,8 +6,10 @@
  */
 
 import type { Verification } from "../reference/check.ts";
+import type { OutputDifference } from "../reference/differential.ts";
 
 export type { Check, Verification, WorstElement } from "../reference/check.ts";
+export type { DifferentElement, OutputDifference } from "../reference/differential.ts";
 
 /** How a sample was timed; figures of different timers are never compared. */
 export type Timer = "timestamp-query" | "host-slope";
@@ -78,6 +80,21 @@ export interface PlanTimes {
   readonly updateMs: number;
 }
 
+/**
+ * A verified case beside another run of the same inputs: by another kernel, or by the same kernel on another adapter. Data,
+ * no verdict.
+ */
+export interface Differential {
+  /** The other kernel, `attend/unfused`; or the kernel of the case itself where another run of it was stored. */
+  readonly against: string;
+  /** Adapter of the stored run in one line (`fingerprint.ts`); absent where the other kernel ran beside this one. */
+  readonly environment?: string;
+  /** Each output; of a flow those of the last call. Empty where nothing was compared. */
+  readonly outputs: readonly OutputDifference[];
+  /** Why nothing was compared, in one line. */
+  readonly skipped?: string;
+}
+
 /** What every result has. */
 export interface ResultBase {
   /** Case id. */
@@ -94,6 +111,8 @@ export interface ResultBase {
   readonly resolver?: ResolverChoice;
   /** Time of planning, for launches that have a plan. */
   readonly plan?: PlanTimes;
+  /** The same inputs by another kernel or on another adapter, where that was asked for and the case passed. */
+  readonly differential?: Differential;
 }
 
 /** Verified and timed. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import type { Check, ClockProbe, Report, ResultBase, Verification } from "../bench/result.ts";
+import type { Check, ClockProbe, OutputDifference, Report, ResultBase, Verification } from "../bench/result.ts";
 import { makeBrokenVerification, makeEnvironment, makeMeasured, makeReport } from "./fixture.ts";
 import schema from "./report.schema.json" with { type: "json" };
 import { readReport, schemaVersion, validateReport } from "./validate.ts";
@@ -60,6 +60,19 @@ function completeReport(): Complete<Report> {
     budgetUsed: 1,
     worst: { ...worst, head: 0, dim: 0, absError: 1 },
   };
+  const difference: Complete<OutputDifference> = {
+    name: "out",
+    elements: 2,
+    equalShare: 0.5,
+    ulpMedian: 0,
+    ulpP99: 1,
+    ulpMax: 1,
+    errorUlpMedian: 0.5,
+    errorUlpMax: 0.5,
+    otherErrorUlpMedian: 0.5,
+    otherErrorUlpMax: 1.5,
+    worst: { sequence: 0, head: 0, token: 0, dim: 0, page: 0, actual: 1, other: "NaN", expected: 1 },
+  };
   const base: Complete<ResultBase> = {
     id: "",
     axes: { B: 1 },
@@ -68,6 +81,7 @@ function completeReport(): Complete<Report> {
     chosen: { splits: 1 },
     resolver: { backend: "fused", form: "absorbed", reasons: [""] },
     plan: { planMs: 1, updateMs: 1 },
+    differential: { against: "attend/unfused", environment: "wgpu", outputs: [difference], skipped: "r" },
   };
   const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1 };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
