@@ -95,6 +95,14 @@ export interface Differential {
   readonly skipped?: string;
 }
 
+/** The smallest case found that fails like a wrong or failed one. */
+export interface Shrunk {
+  /** Its id. */
+  readonly id: string;
+  /** Cases that were run to find it. */
+  readonly runs: number;
+}
+
 /** What every result has. */
 export interface ResultBase {
   /** Case id. */
@@ -143,6 +151,8 @@ export interface Incorrect extends ResultBase {
   readonly status: "incorrect";
   /** The checks, at least one of which failed. */
   readonly verification: Verification;
+  /** The case in small, where it was shrunk. */
+  readonly shrunk?: Shrunk;
 }
 /** Not run, for a reason that is not a fault. */
 export interface Skipped extends ResultBase {
@@ -159,6 +169,8 @@ export interface Failed extends ResultBase {
   readonly stage: Stage;
   /** What the compiler, the device or the supervisor said; may have several lines. */
   readonly message: string;
+  /** The case in small, where it was shrunk. */
+  readonly shrunk?: Shrunk;
 }
 /** Outcome of one case. */
 export type Result = Measured | Verified | Incorrect | Skipped | Failed;

@@ -6,11 +6,11 @@
 
 /** The element of a check that used most of its error bound, with its place in the batch. */
 export interface WorstElement {
-  /** Sequence of the batch. */
+  /** Sequence of the batch; −1 for an element of a cache page that nobody owns. */
   readonly sequence: number;
   /** Query head; absent for cache elements. */
   readonly head?: number;
-  /** Query token of the sequence (attend), or token of the sequence in the cache (append). */
+  /** Query token of the sequence (attend), or token of the sequence in the cache (append); −1 where nobody owns the page. */
   readonly token: number;
   /** Element of the row; absent for the LSE. */
   readonly dim?: number;
@@ -31,7 +31,7 @@ export interface WorstElement {
 /** One direction of an {@linkcode ErrorMap}: equal bins, the last of which may be shorter. */
 export interface MapAxis {
   /** What is counted. */
-  readonly name: "sequence" | "token" | "head" | "dim" | "page";
+  readonly name: "sequence" | "token" | "head" | "dim" | "page" | "slot";
   /** First value. */
   readonly from: number;
   /** Values per bin. */
@@ -46,7 +46,10 @@ export interface ErrorMap {
   readonly rows: MapAxis;
   /** To the right. */
   readonly columns: MapAxis;
-  /** Largest share of the error bound in each bin, row by row; above 1 is out of bound, −1 stands for NaN or ∞ out of place. */
+  /**
+   * Largest share of the error bound in each bin, row by row, to two digits and at most 10⁶; above 1 is out of bound, −1
+   * stands for NaN or ∞ out of place, −2 for a bin of which nothing was compared.
+   */
   readonly values: readonly number[];
 }
 
@@ -76,6 +79,8 @@ export interface Check {
   readonly worst?: WorstElement;
   /** The first element that is wrong, in the order of the tensor. */
   readonly first?: WorstElement;
+  /** What all wrong elements have in common, and not all elements have, of a failed check: `last head`, `dims 256–511`, … */
+  readonly pattern?: readonly string[];
   /** Where the errors lie, of a failed check. */
   readonly maps?: readonly ErrorMap[];
   /** Largest share of the a-priori bound used, where {@linkcode Check.budgetUsed} is a share of a tighter one. */

@@ -5,6 +5,7 @@
  * @module
  */
 import type {
+  Differential,
   Environment,
   Failed,
   Incorrect,
@@ -77,6 +78,7 @@ export function makeVerification(): Verification {
         nmse: 4.2e-13,
         cosineDifference: 2.1e-13,
         budgetUsed: 0.21,
+        ceilingUsed: 0.034,
         worst: {
           sequence: 2,
           head: 7,
@@ -119,6 +121,35 @@ export function makeBrokenVerification(): Verification {
         nmse: 0.031,
         cosineDifference: 0.014,
         worst: { sequence: 3, head: 5, token: 0, dim: 17, page: 12, actual: "NaN", expected: -0.31, bound: 5e-6 },
+        first: {
+          sequence: 3,
+          head: 5,
+          token: 0,
+          dim: 16,
+          page: 12,
+          actual: 0.25,
+          expected: -0.27,
+          absError: 0.52,
+          bound: 5e-6,
+          edges: ["last sequence", "one token past a multiple of 64"],
+        },
+        pattern: ["sequence 3 (last sequence)", "head 5"],
+        maps: [
+          {
+            rows: { name: "head", from: 0, step: 1, bins: 16 },
+            columns: { name: "dim", from: 0, step: 8, bins: 32 },
+            // Head 5 is out of bound, from dim 16 to 23 NaN; of head 9 nothing was compared.
+            values: Array.from({ length: 512 }, (_, i) => {
+              const [head, bin] = [Math.floor(i / 32), i % 32];
+              return head === 9 ? -2 : head !== 5 ? 0.21 : bin === 2 ? -1 : 100_000;
+            }),
+          },
+          {
+            rows: { name: "sequence", from: 0, step: 1, bins: 4 },
+            columns: { name: "page", from: 0, step: 1, bins: 4 },
+            values: [0.2, -2, -2, -2, -2, 0.9, -2, -2, -2, -2, 0.1, -2, -2, -2, -2, -1],
+          },
+        ],
       },
       {
         name: "lse",
@@ -200,6 +231,32 @@ export function makeVerified(
   };
 }
 
+/** A verified case that would have passed with an output of zeros or of one value. */
+export function makeBlind(kernel?: string, axes?: Readonly<Record<string, string | number>>): Verified {
+  const verified = makeVerified(kernel, axes);
+  return { ...verified, verification: { ...verified.verification, blind: ["zeros", "constant"] } };
+}
+
+/** The case beside another kernel: one output that differs in its last bits. */
+export function makeDifferential(): Differential {
+  return {
+    against: "attend/unfused",
+    outputs: [{
+      name: "out",
+      elements: 16_384,
+      equalShare: 0.41,
+      ulpMedian: 1,
+      ulpP99: 18,
+      ulpMax: 912,
+      errorUlpMedian: 0.6,
+      errorUlpMax: 300,
+      otherErrorUlpMedian: 0.9,
+      otherErrorUlpMax: 1020,
+      worst: { sequence: 1, head: 3, token: 0, dim: 40, page: 7, actual: 1.25e-6, other: 1.26e-6, expected: 1.252e-6 },
+    }],
+  };
+}
+
 /** A case whose kernel ran and is wrong. */
 export function makeIncorrect(
   kernel = "attend/fused_subgroup",
@@ -212,6 +269,7 @@ export function makeIncorrect(
     hostMs: 118,
     compileMs: 44,
     verification: makeBrokenVerification(),
+    shrunk: { id: makeId(kernel, { ...axes, B: 1, H: 1, kv: 65 }), runs: 17 },
   };
 }
 
@@ -264,7 +322,7 @@ export function makeResults(): Result[] {
       verdict: "invalid",
       reasons: ["faster than the memory of this device allows: 5.4 TB/s of 4.8 TB/s"],
     }),
-    makeVerified(undefined, { page: 16 }),
+    { ...makeBlind(undefined, { page: 16 }), differential: makeDifferential() },
     makeIncorrect(),
     makeSkipped(),
     makeFailed(undefined, { kv: 65 }),

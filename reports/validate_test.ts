@@ -58,7 +58,15 @@ function completeReport(): Complete<Report> {
     nmse: 1,
     cosineDifference: 1,
     budgetUsed: 1,
-    worst: { ...worst, head: 0, dim: 0, absError: 1 },
+    worst: { ...worst, head: 0, dim: 0, absError: 1, edges: ["e"] },
+    first: { ...worst, head: 0, dim: 0, absError: 1, edges: ["e"] },
+    pattern: ["p"],
+    maps: [{
+      rows: { name: "head", from: 0, step: 1, bins: 1 },
+      columns: { name: "slot", from: 0, step: 1, bins: 2 },
+      values: [-2, -1],
+    }],
+    ceilingUsed: 1,
   };
   const difference: Complete<OutputDifference> = {
     name: "out",
@@ -83,7 +91,8 @@ function completeReport(): Complete<Report> {
     plan: { planMs: 1, updateMs: 1 },
     differential: { against: "attend/unfused", environment: "wgpu", outputs: [difference], skipped: "r" },
   };
-  const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1 };
+  const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1, blind: ["zeros"] };
+  const shrunk = { id: "small", runs: 3 };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
   const samples = { ...makeMeasured().measurement.runs[0], clock };
   const measurement = { ...makeMeasured().measurement, tickNs: 1, runs: [samples] };
@@ -93,9 +102,9 @@ function completeReport(): Complete<Report> {
     results: [
       { ...base, id: "a", status: "measured", verification, measurement, verdict: "ok", reasons: [""] },
       { ...base, id: "b", status: "verified", verification, reason: "r" },
-      { ...base, id: "c", status: "incorrect", verification: { ...verification, passed: false } },
+      { ...base, id: "c", status: "incorrect", verification: { ...verification, passed: false }, shrunk },
       { ...base, id: "d", status: "skipped", reason: "r" },
-      { ...base, id: "e", status: "failed", stage: "run", message: "" },
+      { ...base, id: "e", status: "failed", stage: "run", message: "", shrunk },
     ],
   };
 }
@@ -150,6 +159,15 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
     "head",
     "dim",
     "absError",
+    "edges",
+    "first",
+    "pattern",
+    "maps",
+    "ceilingUsed",
+    "blind",
+    "shrunk",
+    "differential",
+    "skipped",
   ]);
   for (const name of ["maxAbsError", "maxRelError", "nmse", "cosineDifference", "budgetUsed"]) optional.add(name);
   for (const path of paths(report)) {
