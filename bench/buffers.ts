@@ -14,6 +14,8 @@ export interface BufferRange {
   readonly offset: number;
   /** Bytes. */
   readonly size: number;
+  /** Bytes of a guard band before and of one behind the range, in the same buffer (`guards.ts`). @default {0} */
+  readonly band?: number;
 }
 
 const STORAGE_USAGE = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
@@ -23,8 +25,23 @@ const EMPTY_BYTES = 32;
 
 /** Allocates one storage buffer, of {@linkcode EMPTY_BYTES} at least so that an empty tensor can be bound. */
 export function createStorage(gpu: Gpu, label: string, size: number): BufferRange {
-  const bytes = Math.max(EMPTY_BYTES, Math.ceil(size / 4) * 4);
+  const bytes = storageBytes(size);
   return { buffer: gpu.device.createBuffer({ label, size: bytes, usage: STORAGE_USAGE }), offset: 0, size: bytes };
+}
+
+function storageBytes(size: number): number {
+  return Math.max(EMPTY_BYTES, Math.ceil(size / 4) * 4);
+}
+
+/** Bytes of a guard band: a multiple of every alignment that a binding may need, so that what lies between can be bound. */
+export const BAND_BYTES = 256;
+
+/** {@linkcode createStorage} between two guard bands; without them where the device has no buffer that large. */
+export function createGuarded(gpu: Gpu, label: string, size: number): BufferRange {
+  const bytes = storageBytes(size);
+  if (bytes + 2 * BAND_BYTES > gpu.traits.limits.maxBufferSize) return createStorage(gpu, label, size);
+  const buffer = gpu.device.createBuffer({ label, size: bytes + 2 * BAND_BYTES, usage: STORAGE_USAGE });
+  return { buffer, offset: BAND_BYTES, size: bytes, band: BAND_BYTES };
 }
 
 /** Allocates a storage buffer that holds `data`. */

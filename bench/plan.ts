@@ -5,7 +5,7 @@
  * @module
  */
 import type { BufferSpec, DispatchSpec, Launch } from "../kernels/kernel.ts";
-import { type BufferRange, createStorage, writeStorage } from "./buffers.ts";
+import { type BufferRange, createGuarded, writeStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import { guarded } from "./guard.ts";
 import { compile, groupsOf } from "./pipelines.ts";
@@ -173,7 +173,7 @@ function createBuffer(gpu: Gpu, { name, bytes, role }: BufferSpec): BufferRange 
   if (role === "input" || role === "inout") {
     throw new TypeError(`Cannot bind "${name}": no data was given for this ${role} buffer`);
   }
-  return createStorage(gpu, name, bytes);
+  return createGuarded(gpu, name, bytes);
 }
 
 function bindSlots(
@@ -186,7 +186,7 @@ function bindSlots(
       gpu.device.createBindGroup({
         label: spec.label,
         layout: pipeline.getBindGroupLayout(group),
-        entries: bindEntries(spec, names, uniform, find),
+        entries: bindEntries(gpu, spec, names, { uniform, find }),
       })
     )
   );
@@ -202,11 +202,18 @@ function bindSlots(
   };
 }
 
+/** What a dispatch is bound to. */
+interface Bound {
+  readonly uniform?: GPUBuffer;
+  /** The buffer of a name. */
+  readonly find: (name: string) => BufferRange | undefined;
+}
+
 function bindEntries(
+  gpu: Gpu,
   dispatch: DispatchSpec,
   names: readonly (string | undefined)[],
-  uniform: GPUBuffer | undefined,
-  find: (name: string) => BufferRange | undefined,
+  { uniform, find }: Bound,
 ): GPUBindGroupEntry[] {
   return names.flatMap((name, binding): GPUBindGroupEntry[] => {
     if (name === undefined) return uniform ? [{ binding, resource: { buffer: uniform } }] : [];
@@ -214,8 +221,19 @@ function bindEntries(
     if (!range) {
       throw new TypeError(`Cannot bind "${name}" of dispatch "${dispatch.label}": the launch has no such buffer`);
     }
-    return [{ binding, resource: { buffer: range.buffer, offset: range.offset, size: range.size } }];
+    const size = boundBytes(gpu, dispatch, range);
+    return [{ binding, resource: { buffer: range.buffer, offset: range.offset, size } }];
   });
+}
+
+/**
+ * Bytes of a binding. A shader that does not ask for the length of an array cannot tell that the band behind it is bound as
+ * well: WebGPU moves what is past the end of a binding to its last element, or drops it, and either hides there; this way
+ * a write past the end is found in the band, and a read sees poison.
+ */
+function boundBytes({ traits }: Gpu, { shader }: DispatchSpec, { size, band = 0 }: BufferRange): number {
+  const isWide = !shader.includes("arrayLength") && size + band <= traits.limits.maxStorageBufferBindingSize;
+  return isWide ? size + band : size;
 }
 
 /** The slot of each dispatch: the next one in order with the same shader and bindings; or why there is none. */

@@ -94,8 +94,8 @@ Deno.test("a plan is brought to other lengths without creating, compiling or map
         const pass = encoder.beginComputePass();
         bound.encode(pass);
         pass.end();
-        const { buffer } = prepared.buffers.get("sums")!;
-        encoder.copyBufferToBuffer(buffer, 0, copies[i].buffer, 0, 4 * lengths.length);
+        const { buffer, offset } = prepared.buffers.get("sums")!;
+        encoder.copyBufferToBuffer(buffer, offset, copies[i].buffer, 0, 4 * lengths.length);
         gpu.device.queue.submit([encoder.finish()]);
       }
       assertEquals(counts, {

@@ -63,7 +63,7 @@ export async function bindCold(
           const source = prepared.buffers.get(name)!;
           const target = createStorage(gpu, `${name} ${copy}`, source.size);
           own.push(target.buffer);
-          encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, 0, source.size);
+          encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, source.size);
           replaced.set(name, target);
         }
         bound.push(prepared.bind(replaced));

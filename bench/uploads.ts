@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type BufferRange, createStorage, uploadStorage, writeStorage } from "./buffers.ts";
+import { type BufferRange, createGuarded, writeStorage } from "./buffers.ts";
 import type { CaseCall, CaseInputs } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { guarded } from "./guard.ts";
@@ -92,10 +92,9 @@ async function upload(gpu: Gpu, contents: readonly Content[]): Promise<Map<strin
   try {
     await guarded(gpu, "run", () => {
       for (const [name, data, capacity = 0] of contents) {
-        const isLarger = capacity > data.byteLength;
-        const range = isLarger ? createStorage(gpu, name, capacity) : uploadStorage(gpu, name, data);
+        const range = createGuarded(gpu, name, Math.max(capacity, data.byteLength));
         ranges.set(name, range);
-        if (isLarger) writeStorage(gpu, range, data);
+        writeStorage(gpu, range, data);
       }
     });
     return ranges;
