@@ -10,6 +10,7 @@ import type { Check } from "../reference/check.ts";
 import type { AppendInputs, AttendInputs } from "../reference/inputs.ts";
 import type { MlaCallReference } from "../reference/mla_flow.ts";
 import type { PrefillInputs, ProjectInputs } from "../reference/model_inputs.ts";
+import type { ReferencedOutput } from "../reference/referenced_outputs.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { appendCase } from "./inputs_append.ts";
@@ -45,6 +46,8 @@ export interface CaseCall {
    * @param tolerance Name of another system's tolerance that must be met as well (`reference/tolerances.ts`).
    */
   check(results: Results, tolerance?: string): Check[];
+  /** The rows of the same buffers that have a reference, beside it: what another run of the inputs is compared with. */
+  outputs(results: Results): ReferencedOutput[];
 }
 
 /** Inputs of a case with the reference's answers. */

@@ -7,10 +7,11 @@ import { checkAttend, checkRecorded } from "../reference/acceptance.ts";
 import type { AttendInputs } from "../reference/inputs.ts";
 import { sampleRows } from "../reference/mla.ts";
 import { recordedInputs } from "../reference/recorded.ts";
+import { attentionOutputs } from "../reference/referenced_outputs.ts";
 import { total } from "../reference/shapes.ts";
 import type { AttendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import { attentionResult, bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkPageTable } from "./page_checks.ts";
 
 /** Inputs of a case of `attend`, and its reference. */
@@ -38,6 +39,13 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
         if (recorded) checks.push(checkRecorded(recorded, inputs, actual.out));
         return [...checks, ...toleranceChecks(tolerance, actual, reference)];
       },
+      outputs: (results) =>
+        attentionOutputs({
+          batch: inputs,
+          width: shape.R,
+          reference,
+          actual: attentionResult(results, shape, shape.R),
+        }),
     }],
   };
 }

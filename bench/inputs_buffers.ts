@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { naturalLse as naturalFromBase2 } from "../reference/acceptance.ts";
+import { type AttendActual, naturalLse as naturalFromBase2 } from "../reference/acceptance.ts";
 import { joinCache, splitCache } from "../reference/cache.ts";
 import type { Check } from "../reference/check.ts";
-import type { CacheShape } from "../reference/shapes.ts";
+import { type AttendShape, type CacheShape, total } from "../reference/shapes.ts";
 import type { ReferencePool } from "./reference_pool.ts";
 import type { CacheParts } from "./reference_worker.ts";
 import { checkTolerance, type ExpectedRows, TOLERANCES } from "../reference/tolerances.ts";
@@ -60,6 +60,22 @@ export function lseResult(
   count?: number,
 ): Float32Array | Float64Array {
   return lseBase === "2" ? naturalFromBase2(floats(results, "lse2", count)) : floats(results, "lse", count);
+}
+
+/**
+ * What an attention left for the tokens of the batch, without padding: `out` in rows of `width`, and the log-sum-exp in the
+ * base of the shape, as it was written.
+ */
+export function attentionResult(
+  results: Results,
+  { q, H, lseBase }: Pick<AttendShape, "q" | "H" | "lseBase">,
+  width: number,
+): AttendActual<Float32Array> {
+  const rows = total(q) * H;
+  return {
+    out: floats(results, "out", rows * width),
+    lse: floats(results, lseBase === "2" ? "lse2" : "lse", rows),
+  };
 }
 
 /** Checks of another system's tolerance, where a case has one. */

@@ -9,11 +9,20 @@ import type { MlaInputs } from "../reference/mla_inputs.ts";
 import type { ProjectedReference } from "../reference/projected.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import { recordedMlaInputs } from "../reference/recorded_mla.ts";
+import { appendedTokens, attentionOutputs } from "../reference/referenced_outputs.ts";
 import { sampleProjectedRows } from "../reference/rows.ts";
 import { type MlaShape, total } from "../reference/shapes.ts";
 import type { MlaCase } from "../suites/case.ts";
 import type { CaseCall, CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffersBy, cacheResult, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import {
+  attentionResult,
+  bytesOf,
+  cacheBuffersBy,
+  cacheResult,
+  floats,
+  lseResult,
+  toleranceChecks,
+} from "./inputs_buffers.ts";
 import { checkCacheLoc } from "./page_checks.ts";
 
 /** Inputs of a case of `mla`, and the reference of each call. */
@@ -86,6 +95,13 @@ function mlaCall(reference: MlaCallReference, { projected, isLast, recorded }: C
       checks.push(...toleranceChecks(tolerance, actual, projected));
       if (isLast) checks.push(checkCache(append, cacheAfter, cacheResult(results, shape)));
       return checks;
+    },
+    outputs(results) {
+      const actual = attentionResult(results, shape, shape.Dv);
+      return [
+        ...attentionOutputs({ batch: prefill, width: shape.Dv, reference: projected, actual }),
+        ...(isLast ? [appendedTokens(append, cacheResult(results, shape))] : []),
+      ];
     },
   };
 }

@@ -4,11 +4,12 @@
  * @module
  */
 import { checkProjected } from "../reference/acceptance.ts";
+import { attentionOutputs } from "../reference/referenced_outputs.ts";
 import { sampleProjectedRows } from "../reference/rows.ts";
 import { total } from "../reference/shapes.ts";
 import type { PrefillCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
+import { attentionResult, bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
 import { checkPageTable } from "./page_checks.ts";
 
 /** Inputs of a case of `prefill`, and its reference. */
@@ -41,6 +42,13 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
         const actual = { out: floats(results, "out", rows * shape.Dv), lse: lseResult(results, shape, allRows) };
         return [...checkProjected(inputs, reference, actual), ...toleranceChecks(tolerance, actual, reference)];
       },
+      outputs: (results) =>
+        attentionOutputs({
+          batch: inputs,
+          width: shape.Dv,
+          reference,
+          actual: attentionResult(results, shape, shape.Dv),
+        }),
     }],
   };
 }

@@ -6,6 +6,7 @@
 import { checkProject } from "../reference/acceptance.ts";
 import { makeProjectInputs } from "../reference/model_inputs.ts";
 import { projectReference } from "../reference/project.ts";
+import { projectOutput } from "../reference/referenced_outputs.ts";
 import { sampleProjectRows } from "../reference/rows.ts";
 import type { ProjectCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
@@ -32,6 +33,7 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
         const out = floats(results, output, rows * (shape.part === "q" ? shape.R : shape.Dv));
         return [...checkProject(inputs, reference, out), ...toleranceChecks(tolerance, { out }, reference)];
       },
+      outputs: (results) => [projectOutput(shape, reference, floats(results, output))],
     }],
   };
 }

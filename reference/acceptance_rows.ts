@@ -105,7 +105,7 @@ function checkUnsampled({ batch: { shape }, width, reference, actual }: RowsToCh
 }
 
 /** Place of a row's elements; the page is that of the last token it sees. */
-function elementPlace(
+export function elementPlace(
   { shape, pageTable, tableWidth }: RowsToCheck["batch"],
   { sequence, token, head, seen }: RowPlace,
 ): ElementPlace {
