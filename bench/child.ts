@@ -4,12 +4,15 @@
  *
  * @module
  */
+import { type Kernel, kernelName } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import { readRecorded, type RecordedTensors } from "../reference/recorded.ts";
 import { parseCaseId } from "../suites/case_id.ts";
+import type { Against } from "./differential.ts";
 import { type Gpu, NoAdapterError, openGpu } from "./device.ts";
 import { loadKernels } from "./kernel_modules.ts";
 import { type ChildEvent, lines, type Plan } from "./protocol.ts";
+import { readOutputs } from "./stored_outputs.ts";
 import { runCases } from "./sweep.ts";
 
 const encoder = new TextEncoder();
@@ -35,6 +38,11 @@ async function readTensors(plan: Plan): Promise<Map<string, RecordedTensors>> {
   return recorded;
 }
 
+function againstOf({ againstKernels, againstFolder }: Plan, kernels: readonly Kernel[]): Against | undefined {
+  if (againstFolder !== undefined) return readOutputs(againstFolder);
+  return againstKernels && kernels.filter((kernel) => againstKernels.includes(kernelName(kernel)));
+}
+
 async function main(): Promise<void> {
   const gpu = await open();
   if (!gpu) return;
@@ -52,6 +60,10 @@ async function main(): Promise<void> {
     timing: plan.timing,
     inFlight: plan.inFlight,
     recorded: await readTensors(plan),
+    against: againstOf(plan, kernels),
+    onOutputs: plan.tellOutputs
+      ? ({ data, ...outputs }) => say({ event: "outputs", outputs, base64: data.toBase64() })
+      : undefined,
     onBegin: ({ id }) => say({ event: "begin", id }),
   });
   for await (const result of results) say({ event: "result", result });

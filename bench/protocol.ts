@@ -5,6 +5,7 @@
  * @module
  */
 import type { Environment, Result } from "./result.ts";
+import type { PackedOutputs } from "./stored_outputs.ts";
 
 /** A recorded file to replay. */
 export interface RecordedFile {
@@ -24,6 +25,12 @@ export interface Plan {
   readonly recorded: readonly RecordedFile[];
   /** Whether verified cases are timed. */
   readonly timing: boolean;
+  /** Names of the kernels with which each case that passes is compared, one per operation. */
+  readonly againstKernels?: readonly string[];
+  /** Folder of stored outputs with which it is compared instead. */
+  readonly againstFolder?: string;
+  /** Whether the outputs of each case that passes are told. */
+  readonly tellOutputs?: boolean;
   /** Cases in flight at once at most. @default {as many as the sweep sees fit} */
   readonly inFlight?: number;
 }
@@ -33,6 +40,7 @@ export type ChildEvent =
   | { readonly event: "device"; readonly adapter: Environment["adapter"] }
   | { readonly event: "no-adapter"; readonly message: string }
   | { readonly event: "begin"; readonly id: string }
+  | { readonly event: "outputs"; readonly outputs: Omit<PackedOutputs, "data">; readonly base64: string }
   | { readonly event: "result"; readonly result: Result }
   | { readonly event: "error"; readonly message: string };
 

@@ -10,14 +10,16 @@ import type { Check } from "../reference/check.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
+import { differentialOf } from "./differential.ts";
 import { runOnce } from "./execute.ts";
+import type { FirstRun } from "./first_run.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 import { checkInvariances } from "./invariance.ts";
 import { isSameLayout, layoutsOf } from "./layouts.ts";
 import { measureCase } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
 import { prepare, type PreparedLaunch } from "./plan.ts";
-import type { PlanTimes, ResolverChoice, Result, ResultBase, Stage, Verification } from "./result.ts";
+import type { Differential, PlanTimes, ResolverChoice, Result, ResultBase, Stage, Verification } from "./result.ts";
 import type { Session } from "./session.ts";
 import { quantile } from "./statistics.ts";
 import type { Upload } from "./uploads.ts";
@@ -32,6 +34,7 @@ interface Trace {
   compileMs?: number;
   chosen?: Launch["chosen"];
   plan?: PlanTimes;
+  differential?: Differential;
 }
 
 /** Updates of a plan that are timed where a case has no flow that needs some. */
@@ -41,13 +44,19 @@ const TIMED_UPDATES = 5;
  * Runs `c`; what goes wrong is its result.
  *
  * @param next Case whose inputs are made meanwhile.
+ * @param take Gets what the case left where it is right; then nothing further is checked, compared or timed.
  */
-export async function runCase(session: Session, c: Case, next?: Case): Promise<Result> {
+export async function runCase(
+  session: Session,
+  c: Case,
+  next?: Case,
+  take?: (run: FirstRun) => void,
+): Promise<Result> {
   const before = performance.now();
   const trace: Trace = { stage: "launch" };
   let outcome: Outcome;
   try {
-    outcome = await attempt(session, c, trace, next);
+    outcome = await attempt(session, c, trace, { next, take });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const stage = error instanceof ExecutionError && trace.stage !== "measure" ? error.stage : trace.stage;
@@ -64,7 +73,12 @@ function defined<T extends object>(members: T): Partial<T> {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-async function attempt(session: Session, c: Case, trace: Trace, next?: Case): Promise<Outcome> {
+async function attempt(
+  session: Session,
+  c: Case,
+  trace: Trace,
+  { next, take }: { readonly next?: Case; readonly take?: (run: FirstRun) => void },
+): Promise<Outcome> {
   const { gpu } = session;
   const kernel = session.options.kernels.find((k) => kernelName(k) === kernelName(c));
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
@@ -87,7 +101,7 @@ async function attempt(session: Session, c: Case, trace: Trace, next?: Case): Pr
     trace.stage = "run";
     const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
     try {
-      return await verifyAndMeasure({ session, c, kernel, paired, inputs, trace, ...described }, upload);
+      return await verifyAndMeasure({ session, c, kernel, paired, inputs, trace, take, ...described }, upload);
     } finally {
       upload.release();
     }
@@ -132,6 +146,7 @@ interface CaseRun extends Described {
   readonly paired: readonly PairedKernel[];
   readonly inputs: CaseInputs;
   readonly trace: Trace;
+  readonly take?: (run: FirstRun) => void;
 }
 
 async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> {
@@ -149,17 +164,15 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       coverage: inputs.coverage,
     };
     if (!verification.passed) return { status: "incorrect", verification };
-    const further = await checkInvariances({
-      session,
-      c,
-      kernel: run.kernel,
-      inputs,
-      upload,
-      launches,
-      results,
-    });
+    const firstRun: FirstRun = { session, c, kernel: run.kernel, inputs, upload, launches, results };
+    if (run.take) {
+      run.take(firstRun);
+      return { status: "verified", verification };
+    }
+    const further = await checkInvariances(firstRun);
     verification = { ...verification, passed: further.every(({ passed }) => passed), checks: [...checks, ...further] };
     if (!verification.passed) return { status: "incorrect", verification };
+    trace.differential = await differentialOf(firstRun, (other, take) => runCase(session, other, undefined, take));
     if (options.timing === false) return { status: "verified", verification };
     trace.plan = await planTimes(run, prepared, updatesMs);
     if (launches.length > 1) {

@@ -9,8 +9,10 @@ import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
 import { calibrateClock, type Clock, warmUp } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
+import type { Against } from "./differential.ts";
 import type { MeasureOptions } from "./measure.ts";
 import { ReferencePool } from "./reference_pool.ts";
+import type { PackedOutputs } from "./stored_outputs.ts";
 import { Uploads } from "./uploads.ts";
 
 /** Options of a sweep. */
@@ -27,6 +29,10 @@ export interface SweepOptions {
   readonly measure?: MeasureOptions;
   /** Flops that the reference of one case may cost; above it rows are sampled. @default {referenceBudget} of the sweep */
   readonly referenceBudgetFlops?: number;
+  /** What each case that passes is compared with. @default {nothing} */
+  readonly against?: Against;
+  /** Called with the outputs of each case that passes. */
+  readonly onOutputs?: (outputs: PackedOutputs) => void;
   /** Called when a case begins. */
   readonly onBegin?: (c: Case) => void;
   /** A device that is already open; it is closed at the end. */

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { Case } from "../suites/case.ts";
 import { type ChildEvent, lines, type Plan } from "./protocol.ts";
 import type { Environment, Failed, Result } from "./result.ts";
+import type { PackedOutputs } from "./stored_outputs.ts";
 
 /** Options of {@linkcode startChild} and {@linkcode supervise}. */
 export interface ChildOptions {
@@ -184,6 +185,8 @@ export interface SuperviseOptions extends ChildOptions {
   readonly caseLimitMs: (c: Case) => number;
   /** Called when a case begins. */
   readonly onBegin?: (id: string) => void;
+  /** Called with the outputs of each case that passed, before its result, where the plan asks for them. */
+  readonly onOutputs?: (outputs: PackedOutputs) => void;
   /** Called with each result, in order. */
   readonly onResult: (result: Result) => void | Promise<void>;
   /** Ends the run: the child is killed and no further result comes. */
@@ -282,6 +285,9 @@ async function follow(
       case "begin":
         if (begun++ === 0) since = performance.now();
         options.onBegin?.(event.id);
+        break;
+      case "outputs":
+        options.onOutputs?.({ ...event.outputs, data: Uint8Array.fromBase64(event.base64) });
         break;
       case "result":
         await options.onResult(event.result);
