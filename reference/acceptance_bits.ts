@@ -4,8 +4,18 @@
  * @module
  */
 import type { Check } from "./check.ts";
-import { bitsView, decode, DTYPE_BYTES } from "./dtypes.ts";
+
+import { bitsView, decode, type Dtype, DTYPE_BYTES } from "./dtypes.ts";
+import { appendEdges, edgesAt } from "./edges.ts";
+import { elementFigures } from "./element.ts";
+import { locateErrors, MAX_SHARE, OUT_OF_PLACE } from "./error_map.ts";
 import type { AppendInputs } from "./inputs.ts";
+
+/** Elements of a cache as bits. */
+type Bits = ReturnType<typeof bitsView>;
+
+/** Bits of a dtype that are all set in NaN and ±∞ alone. */
+const EXPONENT: Readonly<Record<Dtype, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
 
 /**
  * Compares the cache after an `append` with the expected one: every bit, so neither a value, nor the poison of slots that
@@ -26,33 +36,47 @@ export function checkCache(inputs: AppendInputs, expected: Uint8Array, actual: U
     if (got[i] !== wanted[i] && mismatches++ === 0) first = i;
   }
   const common = { name: "cache", elements: wanted.length, mismatches };
-  if (first < 0) return { ...common, passed: true };
+  return first < 0
+    ? { ...common, passed: true }
+    : { ...common, passed: false, ...tellFirst(inputs, got, wanted, { first, mismatches }) };
+}
+
+/** Why two caches are not the same: the first element that differs, and where the others lie. */
+function tellFirst(
+  inputs: AppendInputs,
+  got: Bits,
+  wanted: Bits,
+  { first, mismatches }: { readonly first: number; readonly mismatches: number },
+): Partial<Check> {
+  const { shape } = inputs;
   const W = shape.R + shape.Dr;
-  const physical = Math.floor(first / (shape.page * W));
-  const slot = Math.floor(first / W) % shape.page;
-  const { sequence, token } = ownerOf(inputs, physical, slot);
-  const size = DTYPE_BYTES[dtype];
-  const value = (bytes: Uint8Array) => decode(bytes.slice(first * size, (first + 1) * size), dtype)[0];
-  const e = value(expected), a = value(actual);
-  const hex = (bits: number) => `0x${bits.toString(16).padStart(2 * size, "0")}`;
-  const where = sequence < 0 ? `page ${physical}, owned by nobody` : `token ${token} of sequence ${sequence}`;
-  const finite = Number.isFinite(a) && Number.isFinite(e);
-  return {
-    ...common,
-    passed: false,
-    message: `${mismatches} of ${wanted.length} elements differ; the first, element ${first % W} of ${where}, is ` +
-      `${hex(got[first])} (${a}) instead of ${hex(wanted[first])} (${e})`,
-    worst: {
-      sequence,
-      token,
-      dim: first % W,
-      page: physical,
-      actual: Number.isFinite(a) ? a : String(a),
-      expected: Number.isFinite(e) ? e : String(e),
-      ...(finite ? { absError: Math.abs(a - e) } : {}),
-      bound: 0,
-    },
+  const place = cachePlaces(inputs);
+  const edges = appendEdges(shape);
+  const { slot: _, ...at } = { ...place(Math.floor(first / W)), dim: first % W };
+  const actual = valueOf(got[first], shape.cache), expected = valueOf(wanted[first], shape.cache);
+  const hex = (bits: number) => `0x${bits.toString(16).padStart(2 * DTYPE_BYTES[shape.cache], "0")}`;
+  const where = at.sequence < 0 ? `page ${at.page}, owned by nobody` : `token ${at.token} of sequence ${at.sequence}`;
+  // Where every bit counts no element is worse than the first.
+  const element = { ...at, ...elementFigures(actual, expected, 0), edges: edgesAt(edges, at) };
+  const mask = EXPONENT[shape.cache];
+  const isFinite = (bits: number) => (bits & mask) !== mask;
+  const share = (i: number) => {
+    if (got[i] === wanted[i]) return 0;
+    return isFinite(got[i]) && isFinite(wanted[i]) ? MAX_SHARE : OUT_OF_PLACE;
   };
+  return {
+    message: `${mismatches} of ${wanted.length} elements differ; the first, element ${at.dim} of ${where}, is ` +
+      `${hex(got[first])} (${actual}) instead of ${hex(wanted[first])} (${expected})`,
+    worst: element,
+    first: element,
+    ...locateErrors({ rows: wanted.length / W, width: W, place, edges, share }),
+  };
+}
+
+function valueOf(bits: number, dtype: Dtype): number {
+  const bytes = new Uint8Array(DTYPE_BYTES[dtype]);
+  bitsView(bytes, dtype)[0] = bits;
+  return decode(bytes, dtype)[0];
 }
 
 /** A copy where the bytes start at an odd place, as read-backs may. */
@@ -60,13 +84,20 @@ function aligned(bytes: Uint8Array): Uint8Array {
   return bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
 }
 
-/** Sequence and token that a slot of a page belongs to; −1 and −1 for a page that nobody owns. */
-function ownerOf({ shape, cacheLoc, cuNumPages }: AppendInputs, physical: number, slot: number) {
-  const entry = cacheLoc.indexOf(physical);
-  if (entry < 0) return { sequence: -1, token: -1 };
-  let sequence = 0;
-  while (cuNumPages[sequence + 1] <= entry) sequence++;
-  return { sequence, token: (entry - cuNumPages[sequence]) * shape.page + slot };
+/** Places of the slots of the cache, page by page; sequence and token are −1 in a page that nobody owns. */
+function cachePlaces({ shape, pages, cacheLoc, cuNumPages }: AppendInputs) {
+  const entries = new Int32Array(pages).fill(-1);
+  const last = cuNumPages[shape.B];
+  // Where a page has several owners, the first is named.
+  for (let entry = last - 1; entry >= 0; entry--) entries[cacheLoc[entry]] = entry;
+  return (row: number) => {
+    const page = Math.floor(row / shape.page), slot = row % shape.page;
+    const entry = entries[page];
+    if (!(entry >= 0)) return { sequence: -1, token: -1, page, slot };
+    let sequence = 0;
+    while (cuNumPages[sequence + 1] <= entry) sequence++;
+    return { sequence, token: (entry - cuNumPages[sequence]) * shape.page + slot, page, slot };
+  };
 }
 
 /** Checks that memory which the kernel may only read holds the bytes it held before; the check is `<name>_unchanged`. */
