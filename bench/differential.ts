@@ -42,7 +42,11 @@ export async function differentialOf(run: FirstRun, runOther: RunOther): Promise
 function compareWithStored(run: FirstRun, stored: OutputsReader): Differential {
   const { c, inputs } = run;
   const outputs = stored.read(c.id, hashInputs(inputs));
-  const common = { against: kernelName(c), environment: fingerprint(stored.environment) };
+  const common = {
+    against: kernelName(c),
+    adapter: stored.environment.adapter.description,
+    environment: fingerprint(stored.environment),
+  };
   if (typeof outputs === "string") return { ...common, outputs: [], skipped: outputs };
   return { ...common, ...compareAll(outputsOf(run), outputs) };
 }

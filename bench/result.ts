@@ -87,7 +87,9 @@ export interface PlanTimes {
 export interface Differential {
   /** The other kernel, `attend/unfused`; or the kernel of the case itself where another run of it was stored. */
   readonly against: string;
-  /** Adapter of the stored run in one line (`fingerprint.ts`); absent where the other kernel ran beside this one. */
+  /** Name of the adapter of a stored run, `NVIDIA H200`; absent where the other kernel ran beside this one. */
+  readonly adapter?: string;
+  /** The same with all that identifies it, in one line (`fingerprint.ts`). */
   readonly environment?: string;
   /** Each output; of a flow those of the last call. Empty where nothing was compared. */
   readonly outputs: readonly OutputDifference[];

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Report, Result } from "../bench/result.ts";
+import { differentialInWords } from "./differential.ts";
 import { oneLine } from "./escape.ts";
 import { figure, formatFigure, type Row, rowsOf } from "./figures.ts";
 import { adapterInWords, countResults, countsInWords, explain, skippedByReason, worstFirst } from "./outcome.ts";
@@ -40,8 +41,8 @@ export function exitCode(report: Report, command: string = report.environment.co
 
 /**
  * Summary in plain text: wrong and failed cases with the command that runs each again, times that are in doubt, reasons
- * of skipped cases, best figures per kernel, and the counts as the last line. No line is wider than what it quotes;
- * control characters of messages are dropped.
+ * of skipped cases, best figures per kernel, distances from another kernel or adapter, and the counts as the last line. No
+ * line is wider than what it quotes; control characters of messages are dropped.
  */
 export function toSummary(report: Report, options: SummaryOptions = {}): string {
   const { maxProblems = 20, maxKernels = 10 } = options;
@@ -60,6 +61,7 @@ export function toSummary(report: Report, options: SummaryOptions = {}): string 
     ...timesInWords(report),
     ...skippedByReason(results).map(({ reason, ids }) => `skipped ${ids.length}: ${cut(oneLine(reason))}`),
     ...environment.adapter.software ? [] : bestPerKernel(report).slice(0, maxKernels),
+    ...differentialInWords(report),
     `${oneLine(adapterInWords(report))}, ${environment.wallS.toFixed(1)} s: ${countsInWords(countResults(results))}`,
   ];
   return lines.join("\n") + "\n";

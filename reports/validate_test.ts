@@ -89,7 +89,13 @@ function completeReport(): Complete<Report> {
     chosen: { splits: 1 },
     resolver: { backend: "fused", form: "absorbed", reasons: [""] },
     plan: { planMs: 1, updateMs: 1 },
-    differential: { against: "attend/unfused", environment: "wgpu", outputs: [difference], skipped: "r" },
+    differential: {
+      against: "attend/unfused",
+      adapter: "GPU",
+      environment: "wgpu",
+      outputs: [difference],
+      skipped: "r",
+    },
   };
   const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1, blind: ["zeros"] };
   const shrunk = { id: "small", runs: 3 };
