@@ -70,6 +70,8 @@ export class Session {
   uploads: Uploads = new Uploads();
   /** Options of the sweep. */
   readonly options: SweepOptions;
+  /** Cases of the sweep. */
+  readonly cases: number;
   readonly #referenceBudgetFlops: number;
   readonly #pool = new ReferencePool();
   readonly #inputs = new Map<string, { readonly made: Promise<CaseInputs>; users: number }>();
@@ -77,6 +79,7 @@ export class Session {
   private constructor(gpu: Gpu, options: SweepOptions, cases: number) {
     this.gpu = gpu;
     this.options = options;
+    this.cases = cases;
     this.#referenceBudgetFlops = options.referenceBudgetFlops ?? referenceBudget(cases, gpu.adapter.software);
   }
 

@@ -162,7 +162,7 @@ export const attendUnfused: AttendKernel = {
     return {
       buffers: [
         ...attendBuffers(shape, layout),
-        { name: "work", bytes: contents.byteLength, role: "plan", contents },
+        { name: "work", bytes: contents.byteLength, role: "plan", contents, list: "attend" },
         { name: "scores", bytes: Math.max(16, 4 * SCORE_UNIT * list.scoreUnits), role: "scratch" },
         ...merge.buffers,
       ],

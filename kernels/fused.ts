@@ -127,7 +127,7 @@ export function launchFused(
   return {
     buffers: [
       ...attendBuffers(shape, cacheLayout),
-      { name: "work", bytes: contents.byteLength, role: "plan", contents },
+      { name: "work", bytes: contents.byteLength, role: "plan", contents, list: "attend" },
       ...merge.buffers,
     ],
     dispatches: [...dispatches, ...merge.dispatches],

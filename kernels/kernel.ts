@@ -90,6 +90,11 @@ export interface BufferSpec {
   readonly role: BufferRole;
   /** Content of a `plan` buffer, at most `bytes` long; no other role has one. */
   readonly contents?: Uint32Array | Int32Array;
+  /**
+   * Which work list `contents` is, that of `work_list.ts` or that of `prefill_plan.ts`: from it `reduction.ts` tells which
+   * results must not depend on the rest of the batch, bit by bit. Absent: they may, within their bounds.
+   */
+  readonly list?: "attend" | "prefill";
 }
 
 /** A field of the uniform `Params` struct: scalars of 4 bytes only, so the layout is the order. */
@@ -158,6 +163,8 @@ export interface KernelBase<O extends Operation, S> {
   readonly requires: readonly string[];
   /** Layouts of the cache that it takes; suites make no case of another. @default all */
   readonly layouts?: readonly Layout[];
+  /** Whether it leaves the same bits each time that it runs on the same inputs. @default {true} */
+  readonly deterministic?: boolean;
   /**
    * Why this kernel cannot run `shape` on `device`, in words that name the value and the choices; undefined when it
    * can. Checked before anything is compiled. Without `device` only the shape is judged.

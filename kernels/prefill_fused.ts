@@ -168,7 +168,7 @@ function scratchBuffers({ Dn, Dr, Dv }: PrefillShape, plan: PrefillPlan, heads: 
 
 function planBuffers({ work, sequences }: PrefillPlan): BufferSpec[] {
   return [
-    { name: "work", bytes: Math.max(24, work.byteLength), role: "plan", contents: work },
+    { name: "work", bytes: Math.max(24, work.byteLength), role: "plan", contents: work, list: "prefill" },
     { name: "sequences", bytes: sequences.byteLength, role: "plan", contents: sequences },
   ];
 }

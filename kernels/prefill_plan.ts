@@ -7,7 +7,7 @@
 import { type PrefillShape, total } from "../reference/shapes.ts";
 
 /** Words of an item: first query token, rows, queries' place, tokens' place, end, limit. */
-const ITEM_WORDS = 6;
+export const PREFILL_ITEM_WORDS = 6;
 
 /** Limit of an item whose rows see all tokens: above every length, and no row carries it past an i32. */
 const UNMASKED = 2 ** 30;
@@ -66,10 +66,10 @@ export function planPrefill({ B, q, kv, causal, padding }: PrefillShape, rows: n
 
 /** Long items first, so that no long one runs alone at last. */
 function ordered(items: readonly Item[]): Pick<PrefillPlan, "work" | "items" | "queryQuads" | "longest"> {
-  const work = new Int32Array(ITEM_WORDS * items.length);
+  const work = new Int32Array(PREFILL_ITEM_WORDS * items.length);
   let queryQuad = 0;
   items.toSorted((a, b) => b.end - a.end).forEach(({ first, rows, tokenQuad, end, limit }, i) => {
-    work.set([first, rows, queryQuad, tokenQuad, end, limit], ITEM_WORDS * i);
+    work.set([first, rows, queryQuad, tokenQuad, end, limit], PREFILL_ITEM_WORDS * i);
     if (end > 0) queryQuad += Math.ceil(rows / 4);
   });
   return {

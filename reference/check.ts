@@ -65,6 +65,8 @@ export interface Check {
   readonly elements: number;
   /** Elements out of bound, or whose NaN/∞ mask differs. */
   readonly mismatches: number;
+  /** How many of the elements had to equal those of another run bit by bit, where a check compares with one. */
+  readonly exactElements?: number;
   /** Largest absolute error over finite elements. */
   readonly maxAbsError?: number;
   /** Largest relative error over finite elements with a non-zero reference. */

@@ -48,12 +48,12 @@ export interface PageTable {
   readonly tableWidth: number;
 }
 
-/** The page table of an allocation, with at least {@linkcode SPARE_ENTRIES} unused entries in every row. */
-export function pageTableOf({ starts, owned }: PageAllocation): PageTable {
+/** The page table of an allocation, with at least `spare` unused entries in every row. */
+export function pageTableOf({ starts, owned }: PageAllocation, spare: number = SPARE_ENTRIES): PageTable {
   const B = starts.length - 1;
   let widest = 1;
   for (let b = 0; b < B; b++) widest = Math.max(widest, starts[b + 1] - starts[b]);
-  const tableWidth = widest + SPARE_ENTRIES;
+  const tableWidth = widest + spare;
   const pageTable = Int32Array.from({ length: B * tableWidth }, (_, i) => HOSTILE_ENTRIES[i % HOSTILE_ENTRIES.length]);
   for (let b = 0; b < B; b++) pageTable.set(owned.subarray(starts[b], starts[b + 1]), b * tableWidth);
   return { pageTable, tableWidth };
