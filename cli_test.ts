@@ -150,7 +150,17 @@ Deno.test("recorded tensors pass through every kernel; a value of out changed by
         r.status === "verified" ? r.verification.checks.map(({ name }) => name.replace(/^call\d+_/, "")) : []
       ),
     );
-    assertEquals([...checks].sort(), ["cache", "lse", "out", "recorded_out", "unsampled"]);
+    assertEquals([...checks].sort(), [
+      "cache",
+      "guards",
+      "inputs_unchanged",
+      "lse",
+      "out",
+      "poison",
+      "recorded_out",
+      "repeat",
+      "unsampled",
+    ]);
     const operations = new Set(results.map(({ id }) => id.split("/")[0]));
     assertEquals([...operations].sort(), ["append", "attend", "mla"]);
 

@@ -14,7 +14,7 @@ export interface BufferRange {
   readonly offset: number;
   /** Bytes. */
   readonly size: number;
-  /** Bytes of a guard band before and of one behind the range, in the same buffer (`guards.ts`). @default {0} */
+  /** Bytes of a guard band before and of one behind the range, in the same buffer (`guard_bands.ts`). @default {0} */
   readonly band?: number;
 }
 

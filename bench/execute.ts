@@ -7,46 +7,21 @@ import { readBack, uploadStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import { guarded } from "./guard.ts";
 import type { PreparedLaunch } from "./plan.ts";
+import { encodeFill, patternOf, type Poison } from "./poison.ts";
 
 export { type BoundLaunch, prepare, type PreparedLaunch } from "./plan.ts";
+export { POISON_WORD } from "./poison.ts";
 
-/** Pattern that outputs and scratch hold before each run: an f32 quiet NaN (and an f16 NaN in each half). */
-export const POISON_WORD = 0x7fc0_7e01;
-
-const FILL_SHADER = `
-@group(0) @binding(0) var<storage, read_write> words: array<u32>;
-const PATTERN = ${POISON_WORD}u;
-@compute @workgroup_size(256) fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>) {
-  for (var i = id.x; i < arrayLength(&words); i += n.x * 256u) { words[i] = PATTERN; }
-}`;
-
-/** Encodes a pass that fills every buffer the launch may write (not `inout`) with {@linkcode POISON_WORD}. */
-export function encodePoison(gpu: Gpu, encoder: GPUCommandEncoder, prepared: PreparedLaunch): void {
-  let pipeline = gpu.pipelines.get(FILL_SHADER);
-  if (!pipeline) {
-    const module = gpu.device.createShaderModule({ label: "poison", code: FILL_SHADER });
-    pipeline = gpu.device.createComputePipeline({
-      label: "poison",
-      layout: "auto",
-      compute: { module, entryPoint: "main" },
-    });
-    gpu.pipelines.set(FILL_SHADER, pipeline);
+/** Encodes the filling of every buffer that the launch may write (not `inout`) with `poison`, in whole. */
+export function encodePoison(
+  gpu: Gpu,
+  pass: GPUComputePassEncoder,
+  { launch, buffers }: PreparedLaunch,
+  poison: Poison = "nan",
+): void {
+  for (const { name, role } of launch.buffers) {
+    if (role === "output" || role === "scratch") encodeFill(gpu, pass, buffers.get(name)!, patternOf("own", poison));
   }
-  const pass = encoder.beginComputePass({ label: "poison" });
-  pass.setPipeline(pipeline);
-  for (const { name, role } of prepared.launch.buffers) {
-    if (role !== "output" && role !== "scratch") continue;
-    const { buffer, offset, size } = prepared.buffers.get(name)!;
-    pass.setBindGroup(
-      0,
-      gpu.device.createBindGroup({
-        layout: pipeline.getBindGroupLayout(0),
-        entries: [{ binding: 0, resource: { buffer, offset, size } }],
-      }),
-    );
-    pass.dispatchWorkgroups(Math.max(1, Math.min(4096, Math.ceil(size / 1024))));
-  }
-  pass.end();
 }
 
 /**
@@ -96,8 +71,8 @@ export async function runOnce(
   return await readResults(gpu, prepared, {
     inPlace,
     encode(encoder) {
-      encodePoison(gpu, encoder, prepared);
       const pass = encoder.beginComputePass();
+      encodePoison(gpu, pass, prepared);
       bound.encode(pass);
       pass.end();
     },

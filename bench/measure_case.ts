@@ -4,16 +4,17 @@
  * @module
  */
 import { minBytes, workFlops } from "../kernels/work.ts";
+import type { Check } from "../reference/check.ts";
 import type { Case } from "../suites/case.ts";
 import type { CaseCall } from "./case_inputs.ts";
-import type { Gpu } from "./device.ts";
-import { encodePoison, readResults } from "./execute.ts";
-import { guarded } from "./guard.ts";
+import type { Digest } from "./digests.ts";
 import { HARDWARE_MEASURE, measure, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import type { PreparedLaunch } from "./plan.ts";
 import type { Incorrect, Measured, ResultBase, Verification } from "./result.ts";
+import { checkInputs } from "./round_checks.ts";
 import type { Session } from "./session.ts";
 import { judge } from "./statistics.ts";
+import { readState, resetState, type TimedState } from "./timed_state.ts";
 import type { Upload } from "./uploads.ts";
 
 /** A verified case of one call. */
@@ -28,6 +29,10 @@ export interface VerifiedCase {
   readonly upload: Upload;
   /** What was verified, by buffer name. */
   readonly results: ReadonlyMap<string, Uint8Array>;
+  /** Whether the kernel promises the same bits each time. */
+  readonly deterministic: boolean;
+  /** Digests of the inputs. */
+  readonly inputDigests: ReadonlyMap<string, Digest>;
   /** The passed verification. */
   readonly verification: Verification;
 }
@@ -35,18 +40,18 @@ export interface VerifiedCase {
 /** Measures it. Incorrect where the timed launches left something else that is wrong: their times mean nothing. */
 export async function measureCase(
   { gpu, clock, options }: Session,
-  { c, call, prepared, upload, results, verification }: VerifiedCase,
+  verified: VerifiedCase,
 ): Promise<Omit<Measured, keyof ResultBase> | Omit<Incorrect, keyof ResultBase>> {
+  const { call, prepared, upload, verification } = verified;
   let wrong: Verification | undefined;
   const work = { minBytes: minBytes(call.work), flops: workFlops(call.work) };
   const subject: Subject = {
     prepared,
     touchedBytes: work.minBytes,
-    reset: () => reset(gpu, prepared, upload),
+    reset: () => resetState(gpu, prepared, upload),
     async inspect() {
-      const timed = await readResults(gpu, prepared);
-      if ([...results].every(([name, bytes]) => equalBytes(bytes, timed.get(name)!))) return true;
-      const checks = call.check(timed, c.tolerance).map((check) => ({ ...check, name: `timed_${check.name}` }));
+      const state = await readState(gpu, prepared, verified.inputDigests);
+      const checks = checkState(verified, state).map((check) => ({ ...check, name: `timed_${check.name}` }));
       const passed = checks.every((check) => check.passed);
       if (!passed) wrong = { ...verification, passed, checks };
       return passed;
@@ -62,14 +67,19 @@ export async function measureCase(
     : { status: "measured", verification, measurement, verdict, reasons };
 }
 
-/** Poisons outputs and scratch, and gives buffers that are changed in place their first content. */
-async function reset(gpu: Gpu, prepared: PreparedLaunch, upload: Upload): Promise<void> {
-  await guarded(gpu, "run", () => {
-    const encoder = gpu.device.createCommandEncoder();
-    encodePoison(gpu, encoder, prepared);
-    gpu.device.queue.submit([encoder.finish()]);
-    upload.restore();
-  });
+/** What timed launches left must be what was verified, bit by bit where the kernel promises that. */
+function checkState({ c, call, results, deterministic, inputDigests }: VerifiedCase, state: TimedState): Check[] {
+  const differing = [...results].filter(([name, bytes]) => !equalBytes(bytes, state.results.get(name)!));
+  const checks = [state.guards, checkInputs(inputDigests.size, state.changedInputs)];
+  if (differing.length === 0) return checks;
+  checks.push(...call.check(state.results, c.tolerance));
+  if (deterministic) {
+    const names = differing.map(([name]) => `"${name}"`).join(", ");
+    const elements = differing.reduce((sum, [, bytes]) => sum + bytes.length / 4, 0);
+    const message = `${names} differ from what was verified`;
+    checks.push({ name: "repeat", passed: false, elements, mismatches: differing.length, message });
+  }
+  return checks;
 }
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -6,12 +6,10 @@
 import { type CacheLayout, type Kernel, kernelName, type Launch } from "../kernels/kernel.ts";
 import { checkLimits, missingFeature } from "../kernels/limits.ts";
 import { AUTO, resolveBackend } from "../kernels/resolver.ts";
-import type { Check } from "../reference/check.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { differentialOf } from "./differential.ts";
-import { runOnce } from "./execute.ts";
 import type { FirstRun } from "./first_run.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 import { checkInvariances } from "./invariance.ts";
@@ -23,6 +21,7 @@ import type { Differential, PlanTimes, ResolverChoice, Result, ResultBase, Stage
 import type { Session } from "./session.ts";
 import { quantile } from "./statistics.ts";
 import type { Upload } from "./uploads.ts";
+import { verifyCalls } from "./verify_case.ts";
 
 /** A result without what every result has. */
 export type Outcome<T = Result> = T extends Result ? Omit<T, keyof ResultBase> : never;
@@ -152,12 +151,20 @@ interface CaseRun extends Described {
 async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> {
   const { session, c, launches, inputs, trace } = run;
   const { gpu, options } = session;
+  const { deterministic = true } = run.kernel;
   trace.stage = "compile";
   const prepared = await prepare(gpu, launches[0], upload.ranges, { also: launches });
   trace.compileMs = prepared.compileMs;
   try {
     trace.stage = "run";
-    const { checks, results, updatesMs } = await runCalls(run, upload, prepared);
+    const { checks, results, updatesMs, inputDigests } = await verifyCalls({
+      ...run,
+      gpu,
+      tolerance: c.tolerance,
+      deterministic,
+      upload,
+      first: prepared,
+    });
     let verification: Verification = {
       passed: checks.length > 0 && checks.every(({ passed }) => passed),
       checks,
@@ -182,58 +189,19 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       return { status: "verified", verification, reason: "not timed: there is nothing to do" };
     }
     trace.stage = "measure";
-    return await measureCase(session, { c, call: inputs.calls[0], prepared, upload, results, verification });
+    return await measureCase(session, {
+      c,
+      call: inputs.calls[0],
+      prepared,
+      upload,
+      results,
+      deterministic,
+      inputDigests,
+      verification,
+    });
   } finally {
     prepared.destroy();
   }
-}
-
-/** What the calls of a case left. */
-interface CallsOutcome {
-  readonly checks: readonly Check[];
-  /** Results of the last call. */
-  readonly results: ReadonlyMap<string, Uint8Array>;
-  /** Host time of each update of the plan from one call to the next, ms. */
-  readonly updatesMs: readonly number[];
-}
-
-/**
- * Runs the calls in order, each on the state that the one before it left, until one is wrong. A call whose shaders are those
- * of the plan before takes that plan; the first plan is the caller's to destroy.
- */
-async function runCalls(
-  { session: { gpu }, c, paired, launches, inputs: { calls } }: CaseRun,
-  upload: Upload,
-  first: PreparedLaunch,
-): Promise<CallsOutcome> {
-  const checks: Check[] = [];
-  const updatesMs: number[] = [];
-  let results: ReadonlyMap<string, Uint8Array> = new Map();
-  let plan = first;
-  try {
-    for (const [i, call] of calls.entries()) {
-      if (i > 0) {
-        await guarded(gpu, "run", () => upload.write(call));
-        if (plan.misfit(launches[i]) === undefined) {
-          const before = performance.now();
-          plan.update(paired[i].launch(call.layout, gpu.traits));
-          updatesMs.push(performance.now() - before);
-        } else {
-          if (plan !== first) plan.destroy();
-          plan = await prepare(gpu, launches[i], upload.ranges, { also: launches });
-        }
-      }
-      results = await runOnce(gpu, plan, { inPlace: i === calls.length - 1 });
-      const own = call.check(results, c.tolerance);
-      checks.push(
-        ...(calls.length === 1 ? own : own.map((check) => ({ ...check, name: `call${i + 1}_${check.name}` }))),
-      );
-      if (!own.every(({ passed }) => passed)) break;
-    }
-  } finally {
-    if (plan !== first) plan.destroy();
-  }
-  return { checks, results, updatesMs };
 }
 
 /** Times of planning of a launch that has `plan` buffers. */

@@ -62,7 +62,7 @@ export const idles: AttendKernel = {
   },
 };
 
-/** Works the first time, then writes something else. */
+/** Works on poisoned memory, then writes something else. */
 export const fickle: AttendKernel = {
   ...attendFused,
   variant: "fickle",
@@ -70,8 +70,9 @@ export const fickle: AttendKernel = {
     const launch = attendFused.launch(...args);
     const [first, ...rest] = launch.dispatches;
     const shader = first.shader.replace(
-      "let index = ",
-      "if (bitcast<u32>(out[0].x) != 0x7fc07e01u) { out[0].x = out[0].x + 1.0; return; }\n  let index = ",
+      "if (index >= P.count) { return; }",
+      `if (index >= P.count) { return; }
+  if (index == 0u && bitcast<u32>(out[0].x) != 0x7fc07e01u && out[0].x != 3e4) { out[0].x += 1.0; return; }`,
     );
     return { ...launch, dispatches: [{ ...first, shader }, ...rest] };
   },

@@ -1,0 +1,82 @@
+/**
+ * The buffers of a launch around timed runs: what they are before, and what the runs left.
+ *
+ * @module
+ */
+import type { Check } from "../reference/check.ts";
+import { createStorage, readBack } from "./buffers.ts";
+import type { Gpu } from "./device.ts";
+import { type Digest, digestOf, encodeDigest } from "./digests.ts";
+import { encodePoison } from "./execute.ts";
+import { guarded } from "./guard.ts";
+import { Guards } from "./guard_bands.ts";
+import type { Results } from "./inputs_buffers.ts";
+import type { PreparedLaunch } from "./plan.ts";
+import { Tally } from "./tally.ts";
+import type { Upload } from "./uploads.ts";
+
+/** Poisons outputs, scratch and bands, and gives buffers that are changed in place their first content. */
+export async function resetState(gpu: Gpu, prepared: PreparedLaunch, upload: Upload): Promise<void> {
+  await guarded(gpu, "run", () => {
+    const encoder = gpu.device.createCommandEncoder();
+    new Guards(gpu, prepared).encodeFill(encoder, "nan");
+    const pass = encoder.beginComputePass();
+    encodePoison(gpu, pass, prepared);
+    pass.end();
+    gpu.device.queue.submit([encoder.finish()]);
+    upload.restore();
+  });
+}
+
+/** What timed runs left. */
+export interface TimedState {
+  /** Contents of the result buffers, by name. */
+  readonly results: Results;
+  /** The guards. */
+  readonly guards: Check;
+  /** Names of the inputs that are not what they were. */
+  readonly changedInputs: readonly string[];
+}
+
+/** Reads it, all at once. `digests` are those of the inputs before. */
+export async function readState(
+  gpu: Gpu,
+  prepared: PreparedLaunch,
+  digests: ReadonlyMap<string, Digest>,
+): Promise<TimedState> {
+  const { launch, buffers } = prepared;
+  const results = launch.buffers.filter(({ role }) => role === "output" || role === "inout");
+  const inputs = launch.buffers.filter(({ name }) => digests.has(name));
+  const own: GPUBuffer[] = [];
+  try {
+    const { guards, tally, copies } = await guarded(gpu, "run", () => {
+      const guards = new Guards(gpu, prepared);
+      const tally = new Tally(gpu, inputs.length);
+      own.push(tally.range.buffer);
+      const copies = createStorage(gpu, "guards", guards.bytes);
+      own.push(copies.buffer);
+      return { guards, tally, copies };
+    });
+    const sums = inputs.map(() => tally.take());
+    const ranges = results.map(({ name, bytes }) => ({ ...buffers.get(name)!, size: bytes }));
+    const contents = await readBack(gpu, [...ranges, tally.range, copies], (encoder) => {
+      const pass = encoder.beginComputePass();
+      inputs.forEach(({ name, contents }, i) => {
+        const range = buffers.get(name)!;
+        encodeDigest(gpu, pass, { ...range, size: contents?.byteLength ?? range.size }, sums[i]);
+      });
+      pass.end();
+      guards.encodeCopy(encoder, copies);
+    });
+    const pairAt = tally.reader(contents.at(-2)!);
+    return {
+      results: new Map(results.map(({ name }, i) => [name, contents[i]])),
+      guards: guards.check([contents.at(-1)!.subarray(0, guards.bytes)], ["nan"]),
+      changedInputs: inputs.map(({ name }) => name).filter((name, i) =>
+        digestOf(pairAt(sums[i])) !== digests.get(name)
+      ),
+    };
+  } finally {
+    for (const buffer of own) buffer.destroy();
+  }
+}
