@@ -6,6 +6,7 @@
 import { type JournalHeader, readJournal } from "../bench/journal.ts";
 import { PROVIDERS } from "../bench/provider.ts";
 import { exitCode } from "../reports/summary.ts";
+import { checkAgainst } from "./against.ts";
 import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
 import { judge, readReportFile, tellGitHub, worstExit } from "./judge.ts";
 import { execute } from "./run.ts";
@@ -32,7 +33,11 @@ export async function bench(
     command,
     argv: resume === undefined ? argv : readJournal(`${resume}/cases.ndjson`).header.environment.argv,
     selection,
-    cases: (software) => casesOf(selection, software),
+    cases(software) {
+      const cases = casesOf(selection, software);
+      checkAgainst(selection.against, cases);
+      return cases;
+    },
     suites: (software) => suitesOf(selection, software),
     timing: command === "bench",
     out: resume ?? text(flags, "out") ?? defaultOut(command),

@@ -16,15 +16,16 @@ export function describeIo(error: unknown): string {
 /**
  * Creates `dir` and proves that files can be written there.
  *
+ * @param flag Name of the flag that gave it, for the message.
  * @throws {UsageError} If they cannot.
  */
-export async function makeWritable(dir: string): Promise<void> {
+export async function makeWritable(dir: string, flag = "out"): Promise<void> {
   try {
     await Deno.mkdir(dir, { recursive: true });
     const probe = `${dir}/.writable`;
     await Deno.writeTextFile(probe, "");
     await Deno.remove(probe);
   } catch (error) {
-    throw new UsageError(`Cannot write to --out "${dir}": ${describeIo(error)}`);
+    throw new UsageError(`Cannot write to --${flag} "${dir}": ${describeIo(error)}`);
   }
 }

@@ -49,6 +49,20 @@ const FLAGS: readonly Flag[] = [
   { name: "shard", kind: "text", value: "I/N", help: "the I-th of N parts of the cases", commands: SELECTS },
   { name: "full", kind: "switch", help: "whole suites where a software adapter would run a sample", commands: SELECTS },
   {
+    name: "against",
+    kind: "text",
+    value: "NAME|FILE.ts|DIR",
+    help: "compare what passes with another kernel, or with outputs of another adapter stored in DIR, in ULPs",
+    commands: RUNS,
+  },
+  {
+    name: "save-outputs",
+    kind: "text",
+    value: "DIR",
+    help: "store the verified outputs, for --against on another adapter",
+    commands: RUNS,
+  },
+  {
     name: "tensors",
     kind: "list",
     value: "FILE",

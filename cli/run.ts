@@ -8,11 +8,13 @@ import { describeHost } from "../bench/environment.ts";
 import { hashCaseIds, type JournalHeader, openJournal, resumeJournal } from "../bench/journal.ts";
 import { type Provider, startProvider } from "../bench/provider.ts";
 import type { Environment, Report, Result } from "../bench/result.ts";
+import { writeOutputs } from "../bench/stored_outputs.ts";
 import { supervise } from "../bench/supervise.ts";
 import { toSummary } from "../reports/summary.ts";
 import { writeReports } from "../reports/write.ts";
 import type { Case } from "../suites/case.ts";
 import { estimateCost } from "../suites/cost.ts";
+import { describeOutputs } from "./against.ts";
 import type { Command } from "./flags.ts";
 import { makeWritable } from "./files.ts";
 import { Progress } from "./progress.ts";
@@ -68,10 +70,12 @@ export async function execute(plan: RunPlan, terminal: Terminal): Promise<RunOut
   // What can be refused is refused before the GPU is opened, and before anything is written.
   plan.cases(false);
   await makeWritable(plan.out);
-  const { recorded, kernelModules } = plan.selection;
+  const { recorded, kernelModules, against, saveOutputs } = plan.selection;
+  if (saveOutputs) await makeWritable(saveOutputs, "save-outputs");
   const readPaths = [
     ...recorded.map(({ path }) => path),
     ...kernelModules.map((url) => fileURLToPath(new URL(".", url))),
+    ...(against && "folder" in against ? [against.folder] : []),
   ];
   const provider = await startProvider(plan.provider, { readPaths }, (line) => terminal.err(`${line}\n`));
   const { adapter } = provider;
@@ -100,6 +104,8 @@ async function sweep(
   };
   const resumed = plan.resume ? resumeJournal(path, header) : undefined;
   using journal = resumed?.journal ?? openJournal(path, header);
+  const { against, saveOutputs } = plan.selection;
+  using outputs = saveOutputs ? writeOutputs(saveOutputs, environment, { resume: plan.resume }) : undefined;
   const results = new Map<string, Result>(resumed?.results.map((result) => [result.id, result]));
   const earlierS = (resumed?.results ?? []).reduce((sum, { hostMs }) => sum + hostMs / 1000, 0);
   const start = performance.now();
@@ -120,12 +126,18 @@ async function sweep(
       kernelModules: plan.selection.kernelModules,
       recorded: plan.selection.recorded.map(({ key, path }) => ({ key, path })),
       timing: plan.timing,
+      ...(against && ("folder" in against ? { againstFolder: against.folder } : { againstKernels: against.kernels })),
+      tellOutputs: saveOutputs !== undefined,
     }, {
       ...provider.options,
       child: provider.child,
-      caseLimitMs: (c) => CASE_LIMIT_MS + (software ? estimateCost(c).flops / 1e9 * SOFTWARE_LIMIT_MS_PER_GFLOP : 0),
+      caseLimitMs: (c) => {
+        const limitMs = CASE_LIMIT_MS + (software ? estimateCost(c).flops / 1e9 * SOFTWARE_LIMIT_MS_PER_GFLOP : 0);
+        return against && "kernels" in against ? 2 * limitMs : limitMs;
+      },
       signal: interruption.signal,
       onBegin: (id) => progress.begin(id),
+      onOutputs: (packed) => outputs?.append(packed),
       onResult(result) {
         journal.append(result);
         results.set(result.id, result);
@@ -145,6 +157,7 @@ async function sweep(
   };
   await writeReports(report, plan.out);
   terminal.out(toSummary(report));
+  if (saveOutputs && outputs) terminal.out(`\n${describeOutputs(saveOutputs, outputs)}\n`);
   terminal.out(`\nReports are in ${plan.out}: open ${plan.out}/report.html\n`);
   const done = `${report.results.length} of ${cases.length} cases are done`;
   const resume = `Go on with: deno task ${plan.command} --resume ${plan.out}`;

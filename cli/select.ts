@@ -18,6 +18,7 @@ import { defaultSuite } from "../suites/suites.ts";
 import { filterCases, mergeCases, selectKernels } from "../suites/select.ts";
 import { recordedCases, recordedKey } from "../suites/recorded.ts";
 import { parseShard, type Shard, shard } from "../suites/shard.ts";
+import { type AgainstSelection, readAgainst, readSaveOutputs } from "./against.ts";
 import { describeIo } from "./files.ts";
 import { type Flags, isOn, list, text, UsageError } from "./flags.ts";
 
@@ -35,6 +36,10 @@ export interface Selection {
   readonly kernelNames: readonly string[];
   /** URLs of the modules. */
   readonly kernelModules: readonly string[];
+  /** What each case that passes is compared with. */
+  readonly against?: AgainstSelection;
+  /** Absolute path of the folder that outputs are stored in. */
+  readonly saveOutputs?: string;
   /** Seed that was given. */
   readonly seed?: number;
   /** Part of the cases. */
@@ -52,13 +57,16 @@ const RECORDED_DTYPES: readonly Dtype[] = ["f32", "f16", "bf16"];
 /** Reads the selection off `flags`. */
 export async function readSelection(flags: Flags): Promise<Selection> {
   const asked = list(flags, "kernel");
-  const kernelModules = asked.filter(isModule).map((path) => pathToFileURL(resolve(path)).href);
-  const own = await loadKernels(kernelModules);
-  const kernels = [...KERNELS, ...own];
+  const modules = moduleUrls(asked);
+  const own = await loadKernels(modules);
+  const otherModules = moduleUrls([text(flags, "against") ?? ""]).filter((url) => !modules.includes(url));
+  const others = await loadKernels(otherModules);
+  const kernels = [...KERNELS, ...own, ...others];
   const kernelNames = [...asked.filter((name) => !isModule(name)), ...own.map(kernelName)];
   selectKernels(kernels, kernelNames);
   const suites = list(flags, "suite");
   if (suites.length > 0) findSuites(suites);
+  const against = readAgainst(flags, kernels, others);
   const seedText = text(flags, "seed");
   const shardText = text(flags, "shard");
   return {
@@ -67,12 +75,18 @@ export async function readSelection(flags: Flags): Promise<Selection> {
     filter: text(flags, "filter"),
     kernels,
     kernelNames,
-    kernelModules,
+    kernelModules: [...modules, ...otherModules],
+    against,
+    saveOutputs: readSaveOutputs(flags, against),
     seed: seedText === undefined ? undefined : parseSeed(seedText),
     shard: shardText === undefined ? undefined : parseShard(shardText),
     full: isOn(flags, "full"),
     recorded: await Promise.all(list(flags, "tensors").map(readTensors)),
   };
+}
+
+function moduleUrls(names: readonly string[]): string[] {
+  return names.filter(isModule).map((path) => pathToFileURL(resolve(path)).href);
 }
 
 function isModule(name: string): boolean {
