@@ -6,7 +6,7 @@
 import type { Check } from "./check.ts";
 
 import { bitsView, decode, type Dtype, DTYPE_BYTES } from "./dtypes.ts";
-import { appendEdges, edgesAt } from "./edges.ts";
+import { appendEdges } from "./edges.ts";
 import { elementFigures } from "./element.ts";
 import { locateErrors, MAX_SHARE, OUT_OF_PLACE } from "./error_map.ts";
 import type { AppendInputs } from "./inputs.ts";
@@ -51,25 +51,31 @@ function tellFirst(
   const { shape } = inputs;
   const W = shape.R + shape.Dr;
   const place = cachePlaces(inputs);
-  const edges = appendEdges(shape);
   const { slot: _, ...at } = { ...place(Math.floor(first / W)), dim: first % W };
   const actual = valueOf(got[first], shape.cache), expected = valueOf(wanted[first], shape.cache);
   const hex = (bits: number) => `0x${bits.toString(16).padStart(2 * DTYPE_BYTES[shape.cache], "0")}`;
   const where = at.sequence < 0 ? `page ${at.page}, owned by nobody` : `token ${at.token} of sequence ${at.sequence}`;
-  // Where every bit counts no element is worse than the first.
-  const element = { ...at, ...elementFigures(actual, expected, 0), edges: edgesAt(edges, at) };
   const mask = EXPONENT[shape.cache];
   const isFinite = (bits: number) => (bits & mask) !== mask;
   const share = (i: number) => {
     if (got[i] === wanted[i]) return 0;
     return isFinite(got[i]) && isFinite(wanted[i]) ? MAX_SHARE : OUT_OF_PLACE;
   };
+  const { told, edgesOf } = locateErrors({
+    rows: wanted.length / W,
+    width: W,
+    place,
+    share,
+    edges: appendEdges(shape),
+  });
+  // Where every bit counts no element is worse than the first.
+  const element = { ...at, ...elementFigures(actual, expected, 0), ...edgesOf(at) };
   return {
     message: `${mismatches} of ${wanted.length} elements differ; the first, element ${at.dim} of ${where}, is ` +
       `${hex(got[first])} (${actual}) instead of ${hex(wanted[first])} (${expected})`,
     worst: element,
     first: element,
-    ...locateErrors({ rows: wanted.length / W, width: W, place, edges, share }),
+    ...told,
   };
 }
 

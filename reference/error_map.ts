@@ -6,7 +6,7 @@
  */
 import type { Check, ErrorMap, MapAxis, WorstElement } from "./check.ts";
 import type { ElementPlace } from "./compare.ts";
-import type { EdgeWords } from "./edges.ts";
+import { edgesAt, type EdgeWords } from "./edges.ts";
 import { errorPattern } from "./error_pattern.ts";
 
 /** Bins of a map, down and across. */
@@ -45,12 +45,43 @@ export interface Coordinates {
   readonly wrongDims: Uint8Array;
 }
 
-/** Tells where the wrong elements of a failed check lie; nothing where none is wrong by itself. */
-export function locateErrors(elements: CheckedElements): Pick<Check, "pattern" | "maps"> {
+/** What {@linkcode locateErrors} finds. */
+export interface Located {
+  /** For the check: what the wrong elements have in common, and the maps. */
+  readonly told: Pick<Check, "pattern" | "maps">;
+  /** Edges of one wrong element: where all heads are wrong, it says nothing that it is of the last. */
+  edgesOf(place: ElementPlace): Pick<WorstElement, "edges">;
+}
+
+/** Tells where the wrong elements of a failed check lie. */
+export function locateErrors(elements: CheckedElements): Located {
   const coordinates = coordinatesOf(elements);
-  const pattern = errorPattern(coordinates, elements.edges ?? {});
+  const edges = elements.edges ?? {};
+  const pattern = errorPattern(coordinates, edges);
   const maps = mapsOf(elements, coordinates);
-  return { ...(pattern.length > 0 ? { pattern } : {}), ...(maps.length > 0 ? { maps } : {}) };
+  const telling = tellingEdges(coordinates, edges);
+  return {
+    told: { ...(pattern.length > 0 ? { pattern } : {}), ...(maps.length > 0 ? { maps } : {}) },
+    edgesOf: (place) => {
+      const words = edgesAt(telling, place);
+      return words.length > 0 ? { edges: words } : {};
+    },
+  };
+}
+
+/** The edges of those directions in which some values have no wrong element; those of tokens always. */
+function tellingEdges({ of, wrongRows, wrongDims }: Coordinates, edges: EdgeWords): EdgeWords {
+  const isEverywhere = (name: MapAxis["name"]) => {
+    const values = of.get(name) ?? new Int32Array(0);
+    return new Set(values).size === new Set(values.filter((_, row) => wrongRows[row] === 1)).size;
+  };
+  const { sequence, head, dim, ...always } = edges;
+  return {
+    ...always,
+    ...(isEverywhere("sequence") ? {} : { sequence }),
+    ...(isEverywhere("head") ? {} : { head }),
+    ...(wrongDims.includes(0) ? { dim } : {}),
+  };
 }
 
 /** Share of its bound that an error uses, or {@linkcode OUT_OF_PLACE}. */
@@ -61,7 +92,8 @@ export function shareOf(actual: number, expected: number, bound: number): number
   return error <= MAX_SHARE * bound ? error / bound : MAX_SHARE;
 }
 
-function isWrong(share: number): boolean {
+/** Whether an element is wrong by itself. */
+export function isWrong(share: number): boolean {
   return !(share >= 0 && share <= 1);
 }
 

@@ -33,6 +33,8 @@ function decoding(share: (sequence: number, head: number, dim: number) => number
   };
 }
 
+const told = (elements: CheckedElements) => locateErrors(elements).told;
+
 Deno.test("shareOf() tells right, wrong and out of place", () => {
   assertEquals(shareOf(1, 1, 0), 0);
   assertEquals(shareOf(-Infinity, -Infinity, 1), 0);
@@ -47,7 +49,7 @@ Deno.test("shareOf() tells right, wrong and out of place", () => {
 });
 
 Deno.test("a decode has a map of heads over dims and one of sequences over pages", () => {
-  const { maps } = locateErrors(decoding((b, h, d) => b === 2 && h === 3 && d === 100 ? 7.01 : 0.123));
+  const { maps } = told(decoding((b, h, d) => b === 2 && h === 3 && d === 100 ? 7.01 : 0.123));
   const [heads, pages] = maps!;
   assertEquals(maps!.length, 2);
   assertEquals(heads.rows, { name: "head", from: 0, step: 1, bins: 4 });
@@ -60,13 +62,13 @@ Deno.test("a decode has a map of heads over dims and one of sequences over pages
 });
 
 Deno.test("what is barely out of bound is not rounded into it", () => {
-  const { maps } = locateErrors(decoding((_, h) => h === 0 ? 1.0001 : 0.999));
+  const { maps } = told(decoding((_, h) => h === 0 ? 1.0001 : 0.999));
   assertEquals(maps![0].values.slice(0, 1), [1.1]);
   assertEquals(maps![0].values.slice(64, 65), [1]);
 });
 
 Deno.test("NaN outweighs any error of its bin", () => {
-  const { maps } = locateErrors(decoding((_, h, d) => h > 0 ? 0 : d === 0 ? OUT_OF_PLACE : 500));
+  const { maps } = told(decoding((_, h, d) => h > 0 ? 0 : d === 0 ? OUT_OF_PLACE : 500));
   assertEquals(maps![0].values.slice(0, 2), [-1, 500]);
 });
 
@@ -77,7 +79,7 @@ Deno.test("bins are at most 32 down and 64 across, of a power of two", () => {
     place: (row) => ({ sequence: 0, head: row, token: 0, page: 0 }),
     share: (i) => i === 0 ? 2 : 0,
   };
-  const [{ rows, columns, values }] = locateErrors(wide).maps!;
+  const [{ rows, columns, values }] = told(wide).maps!;
   assertEquals([rows.step, rows.bins, columns.step, columns.bins], [4, 25, 16, 36]);
   assertEquals(values.length, 25 * 36);
 });
@@ -95,14 +97,14 @@ Deno.test("a prompt has its tokens instead of sequences, and one map more where 
     share: (i) => i === 7 ? 3 : 0,
   });
   const names = (sequences: number) =>
-    locateErrors(prompt(sequences)).maps!.map(({ rows, columns }) => `${rows.name} ${columns.name}`);
+    told(prompt(sequences)).maps!.map(({ rows, columns }) => `${rows.name} ${columns.name}`);
   assertEquals(names(1), ["token head", "token page"]);
   assertEquals(names(2), ["token head", "token page", "sequence token"]);
 });
 
 Deno.test("the pattern names what all wrong elements share and the right ones do not", () => {
   const pattern = (isWrong: (b: number, h: number, d: number) => boolean) =>
-    locateErrors(decoding((b, h, d) => isWrong(b, h, d) ? 9 : 0)).pattern;
+    told(decoding((b, h, d) => isWrong(b, h, d) ? 9 : 0)).pattern;
   assertEquals(pattern((_, h) => h === 3), ["head 3 (last head)"]);
   assertEquals(pattern((_, h, d) => h % 2 === 1 && d >= 64), ["heads 1, 3", "dims 64–127"]);
   assertEquals(pattern((_, __, d) => d % 8 === 7), ["dims 7, 15, … (every 8th)"]);
@@ -143,4 +145,16 @@ Deno.test("checkCache() shows where in the pool a stray write went", () => {
   assertEquals(pages.columns, { name: "slot", from: 0, step: 1, bins: 16 });
   assertEquals(pages.values.indexOf(-1), nobodys * 16 + 5);
   assertEquals(pages.values.filter((value) => value !== 0).length, 1);
+});
+
+Deno.test("an edge that all values of its direction have wrong elements on tells nothing", () => {
+  const last = { sequence: 2, head: 3, token: 0, dim: 127, page: 4 };
+  const edges = (isWrong: (b: number, h: number, d: number) => boolean) =>
+    locateErrors(decoding((b, h, d) => isWrong(b, h, d) ? 9 : 0)).edgesOf(last).edges;
+  const token = ["first token of a page", "one token past a multiple of 64"];
+  const sequence = ["last sequence", "longest sequence"];
+  assertEquals(edges(() => true), token);
+  assertEquals(edges((b) => b === 2), [...sequence, ...token]);
+  assertEquals(edges((_, h) => h === 3), ["last head", ...token]);
+  assertEquals(edges((b, __, d) => b === 2 && d === 127), [...sequence, ...token, "last dim"]);
 });
