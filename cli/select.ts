@@ -14,6 +14,7 @@ import { readRecorded, type RecordedTensors } from "../reference/recorded.ts";
 import { parseAxis, type ParsedAxis } from "../suites/axis_values.ts";
 import type { Case } from "../suites/case.ts";
 import { expandSuites, findSuites } from "../suites/expand.ts";
+import { FUZZ_SUITE, fuzzCases, MAX_FUZZ } from "../suites/fuzz.ts";
 import { defaultSuite } from "../suites/suites.ts";
 import { filterCases, mergeCases, selectKernels } from "../suites/select.ts";
 import { recordedCases, recordedKey } from "../suites/recorded.ts";
@@ -44,6 +45,8 @@ export interface Selection {
   readonly seed?: number;
   /** Part of the cases. */
   readonly shard?: Shard;
+  /** Cases that `--fuzz` drew, those of the shard; they take the place of suites. */
+  readonly fuzzed?: readonly Case[];
   /** Whether suites are run whole on a software adapter. */
   readonly full: boolean;
   /** Recorded files. */
@@ -69,6 +72,9 @@ export async function readSelection(flags: Flags): Promise<Selection> {
   const against = readAgainst(flags, kernels, others);
   const seedText = text(flags, "seed");
   const shardText = text(flags, "shard");
+  const seed = seedText === undefined ? undefined : parseSeed(seedText);
+  const shard = shardText === undefined ? undefined : parseShard(shardText);
+  const fuzz = parseFuzz(flags);
   return {
     suites,
     axes: list(flags, "axis").map(parseAxis),
@@ -78,8 +84,11 @@ export async function readSelection(flags: Flags): Promise<Selection> {
     kernelModules: [...modules, ...otherModules],
     against,
     saveOutputs: readSaveOutputs(flags, against),
-    seed: seedText === undefined ? undefined : parseSeed(seedText),
-    shard: shardText === undefined ? undefined : parseShard(shardText),
+    seed,
+    shard,
+    fuzzed: fuzz === undefined
+      ? undefined
+      : fuzzCases({ count: fuzz, seed: seed ?? 0, kernels: selectKernels(kernels, kernelNames), shard }),
     full: isOn(flags, "full"),
     recorded: await Promise.all(list(flags, "tensors").map(readTensors)),
   };
@@ -101,6 +110,21 @@ function parseSeed(seed: string): number {
   return value;
 }
 
+/** Flags that say which cases there are, as `--fuzz` does. */
+const NOT_WITH_FUZZ = ["suite", "axis", "tensors", "full"] as const;
+
+function parseFuzz(flags: Flags): number | undefined {
+  const given = text(flags, "fuzz");
+  if (given === undefined) return undefined;
+  const count = Number(given);
+  if (!/^\d+$/.test(given) || count < 1 || count > MAX_FUZZ) {
+    throw new UsageError(`Cannot fuzz with "${given}" cases: give an integer from 1 to ${MAX_FUZZ}`);
+  }
+  const other = NOT_WITH_FUZZ.find((name) => flags.values[name] !== undefined);
+  if (other) throw new UsageError(`Cannot combine --fuzz with --${other}: it draws its own cases (--filter chooses)`);
+  return count;
+}
+
 async function readTensors(path: string): Promise<Selection["recorded"][number]> {
   let bytes: Uint8Array;
   try {
@@ -120,7 +144,9 @@ async function readTensors(path: string): Promise<Selection["recorded"][number]>
  * @throws {RangeError} If nothing is selected.
  */
 export function casesOf(selection: Selection, software: boolean): Case[] {
-  const { filter, kernels, kernelNames, recorded, axes, seed, full } = selection;
+  const { filter, kernels, kernelNames, recorded, axes, seed, full, fuzzed } = selection;
+  // The shard was taken as they were drawn.
+  if (fuzzed) return filter === undefined ? [...fuzzed] : filterCases(fuzzed, filter, kernels);
   const suites = suitesOf(selection, software);
   const request = { suites, axes, kernelsAvailable: kernels, kernels: kernelNames, seed, software, full };
   let cases: Case[];
@@ -136,7 +162,8 @@ export function casesOf(selection: Selection, software: boolean): Case[] {
 }
 
 /** Suites that run: those named; without any, recorded tensors alone, or the default of the adapter. */
-export function suitesOf({ suites, recorded }: Selection, software: boolean): readonly string[] {
+export function suitesOf({ suites, recorded, fuzzed }: Selection, software: boolean): readonly string[] {
+  if (fuzzed) return [FUZZ_SUITE];
   if (suites.length > 0 || recorded.length > 0) return suites;
   return [defaultSuite({ software })];
 }

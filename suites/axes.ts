@@ -67,13 +67,13 @@ export interface IntegerAxis extends AxisBase {
   readonly word?: string;
 }
 
-/** An axis of positive decimal numbers. */
+/** An axis of decimal numbers of either sign, none of them 0. */
 export interface DecimalAxis extends AxisBase {
   /** Tag. */
   readonly kind: "decimal";
-  /** Smallest value. */
+  /** Smallest magnitude. */
   readonly min: number;
-  /** Largest value. */
+  /** Largest magnitude. */
   readonly max: number;
   /** A word that is allowed beside the numbers. */
   readonly word: string;

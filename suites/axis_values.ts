@@ -58,7 +58,7 @@ export function allowedValues(axis: Axis, { form, operation }: Omit<ValueSource,
       return axis.word ? `${axis.word} or ${range}` : range;
     }
     case "decimal":
-      return `${axis.word} or a decimal number from ${axis.min} to ${axis.max} such as 0.5`;
+      return `${axis.word} or a decimal number from ${axis.min} to ${axis.max} such as 0.5, or minus such a number`;
     case "lengths": {
       const symbols = GENERATORS.map((name) => `${name}(a..b)`);
       if (axis.boundary && form === "axis") symbols.push("boundary");
@@ -108,8 +108,9 @@ function readValue(axis: Axis, text: string, operation?: Operation): AxisValue |
     }
     case "decimal": {
       if (text === axis.word) return text;
-      const value = /^\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? Number(text) : NaN;
-      return value >= axis.min && value <= axis.max ? value : undefined;
+      const value = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? Number(text) : NaN;
+      const size = Math.abs(value);
+      return size >= axis.min && size <= axis.max ? value : undefined;
     }
     case "lengths":
       return hasSteps(text) && allowsSteps(axis, operation) ? parseSteps(text) : parseLengths(text);

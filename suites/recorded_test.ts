@@ -58,7 +58,7 @@ Deno.test("sizes that no kernel could mean are refused", () => {
   refuse({ T: 1e9 }, "B is an integer from 1 to 65536");
   refuse({ T: 0 }, "B is an integer from 1 to 65536");
   refuse({ scale: NaN }, "scale is auto or a decimal number from 1e-30 to 1e+30");
-  refuse({ scale: -1 }, "scale is auto or a decimal number from 1e-30 to 1e+30");
+  refuse({ scale: 0 }, "scale is auto or a decimal number from 1e-30 to 1e+30");
 });
 
 Deno.test("recordedCases() replays the prefill through mla at once, in chunks and token by token", () => {
