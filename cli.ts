@@ -8,6 +8,7 @@ import { type Command, COMMANDS, isCommand, parseFlags, usage, UsageError } from
 import { gateCommand } from "./cli/gate.ts";
 import { info } from "./cli/info.ts";
 import { listCommand } from "./cli/list.ts";
+import { mutantsCommand } from "./cli/mutants.ts";
 import { reportCommand } from "./cli/report.ts";
 import { test } from "./cli/run_tests.ts";
 import type { Terminal } from "./cli/terminal.ts";
@@ -59,6 +60,8 @@ function dispatch(
     case "bench":
     case "verify":
       return bench(command, flags, argv, terminal);
+    case "mutants":
+      return mutantsCommand(flags, argv, terminal);
     case "gate":
       return gateCommand(flags, argv, terminal);
     case "report":

@@ -12,7 +12,7 @@ async function readReport(dir: string): Promise<Report> {
 
 /** Bad input by what is wrong with it, and what the one line says. */
 const BAD: readonly (readonly [argv: string[], says: RegExp])[] = [
-  [["bnech"], /^Cannot run "bnech": there are bench, verify, gate, report, list, info\n$/],
+  [["bnech"], /^Cannot run "bnech": there are bench, verify, mutants, gate, report, list, info\n$/],
   [["bench", "--suit=smoke"], /^Cannot take "--suit=smoke": bench has --suite, .*--help\n$/],
   [["bench", "smoke"], /^Cannot take "smoke": bench takes flags only/],
   [["bench", "--suite"], /^Cannot take --suite without a value: give --suite=NAME\n$/],

@@ -57,7 +57,7 @@ export async function bench(
 }
 
 /** Flags of the run in `dir`, which its journal holds; of the new ones only `--quiet` counts. */
-function resumedFlags(command: Command, dir: string, given: Flags): Flags {
+export function resumedFlags(command: Command, dir: string, given: Flags): Flags {
   const other = Object.keys(given.values).find((name) => !["resume", "quiet"].includes(name));
   if (other) {
     throw new UsageError(`Cannot combine --resume with --${other}: the run in "${dir}" has its own selection`);

@@ -6,7 +6,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 
 /** Commands that take flags. */
-export type Command = "bench" | "verify" | "gate" | "report" | "list" | "info";
+export type Command = "bench" | "verify" | "mutants" | "gate" | "report" | "list" | "info";
 
 /** A flag. */
 interface Flag {
@@ -52,6 +52,26 @@ const FLAGS: readonly Flag[] = [
     help: "N random cases over the whole contract, drawn by --seed, instead of suites",
     commands: ["verify", "list"],
   },
+  {
+    name: "filter",
+    kind: "text",
+    value: "PATTERN",
+    help: "only the mutant of this name, or those that match a glob with *: *-no_scale",
+    commands: ["mutants"],
+  },
+  {
+    name: "kernel",
+    kind: "list",
+    value: "NAME",
+    help: "only mutants of this kernel; may be repeated",
+    commands: ["mutants"],
+  },
+  {
+    name: "full",
+    kind: "switch",
+    help: "every mutant on every case of smoke and of a sample of boundary; without it, until a case sees it",
+    commands: ["mutants"],
+  },
   { name: "seed", kind: "text", value: "N", help: "seed of the inputs", commands: SELECTS },
   { name: "shard", kind: "text", value: "I/N", help: "the I-th of N parts of the cases", commands: SELECTS },
   { name: "full", kind: "switch", help: "whole suites where a software adapter would run a sample", commands: SELECTS },
@@ -81,10 +101,10 @@ const FLAGS: readonly Flag[] = [
     kind: "text",
     value: "wgpu|software",
     help: "Deno's WebGPU, or SwiftShader on the CPU",
-    commands: [...RUNS, "gate", "info"],
+    commands: [...RUNS, "mutants", "gate", "info"],
   },
-  { name: "out", kind: "text", value: "DIR", help: "folder of the reports", commands: [...RUNS, "gate", "report"] },
-  { name: "resume", kind: "text", value: "DIR", help: "go on with the run in DIR", commands: RUNS },
+  { name: "out", kind: "text", value: "DIR", help: "folder of the reports", commands: [...RUNS, "mutants", "gate", "report"] },
+  { name: "resume", kind: "text", value: "DIR", help: "go on with the run in DIR", commands: [...RUNS, "mutants"] },
   { name: "baseline", kind: "text", value: "FILE", help: "report.json to compare with", commands: ["bench", "gate"] },
   {
     name: "candidate",
@@ -94,12 +114,13 @@ const FLAGS: readonly Flag[] = [
     commands: ["gate"],
   },
   { name: "serve", kind: "switch", help: "show the report on loopback", commands: ["report"] },
-  { name: "quiet", kind: "switch", help: "no progress", commands: [...RUNS, "gate"] },
+  { name: "quiet", kind: "switch", help: "no progress", commands: [...RUNS, "mutants", "gate"] },
 ];
 
 const SUMMARIES: Readonly<Record<Command, string>> = {
   bench: "verify and time kernels over suites of cases, write reports",
   verify: "the same without timing",
+  mutants: "plant known faults in every kernel, and prove that verification sees each",
   gate: "judge a run against a baseline",
   report: "draw reports again, or several as one: report DIR|FILE…",
   list: "print the cases that a selection holds; needs no GPU",

@@ -19,6 +19,8 @@ export interface ProgressOptions {
   readonly write: (text: string) => void;
   /** Clock, ms. @default {performance.now} */
   readonly now?: () => number;
+  /** Whether wrong results are what is wanted: then they are not shown as failures. @default {false} */
+  readonly expectsFailures?: boolean;
 }
 
 const LOG_INTERVAL_MS = 10_000;
@@ -35,7 +37,7 @@ export class Progress {
 
   /** Starts the clock. */
   constructor(options: ProgressOptions) {
-    this.#options = { columns: 80, now: () => performance.now(), ...options };
+    this.#options = { columns: 80, now: () => performance.now(), expectsFailures: false, ...options };
     this.#startMs = this.#options.now();
     this.#done = options.done;
   }
@@ -49,7 +51,7 @@ export class Progress {
   /** A case ended. Failures are shown at once, whatever the style. */
   end(result: Result): void {
     this.#done++;
-    if (result.status === "incorrect" || result.status === "failed") {
+    if (isFailure(result, this.#options.expectsFailures)) {
       this.#failures++;
       if (this.#options.style !== "none") {
         this.clear();
@@ -84,6 +86,10 @@ export class Progress {
     const id = this.#inFlight.length > room ? `${this.#inFlight.slice(0, Math.max(0, room - 1))}…` : this.#inFlight;
     return room > 8 ? `${head}  ${id}` : head.slice(0, width);
   }
+}
+
+function isFailure({ status }: Result, expected: boolean): boolean {
+  return status === "failed" || (status === "incorrect" && !expected);
 }
 
 /** `95` s as `1 min 35 s`. */

@@ -79,6 +79,24 @@ const DROPPED: Readonly<Record<Dtype, { readonly bits: number; readonly from: nu
   bf16: { bits: 16, from: 2 ** -126 },
 };
 
+/** Bits of f32 values on which conversions differ. A NaN has the one payload that every way of narrowing it drops alike. */
+const SPECIAL_BITS: readonly number[] = [
+  0x8000_0000, // −0
+  0x7f80_0001, // a NaN that rounding alone would make ∞
+  0x477f_f000, // 65520, the least that f16 has no number for
+  0xb5a0_0000, // a subnormal of f16
+  0x7f80_0000, // ∞
+  0xff80_0000, // −∞
+  0x7f7f_ffff, // the largest f32, which bf16 rounds to ∞
+  0x0001_8001, // a subnormal of f32 and bf16
+];
+
+/** Puts values on which conversions differ in the place of every 29th one, beginning with the sixth. */
+export function placeSpecials(values: Float32Array<ArrayBuffer>): void {
+  const words = new Uint32Array(values.buffer);
+  for (let i = 5, n = 0; i < words.length; i += 29) words[i] = SPECIAL_BITS[n++ % SPECIAL_BITS.length];
+}
+
 /** Moves every 61st value to the exact middle between two values of the dtype, where that one drops bits at all. */
 export function moveToTies(values: Float32Array<ArrayBuffer>, dtype: Dtype): void {
   const { bits, from } = DROPPED[dtype];

@@ -9,7 +9,7 @@
  */
 import { type AppendShape, type AttendShape, type InputKind, total } from "./shapes.ts";
 import { decode, DTYPE_BYTES } from "./dtypes.ts";
-import { cachedBefore, type CacheFill, fillPages, moveToTies } from "./fill_pages.ts";
+import { cachedBefore, type CacheFill, fillPages, moveToTies, placeSpecials } from "./fill_pages.ts";
 import { fillKeys, makeQueries, STREAM } from "./input_kinds.ts";
 import { allocatePages, pageTableOf, poisonedCache } from "./paging.ts";
 import { fillNormal, streamKey } from "./random.ts";
@@ -108,7 +108,8 @@ export function fillAttendCache(shape: AttendShape, { kind, seed, cache, part }:
 
 /**
  * Makes seeded inputs of `append`: values N(0, 1), of which every 61st is moved to the exact middle between two values of
- * the cache's dtype, where rounding to nearest must take the even one.
+ * the cache's dtype, where rounding to nearest must take the even one, and every 29th is −0, a NaN, ∞, subnormal or beyond
+ * the range of the dtype.
  */
 export function makeAppendInputs(shape: AppendShape, seed: number): AppendInputs {
   const { B, R, Dr } = shape;
@@ -126,6 +127,8 @@ export function makeAppendInputs(shape: AppendShape, seed: number): AppendInputs
   fillNormal(kpe, streamKey(seed, STREAM.kpe));
   moveToTies(compressedKv, shape.cache);
   moveToTies(kpe, shape.cache);
+  placeSpecials(compressedKv);
+  placeSpecials(kpe);
   return {
     shape,
     compressedKv,

@@ -127,8 +127,8 @@ const prefillGroups: readonly Group[] = [
       { B: 3, q: "5,0,1", kv: "5,9,64", padding: 1 },
     ],
   },
-  // A maximum that is not carried, an overflow; element types of cache and weight.
-  { ...prefill, axes: { H: [2], q: [40], kv: [40] }, rows: [{ input: "large" }, { input: "equal" }] },
+  // A maximum that is not carried from tile to tile, an overflow; element types of cache and weight.
+  { ...prefill, axes: { H: [2], q: [40], kv: [140] }, rows: [{ input: "large" }, { input: "equal" }] },
   {
     ...prefill,
     axes: { H: [2], q: [17], kv: [17] },
@@ -155,7 +155,7 @@ const mlaGroups: readonly Group[] = [
       { q: "32>1", kv: 33, page: 16 },
       { B: 2, q: "9,20>8,3>1x2", kv: "60,25", page: 16, layout: "separate" },
       { B: 2, q: "20,0>1,7>0,1", kv: "21,9", form: "expanded" },
-      { B: 2, q: "20,0>1,7>0,1", kv: "21,9", form: "absorbed", splits: 2 },
+      { B: 2, q: "40,0>1,7>0,1", kv: "41,9", form: "absorbed", splits: 2 },
     ],
   },
   // Element types, and inputs in the scale of the seed's tests.

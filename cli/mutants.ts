@@ -1,0 +1,199 @@
+/**
+ * `mutants`: kernels with planted faults, all of which verification must see.
+ *
+ * @module
+ */
+import { describeHost } from "../bench/environment.ts";
+import { hashCaseIds, type JournalHeader, openJournal, readJournal, resumeJournal } from "../bench/journal.ts";
+import { startProvider } from "../bench/provider.ts";
+import type { Environment, Result } from "../bench/result.ts";
+import { kernelName } from "../kernels/kernel.ts";
+import { MUTANTS } from "../kernels/mutants/mutants.ts";
+import type { Mutant } from "../kernels/mutants/plant.ts";
+import { KERNELS } from "../kernels/registry.ts";
+import {
+  exitCodeOf,
+  type KillMatrix,
+  killMatrix,
+  type PlannedMutant,
+  toMatrixMarkdown,
+  toMatrixText,
+} from "../reports/kill_matrix.ts";
+import { expandSuites } from "../suites/expand.ts";
+import { matchGlob } from "../suites/glob.ts";
+import { defaultOut, INTERRUPTED, providerOf, resumedFlags } from "./bench.ts";
+import { makeWritable } from "./files.ts";
+import { type Flags, isOn, list, text } from "./flags.ts";
+import { runMutants } from "./mutants_run.ts";
+import { Progress } from "./progress.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Suites by whose cases mutants are judged, the first of them the one that every change is checked with. */
+const SUITES_SHOWN: readonly string[] = ["smoke", "boundary"];
+
+/** The mutants that the command runs. */
+export interface MutantSet {
+  /** The mutants. */
+  readonly mutants: readonly Mutant[];
+  /** URL of the module that exports their kernels, for the process that runs them. */
+  readonly module: string;
+}
+
+const BUILT_IN: MutantSet = {
+  mutants: MUTANTS,
+  module: new URL("../kernels/mutants/mutants.ts", import.meta.url).href,
+};
+
+/**
+ * Runs `mutants` and returns the exit code: 2 where a mutant survived or is broken, 4 where the device could run none, 130
+ * interrupted, else 0.
+ *
+ * @param set The mutants to choose from. @default those of `kernels/mutants`
+ */
+export async function mutantsCommand(
+  given: Flags,
+  argv: readonly string[],
+  terminal: Terminal,
+  set: MutantSet = BUILT_IN,
+): Promise<number> {
+  const resume = text(given, "resume");
+  const flags = resume === undefined ? given : resumedFlags("mutants", resume, given);
+  const planned = planMutants(set.mutants, flags);
+  const out = resume ?? text(flags, "out") ?? defaultOut("mutants");
+  await makeWritable(out);
+  const provider = await startProvider(providerOf(flags), {}, (line) => terminal.err(`${line}\n`));
+  try {
+    const ids = planned.flatMap(({ cases }) => cases.map(({ id }) => id));
+    const environment: Environment = {
+      ...await describeHost(),
+      adapter: provider.adapter,
+      argv: resume === undefined ? argv : readJournal(`${resume}/${JOURNAL}`).header.environment.argv,
+      command: "mutants",
+      suites: [...SUITES_SHOWN],
+      seed: 0,
+      startedAt: new Date().toISOString(),
+      wallS: 0,
+    };
+    const header: JournalHeader = {
+      journal: 1,
+      environment,
+      cases: { count: ids.length, sha256: await hashCaseIds(ids) },
+    };
+    const resumed = resume === undefined ? undefined : resumeJournal(`${out}/${JOURNAL}`, header);
+    using journal = resumed?.journal ?? openJournal(`${out}/${JOURNAL}`, header);
+    const results = new Map<string, Result>(resumed?.results.map((result) => [result.id, result]));
+    const earlierS = [...results.values()].reduce((sum, { hostMs }) => sum + hostMs / 1000, 0);
+    const full = isOn(flags, "full");
+    if (!isOn(given, "quiet")) {
+      terminal.err(
+        `Running ${planned.length} mutants on up to ${ids.length} cases on ${provider.adapter.description}\n`,
+      );
+    }
+    const start = performance.now();
+    const interruption = new AbortController();
+    const stopListening = terminal.onInterrupt(() => interruption.abort());
+    const progress = new Progress({
+      total: planned.length,
+      done: 0,
+      style: isOn(given, "quiet") ? "none" : terminal.interactive ? "line" : "log",
+      columns: terminal.columns,
+      write: terminal.err,
+      expectsFailures: true,
+    });
+    try {
+      await runMutants({
+        mutants: planned,
+        kernelModule: set.module,
+        full,
+        provider,
+        results,
+        journal,
+        progress,
+        signal: interruption.signal,
+      });
+    } finally {
+      stopListening();
+      progress.clear();
+    }
+    const wallS = earlierS + (performance.now() - start) / 1000;
+    const matrix = killMatrix({ environment: { ...environment, wallS }, full, mutants: planned, results });
+    await writeMatrix(matrix, out);
+    terminal.out(toMatrixText(matrix));
+    terminal.out(`\nThe matrix is in ${out}: mutants.md, mutants.json\n`);
+    if (interruption.signal.aborted && matrix.counts.pending > 0) {
+      terminal.err(`Interrupted. Go on with: deno task mutants --resume ${out}\n`);
+      return INTERRUPTED;
+    }
+    return exitCodeOf(matrix);
+  } finally {
+    await provider.child.end();
+  }
+}
+
+/** Journal of a run, in its folder: that of other commands, so that it is taken up in the same way. */
+const JOURNAL = "cases.ndjson";
+
+/**
+ * The mutants that `flags` select, with their cases: those chosen for the fault, or with `--full` those of the suites as
+ * well.
+ *
+ * @throws {RangeError} If a name or the filter fits none.
+ */
+export function planMutants(mutants: readonly Mutant[], flags: Flags): PlannedMutant[] {
+  const inSuites = suiteCases();
+  return selectMutants(mutants, list(flags, "kernel"), text(flags, "filter")).map(({ kernel, base, fault }) => {
+    const name = kernelName(kernel);
+    const chosen = (fault.cases[kernel.operation] ?? []).filter((shape) => takes(kernel, shape));
+    const known = inSuites.get(base) ?? new Map<string, string[]>();
+    const shapes = new Set([...chosen, ...isOn(flags, "full") ? known.keys() : []]);
+    const cases = [...shapes].map((shape) => ({ id: `${name}:${shape}`, suites: known.get(shape) ?? [] }));
+    return { name, base, fault, cases };
+  });
+}
+
+function selectMutants(mutants: readonly Mutant[], names: readonly string[], filter?: string): Mutant[] {
+  const isNamed = ({ kernel, base }: Mutant, name: string) =>
+    name === base || name === base.slice(base.indexOf("/") + 1) || name === kernelName(kernel);
+  const unknown = names.find((name) => !mutants.some((mutant) => isNamed(mutant, name)));
+  if (unknown !== undefined) {
+    const choices = [...new Set(mutants.map(({ base }) => base))].join(", ");
+    throw new RangeError(`Cannot select mutants of kernel ${JSON.stringify(unknown)}: there are those of ${choices}`);
+  }
+  const selected = mutants.filter((mutant) =>
+    (names.length === 0 || names.some((name) => isNamed(mutant, name))) &&
+    (filter === undefined || matchGlob(filter, kernelName(mutant.kernel)))
+  );
+  if (selected.length > 0) return selected;
+  throw new RangeError(
+    `Cannot select mutants by filter ${JSON.stringify(filter)}: none of ${mutants.length} matches; ` +
+      `it is a name or a glob, for instance "attend/fused-*" or "*-no_scale"`,
+  );
+}
+
+/** Whether a kernel takes the layout of a case: `append` kernels take one each. */
+function takes({ layouts }: Mutant["kernel"], shape: string): boolean {
+  return layouts?.includes(shape.includes(";layout=separate") ? "separate" : "combined") ?? true;
+}
+
+/** Suites by case and kernel without a fault: `smoke`, and of `boundary` what a software adapter runs of it. */
+function suiteCases(): Map<string, Map<string, string[]>> {
+  const kernels = new Map<string, Map<string, string[]>>();
+  for (const suite of SUITES_SHOWN) {
+    for (const c of expandSuites({ suites: [suite], kernelsAvailable: KERNELS, software: true, full: false })) {
+      const shapes = kernels.get(kernelName(c)) ?? new Map<string, string[]>();
+      kernels.set(kernelName(c), shapes);
+      const shape = c.id.slice(c.id.indexOf(":") + 1);
+      shapes.set(shape, [...shapes.get(shape) ?? [], suite]);
+    }
+  }
+  return kernels;
+}
+
+/** Writes both forms, each by way of a temporary name. */
+async function writeMatrix(matrix: KillMatrix, dir: string): Promise<void> {
+  const files = { "mutants.json": JSON.stringify(matrix, undefined, 1) + "\n", "mutants.md": toMatrixMarkdown(matrix) };
+  for (const [name, content] of Object.entries(files)) {
+    await Deno.writeTextFile(`${dir}/${name}.partial`, content);
+    await Deno.rename(`${dir}/${name}.partial`, `${dir}/${name}`);
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Runs mutants on their cases in child processes, and stops with each at the first case that sees it.
+ *
+ * @module
+ */
+import type { Journal } from "../bench/journal.ts";
+import type { Provider } from "../bench/provider.ts";
+import type { Result } from "../bench/result.ts";
+import { type GpuChild, startChild, supervise } from "../bench/supervise.ts";
+import { isSettled, type PlannedMutant } from "../reports/kill_matrix.ts";
+import { parseCaseId } from "../suites/case_id.ts";
+import type { Progress } from "./progress.ts";
+
+/** Longest that a case may take: all are small. */
+const CASE_LIMIT_MS = 120_000;
+/** Mutants whose cases one process runs where it runs them all: each compiles its pipelines anew for every rank and dtype. */
+const MUTANTS_OF_A_CHILD = 24;
+
+/** What {@linkcode runMutants} needs. */
+export interface MutantsRun {
+  /** The mutants. */
+  readonly mutants: readonly PlannedMutant[];
+  /** URL of the module that exports their kernels. */
+  readonly kernelModule: string;
+  /** Whether every mutant meets every case. */
+  readonly full: boolean;
+  /** The process that has the GPU, and how to start another. */
+  readonly provider: Provider;
+  /** Results by case id: those of an earlier run, to which those of this one are added. */
+  readonly results: Map<string, Result>;
+  /** Where results are kept as soon as there are any. */
+  readonly journal: Journal;
+  /** Where progress is shown, in mutants. */
+  readonly progress: Progress;
+  /** Ends the run. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs what is not among the results yet, in rounds: the next case of every mutant that no case has seen. Cases of one shape
+ * run side by side, so that they share their reference.
+ */
+export async function runMutants(run: MutantsRun): Promise<void> {
+  let child: GpuChild | undefined = run.provider.child;
+  for (;;) {
+    const round = nextRound(run);
+    if (round.length === 0 || run.signal.aborted) return;
+    for (const ids of round) {
+      if (run.signal.aborted) return;
+      await runCases(run, ids, child ?? await startChild(run.provider.options));
+      child = undefined;
+    }
+  }
+}
+
+/** Case ids, a list for each process. */
+function nextRound({ mutants, full, results }: MutantsRun): string[][] {
+  const waiting = (mutant: PlannedMutant) => mutant.cases.map(({ id }) => id).filter((id) => !results.has(id));
+  if (!full) {
+    const ids = mutants.filter((mutant) => !isSettled(mutant, results)).flatMap((mutant) =>
+      waiting(mutant).slice(0, 1)
+    );
+    return ids.length > 0 ? [byShape(ids)] : [];
+  }
+  const lists: string[][] = [];
+  for (let i = 0; i < mutants.length; i += MUTANTS_OF_A_CHILD) {
+    const ids = mutants.slice(i, i + MUTANTS_OF_A_CHILD).flatMap(waiting);
+    if (ids.length > 0) lists.push(byShape(ids));
+  }
+  return lists;
+}
+
+function byShape(ids: readonly string[]): string[] {
+  const key = (id: string) => id.slice(0, id.indexOf("/")) + id.slice(id.indexOf(":"));
+  return [...Map.groupBy(ids, key).values()].flat();
+}
+
+async function runCases(run: MutantsRun, ids: readonly string[], child: GpuChild): Promise<void> {
+  const { provider, results, journal, progress, signal, mutants } = run;
+  const mutantOf = new Map(mutants.map((mutant) => [mutant.name, mutant]));
+  await supervise(ids.map(parseCaseId), { kernelModules: [run.kernelModule], recorded: [], timing: false }, {
+    ...provider.options,
+    child,
+    caseLimitMs: () => CASE_LIMIT_MS,
+    signal,
+    onBegin: (id) => progress.begin(id),
+    onResult(result) {
+      journal.append(result);
+      results.set(result.id, result);
+      const mutant = mutantOf.get(result.id.slice(0, result.id.indexOf(":")))!;
+      const isDone = run.full ? false : isSettled(mutant, results);
+      if (isDone || mutant.cases.every(({ id }) => results.has(id))) progress.end(result);
+    },
+  });
+}

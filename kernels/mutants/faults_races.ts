@@ -1,0 +1,110 @@
+/**
+ * Missing barriers. A race need not be lost each time: the last cases have many workgroups of several subgroups, and every
+ * launch is repeated.
+ *
+ * @module
+ */
+import { APPEND, type Fault, FUSED, IN_MLA, inAll, PREFILL } from "./fault.ts";
+import { append, appendSeparate, attend, mla, prefill, project } from "./shapes.ts";
+
+/** Races. */
+export const RACE_FAULTS: readonly Fault[] = [
+  {
+    name: "race_at_rank_256",
+    bugClass: "race",
+    what: "no barrier before the product with the values at rank 256; at 512 there is one",
+    like: "FlashMLA-ETAP#1: 17 of 49 shapes of rank 256 wrong and changing, those of 512 right",
+    edits: {
+      "attend/fused": [{
+        find: "factor[t] = change;\n    }\n    workgroupBarrier();",
+        replace: "factor[t] = change;\n    }\n    if (R != 256u) { workgroupBarrier(); }",
+      }],
+      "attend/fused_subgroup": [{
+        find: "factor[soft_row] = change; }\n    }\n    workgroupBarrier();",
+        replace: "factor[soft_row] = change; }\n    }\n    if (R != 256u) { workgroupBarrier(); }",
+      }],
+      "attend/unfused": [{
+        find: "finite(values[t + 64u]);\n    }\n    workgroupBarrier();",
+        replace: "finite(values[t + 64u]);\n    }\n    if (R != 256u) { workgroupBarrier(); }",
+      }],
+      ...IN_MLA,
+    },
+    cases: { attend: [attend.heads63, attend.races], mla: [mla.prompt] },
+  },
+  {
+    name: "tile_not_awaited",
+    bugClass: "race",
+    what: "a tile is used before all threads have staged their part",
+    like: "the barrier after a copy to workgroup memory left out",
+    edits: {
+      ...inAll(FUSED, {
+        find: "store_tile(i + 4u * THREADS, c4);\n    }\n    workgroupBarrier();",
+        replace: "store_tile(i + 4u * THREADS, c4);\n    }",
+      }),
+      "attend/unfused": [{
+        find: "+ 1u] = high(k);\n    workgroupBarrier();",
+        replace: "+ 1u] = high(k);",
+      }],
+      "project/tiled": [{
+        find: "if (t < PIECES) { store_w(t, q); }\n    workgroupBarrier();",
+        replace: "if (t < PIECES) { store_w(t, q); }",
+      }],
+      "project/vector": [{ find: "workgroupBarrier();\n  let token", replace: "let token" }],
+      ...inAll(PREFILL, {
+        find: "store_key(t, 1u, k1);\n      workgroupBarrier();",
+        replace: "store_key(t, 1u, k1);",
+        dispatch: "attend",
+      }),
+      ...inAll(APPEND, { find: "workgroupBarrier();\n  write(rope, i0", replace: "write(rope, i0" }),
+    },
+    cases: {
+      attend: [attend.heads63, attend.races],
+      project: [project.q, project.manyQ, project.manyV],
+      prefill: [prefill.ragged, prefill.wide],
+      append: [append.prompt, append.decode, appendSeparate.cached],
+    },
+  },
+  {
+    name: "tile_overwritten",
+    bugClass: "race",
+    what: "the next tile is staged while slower threads still use this one",
+    like: "the barrier at the end of the loop left out, because it seems to come right after another",
+    edits: {
+      ...inAll(FUSED, { find: "workgroupBarrier(); // tile, prob and factor are free", replace: "" }),
+      "attend/unfused": [{ find: "workgroupBarrier(); // values and prob are free", replace: "" }],
+      "project/tiled": [{
+        find: "q = load_w(t, h, k, first_column); }\n    workgroupBarrier();",
+        replace: "q = load_w(t, h, k, first_column); }",
+      }],
+      "project/vector": [{
+        find: "if (token <= i) { store_sum(token, p); }\n  workgroupBarrier();",
+        replace: "if (token <= i) { store_sum(token, p); }",
+      }],
+      ...inAll(PREFILL, {
+        find: "workgroupBarrier(); // the pool is free\n      store_query",
+        replace: "store_query",
+        dispatch: "attend",
+      }),
+    },
+    cases: {
+      attend: [attend.heads63, attend.races],
+      project: [project.manyQ, project.manyV],
+      prefill: [prefill.ragged, prefill.wide],
+    },
+  },
+  {
+    name: "sum_over_the_maximum",
+    bugClass: "race",
+    what: "sums are written over the maxima before all threads have read the largest",
+    like: "one array for two reductions, and no barrier between them",
+    edits: {
+      "attend/unfused": [{ find: "workgroupBarrier(); // parts is free", replace: "" }],
+      ...inAll(PREFILL, {
+        find: "store_partial(rg, cg, own);\n    workgroupBarrier();",
+        replace: "store_partial(rg, cg, own);",
+        dispatch: "attend",
+      }),
+    },
+    cases: { attend: [attend.long512, attend.races], prefill: [prefill.ragged, prefill.wide] },
+  },
+];
