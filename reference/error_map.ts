@@ -7,7 +7,7 @@
 import type { Check, ErrorMap, MapAxis, WorstElement } from "./check.ts";
 import type { ElementPlace } from "./compare.ts";
 import { edgesAt, type EdgeWords } from "./edges.ts";
-import { errorPattern } from "./error_pattern.ts";
+import { distinct, errorPattern, isTelling } from "./error_pattern.ts";
 
 /** Bins of a map, down and across. */
 const MAX_BINS = { rows: 32, columns: 64 };
@@ -69,18 +69,19 @@ export function locateErrors(elements: CheckedElements): Located {
   };
 }
 
-/** The edges of those directions in which some values have no wrong element; those of tokens always. */
+/** The edges of those directions in which wrong elements are not everywhere; those of tokens and pages always. */
 function tellingEdges({ of, wrongRows, wrongDims }: Coordinates, edges: EdgeWords): EdgeWords {
-  const isEverywhere = (name: MapAxis["name"]) => {
+  const tells = (name: MapAxis["name"]) => {
     const values = of.get(name) ?? new Int32Array(0);
-    return new Set(values).size === new Set(values.filter((_, row) => wrongRows[row] === 1)).size;
+    return isTelling(distinct(values.filter((_, row) => wrongRows[row] === 1)).length, distinct(values).length);
   };
+  const wrong = wrongDims.reduce((count, isWrong) => count + isWrong, 0);
   const { sequence, head, dim, ...always } = edges;
   return {
     ...always,
-    ...(isEverywhere("sequence") ? {} : { sequence }),
-    ...(isEverywhere("head") ? {} : { head }),
-    ...(wrongDims.includes(0) ? { dim } : {}),
+    ...(tells("sequence") ? { sequence } : {}),
+    ...(tells("head") ? { head } : {}),
+    ...(isTelling(wrong, wrongDims.length) ? { dim } : {}),
   };
 }
 

@@ -115,6 +115,10 @@ Deno.test("the pattern names what all wrong elements share and the right ones do
     "page 0 (physical page 0)",
   ]);
   assertEquals(pattern(() => true), undefined);
+  // One dim of 128 is right by chance, three are not; of four heads one tells.
+  assertEquals(pattern((_, __, d) => d > 0), undefined);
+  assertEquals(pattern((_, __, d) => d > 2), ["dims 3–127"]);
+  assertEquals(pattern((_, h) => h > 0), ["heads 1–3"]);
   // One element of a check that fails as a whole only.
   assertEquals(pattern(() => false), undefined);
 });

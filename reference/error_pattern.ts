@@ -37,12 +37,25 @@ function describe(
   wordsOf: (entry: number) => string[],
   maxValues = Infinity,
 ): string {
-  const all = [...new Set(values)].sort((a, b) => a - b);
-  const wrong = new Set(values.filter((_, entry) => isWrong(entry)));
+  const all = distinct(values).sort((a, b) => a - b);
+  const wrong = new Set(distinct(values.filter((_, entry) => isWrong(entry))));
   const everywhere = commonWords(values.length, () => true, wordsOf);
   const shared = [...commonWords(values.length, isWrong, wordsOf)].filter((word) => !everywhere.has(word));
-  const range = wrong.size < all.length && wrong.size <= maxValues ? rangeOf(name, all, wrong) : "";
+  const range = isTelling(wrong.size, all.length) && wrong.size <= maxValues ? rangeOf(name, all, wrong) : "";
   return range !== "" && shared.length > 0 ? `${range} (${shared.join(", ")})` : range || shared.join(", ");
+}
+
+/** The values of a direction, without −1, which stands for none. */
+export function distinct(values: Int32Array): number[] {
+  return [...new Set(values)].filter((value) => value >= 0);
+}
+
+/**
+ * Whether it says something that `wrong` of `all` values of a direction have wrong elements. Where all but one in fifty have,
+ * the others are right by chance: an element of 256 is close to any value.
+ */
+export function isTelling(wrong: number, all: number): boolean {
+  return wrong > 0 && all - wrong >= Math.ceil(all / 50);
 }
 
 /** Edges that all chosen entries have, without details. */
@@ -65,7 +78,7 @@ function rangeOf(name: string, all: readonly number[], wrong: ReadonlySet<number
   const at = all.flatMap((value, i) => wrong.has(value) ? [i] : []);
   const value = (i: number) => String(all[at[i]]);
   const last = at.length - 1;
-  if (at.length === 1) return all[at[0]] < 0 ? "" : `${name} ${value(0)}`;
+  if (at.length === 1) return `${name} ${value(0)}`;
   if (at[last] - at[0] === last) return `${name}s ${value(0)}–${value(last)}`;
   const stride = at[1] - at[0];
   if (at.length > 2 && at.every((place, i) => place === at[0] + i * stride)) {
