@@ -79,7 +79,7 @@ for (const [id, names] of CASES) {
         const failed = call.check(wrong, c.tolerance).filter(({ passed }) => !passed);
         assert(failed.length > 0, `a wrong ${name} passes`);
         wrong.delete(name);
-        assertThrows(() => call.check(wrong), TypeError, `no output buffer of that name`);
+        assertThrows(() => call.check(wrong), TypeError, `the launch has no such output`);
       }
     }));
 }

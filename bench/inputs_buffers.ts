@@ -94,6 +94,9 @@ export function toleranceChecks(
 
 function result(results: Results, name: string): Uint8Array {
   const bytes = results.get(name);
-  if (!bytes) throw new TypeError(`Cannot verify "${name}": the launch has no output buffer of that name`);
+  if (!bytes) {
+    const names = [...results.keys()].join(", ") || "none";
+    throw new TypeError(`Cannot verify "${name}": the launch has no such output; it has ${names}`);
+  }
   return bytes;
 }

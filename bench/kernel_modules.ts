@@ -22,15 +22,10 @@ export async function loadKernels(urls: readonly string[]): Promise<Kernel[]> {
       // The prefix is written out for tools that look for computed imports.
       exports = await import(`file://${url.slice("file://".length)}`);
     } catch (error) {
-      const message = (error as Error).message.split("\n")[0];
-      throw new TypeError(`Cannot load kernels from "${url}": ${message}`);
+      throw new TypeError(`Cannot load kernels from "${url}": ${firstLineAndPlace(error as Error)}`);
     }
     const found = Object.values(exports).flat().filter(isKernel);
-    if (found.length === 0) {
-      throw new TypeError(
-        `Cannot load kernels from "${url}": it exports no kernel (operation, variant, summary, requires, refuses, launch)`,
-      );
-    }
+    if (found.length === 0) throw new TypeError(`Cannot load kernels from "${url}": ${whyNone(exports)}`);
     for (const kernel of found) {
       const name = kernelName(kernel);
       if (taken.has(name)) throw new TypeError(`Cannot load kernel "${name}" from "${url}": the name is taken`);
@@ -41,8 +36,37 @@ export async function loadKernels(urls: readonly string[]): Promise<Kernel[]> {
   return kernels;
 }
 
+/** What each member of a kernel must be. */
+const MEMBERS: readonly (readonly [name: keyof Kernel, form: string, is: (value: unknown) => boolean])[] = [
+  ["operation", `one of ${OPERATIONS.join(", ")}`, (value) => OPERATIONS.some((known) => known === value)],
+  ["variant", "a string", (value) => typeof value === "string"],
+  ["requires", "an array of device features", Array.isArray],
+  ["refuses", "a function", (value) => typeof value === "function"],
+  ["launch", "a function", (value) => typeof value === "function"],
+];
+
 function isKernel(value: unknown): value is Kernel {
-  const { operation, variant, requires, refuses, launch } = (value ?? {}) as Partial<Record<keyof Kernel, unknown>>;
-  return OPERATIONS.some((known) => known === operation) && typeof variant === "string" &&
-    Array.isArray(requires) && typeof refuses === "function" && typeof launch === "function";
+  return faultsOf(value).length === 0;
+}
+
+function faultsOf(value: unknown): string[] {
+  const members = (value ?? {}) as Partial<Record<keyof Kernel, unknown>>;
+  return MEMBERS.filter(([name, , is]) => !is(members[name])).map(([name, form]) => `${name} must be ${form}`);
+}
+
+/** Why a module has no kernel: what is wrong with the export that comes closest. */
+function whyNone(exports: Readonly<Record<string, unknown>>): string {
+  const [closest] = Object.entries(exports).map(([name, value]) => ({ name, faults: faultsOf(value) }))
+    .sort((a, b) => a.faults.length - b.faults.length);
+  return closest && closest.faults.length < MEMBERS.length - 1
+    ? `${closest.name} is no kernel: ${closest.faults.join(", ")}`
+    : `it exports no kernel (${MEMBERS.map(([name]) => name).join(", ")})`;
+}
+
+/** Deno writes below a message the line of source, and last where that is. */
+function firstLineAndPlace({ message }: Error): string {
+  // deno-lint-ignore no-control-regex
+  const [first, ...rest] = message.replaceAll(/\x1b\[[\d;]*m/g, "").split("\n");
+  const place = rest.map((line) => /^\s*at (file:\S+)$/.exec(line)?.[1]).find(Boolean);
+  return place ? `${first.replace(/\.$/, "")} (${place})` : first;
 }

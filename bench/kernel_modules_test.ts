@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { pathToFileURL } from "node:url";
 import { kernelName, OPERATIONS } from "../kernels/kernel.ts";
 import { loadKernels } from "./kernel_modules.ts";
@@ -26,9 +26,25 @@ Deno.test("loadKernels() takes users' kernels of every operation", () =>
 
 Deno.test("loadKernels() refuses a module without a kernel, and a name that is taken", async () => {
   await withModule(`export const x = { operation: "attention", ${MEMBERS} };`, async (url) => {
-    await assertRejects(() => loadKernels([url]), TypeError, "it exports no kernel");
+    const message = `x is no kernel: operation must be one of ${OPERATIONS.join(", ")}`;
+    await assertRejects(() => loadKernels([url]), TypeError, message);
+  });
+  await withModule(`export const size = 3;`, async (url) => {
+    const message = "it exports no kernel (operation, variant, requires, refuses, launch)";
+    await assertRejects(() => loadKernels([url]), TypeError, message);
   });
   await withModule(`export const x = { operation: "mla", ${MEMBERS.replace("own", "fused")} };`, async (url) => {
     await assertRejects(() => loadKernels([url]), TypeError, 'Cannot load kernel "mla/fused"');
+  });
+});
+
+Deno.test("loadKernels() says in which line of a module a mistake stands", async () => {
+  await withModule("export const a = 1;\nexport const b = [;\n", async (url) => {
+    const { message } = await assertRejects(() => loadKernels([url]), TypeError);
+    assertMatch(message, /^Cannot load kernels from .*: .*Expression expected.* \(file:.*\.ts:2:\d+\)$/);
+  });
+  await withModule('\nimport "./nothing.ts";\n', async (url) => {
+    const { message } = await assertRejects(() => loadKernels([url]), TypeError);
+    assertMatch(message, /Module not found .* \(file:.*\.ts:2:\d+\)$/);
   });
 });

@@ -14,6 +14,7 @@ import {
   type Operation,
   type Tuning,
 } from "../kernels/kernel.ts";
+import { requireLaunch } from "../kernels/check_launch.ts";
 import type { Work } from "../kernels/work.ts";
 import { callsOf } from "../reference/flow.ts";
 import type { Case } from "../suites/case.ts";
@@ -27,6 +28,11 @@ export interface PairedKernel {
    * @throws {RangeError} If {@linkcode PairedKernel.refuses} has a reason.
    */
   launch(layout: CacheLayout, device: DeviceTraits): Launch;
+  /**
+   * Demands that a launch of the kernel is described without a mistake ({@linkcode requireLaunch}).
+   * @throws {TypeError} If it is not.
+   */
+  require(launch: Launch): void;
 }
 
 /**
@@ -40,9 +46,24 @@ export function pairKernel(kernel: Kernel, { operation, shape }: Work, tuning: T
   }
   const paired: KernelBase<Operation, typeof shape> = kernel;
   return {
-    refuses: (device) => paired.refuses(shape, tuning, device),
-    launch: (layout, device) => paired.launch(shape, layout, tuning, device),
+    refuses: (device) => located(() => paired.refuses(shape, tuning, device)),
+    launch: (layout, device) => located(() => paired.launch(shape, layout, tuning, device)),
+    require: (launch) => requireLaunch(kernel, launch),
   };
+}
+
+/** Modules that throw on purpose, with messages that say all. */
+const OWN = ["kernels/", "reference/"].map((folder) => new URL(`../${folder}`, import.meta.url).href);
+
+/** Runs code of a kernel; what it throws tells where in a user's module it was thrown. */
+function located<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const place = error instanceof Error ? /file:\S+:\d+:\d+/.exec(error.stack ?? "")?.[0] : undefined;
+    if (place && !OWN.some((folder) => place.startsWith(folder))) (error as Error).message += ` (${place})`;
+    throw error;
+  }
 }
 
 /** The work of each call of a case: its own, or for a flow that of every step. */

@@ -127,6 +127,7 @@ function describe(
   const before = performance.now();
   const launches = paired.map((each, i) => each.launch(layouts[i], traits));
   const describeMs = performance.now() - before;
+  launches.forEach((launch, i) => paired[i].require(launch));
   trace.chosen = launches[0].chosen;
   const excess = launches.map((launch) => checkLimits(launch, traits)).find((reason) => reason !== undefined);
   return excess ?? { layouts, launches, describeMs };
