@@ -90,7 +90,10 @@ export function describeOutputs(dir: string, { stored, cut, leftOut }: OutputsWr
     ...(cut > 0 ? [`of ${cut} of them only some rows: a case has room for 1 MiB`] : []),
     ...(leftOut > 0 ? [`none of ${leftOut} more: the folder has room for 512 MiB`] : []),
   ];
-  return [`Outputs of ${stored} cases are in ${dir}: compare with --against ${dir}`, ...limits].join("; ");
+  return [
+    `Outputs of ${stored} ${stored === 1 ? "case" : "cases"} are in ${dir}: compare with --against ${dir}`,
+    ...limits,
+  ].join("; ");
 }
 
 function isFolder(path: string): boolean {
