@@ -23,6 +23,7 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
   checkPageTable(inputs, shape.kv);
   const rows = sampleRows(shape, referenceBudgetFlops, c.seed);
   const reference = await pool.attend(inputs, rows);
+  const emulation = await pool.emulateAttend(inputs, reference);
   const buffers = attendBuffers(inputs, await cacheBuffersBy(pool, inputs.cache, shape));
   const allRows = total(shape.q) * shape.H;
   return {
@@ -35,7 +36,7 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
       check(results, tolerance) {
         const actual = { out: floats(results, "out", allRows * shape.R), lse: lseResult(results, shape, allRows) };
-        const checks = checkAttend(inputs, reference, actual);
+        const checks = checkAttend(inputs, reference, actual, emulation);
         if (recorded) checks.push(checkRecorded(recorded, inputs, actual.out));
         return [...checks, ...toleranceChecks(tolerance, actual, reference)];
       },

@@ -4,6 +4,7 @@
  * @module
  */
 import { checkCache, checkProjected, checkRecordedRows } from "../reference/acceptance.ts";
+import type { Emulation } from "../reference/emulation.ts";
 import { type MlaCallReference, mlaReference } from "../reference/mla_flow.ts";
 import type { MlaInputs } from "../reference/mla_inputs.ts";
 import type { ProjectedReference } from "../reference/projected.ts";
@@ -37,9 +38,10 @@ export async function mlaCase(c: MlaCase, { pool, referenceBudgetFlops, recorded
     checkCacheLoc({ ...reference.inputs, pages: inputs.pages, page: shape.page }, prefill.shape.kv);
     const rows = sampleProjectedRows(prefill.shape, referenceBudgetFlops / inputs.calls.length, c.seed);
     const projected = await pool.projected(prefill, rows);
+    const emulation = await pool.emulateProjected(prefill, projected);
     sampled += rows.length;
     allRows += total(prefill.shape.q) * shape.H;
-    calls.push(mlaCall(isLast ? reference : withoutCache(reference), { projected, isLast, recorded }));
+    calls.push(mlaCall(isLast ? reference : withoutCache(reference), { projected, emulation, isLast, recorded }));
   }
   return {
     state: new Map(await cacheBuffersBy(pool, inputs.cache, shape)),
@@ -66,11 +68,12 @@ function withoutCache(reference: MlaCallReference): MlaCallReference {
 /** What a call is held against. */
 interface CallAnswers {
   readonly projected: ProjectedReference;
+  readonly emulation: Emulation;
   readonly isLast: boolean;
   readonly recorded?: RecordedTensors;
 }
 
-function mlaCall(reference: MlaCallReference, { projected, isLast, recorded }: CallAnswers): CaseCall {
+function mlaCall(reference: MlaCallReference, { projected, emulation, isLast, recorded }: CallAnswers): CaseCall {
   const { inputs, append, cacheAfter, prefill } = reference;
   const { shape } = inputs.call;
   return {
@@ -90,7 +93,7 @@ function mlaCall(reference: MlaCallReference, { projected, isLast, recorded }: C
       const rows = total(shape.q) * shape.H;
       const outElements = (rows + shape.padding * shape.H) * shape.Dv;
       const actual = { out: floats(results, "out", outElements), lse: lseResult(results, shape, rows) };
-      const checks = checkProjected(prefill, projected, actual);
+      const checks = checkProjected(prefill, projected, actual, emulation);
       if (recorded) checks.push(checkRecordedRows(recorded, inputs, actual.out));
       checks.push(...toleranceChecks(tolerance, actual, projected));
       if (isLast) checks.push(checkCache(append, cacheAfter, cacheResult(results, shape)));

@@ -19,6 +19,7 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
   checkPageTable(inputs, shape.kv);
   const rows = sampleProjectedRows(shape, referenceBudgetFlops, c.seed);
   const reference = await pool.projected(inputs, rows);
+  const emulation = await pool.emulateProjected(inputs, reference);
   const cache = await cacheBuffersBy(pool, inputs.cache, shape);
   const allRows = total(shape.q) * shape.H;
   return {
@@ -40,7 +41,10 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
       check(results, tolerance) {
         const rows = allRows + shape.padding * shape.H;
         const actual = { out: floats(results, "out", rows * shape.Dv), lse: lseResult(results, shape, allRows) };
-        return [...checkProjected(inputs, reference, actual), ...toleranceChecks(tolerance, actual, reference)];
+        return [
+          ...checkProjected(inputs, reference, actual, emulation),
+          ...toleranceChecks(tolerance, actual, reference),
+        ];
       },
       outputs: (results) =>
         attentionOutputs({

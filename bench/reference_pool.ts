@@ -5,6 +5,9 @@
  */
 import { splitCache } from "../reference/cache.ts";
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
+import { emulateAttend, emulatedAttendFlops } from "../reference/emulate_attend.ts";
+import { emulatedProjectedFlops } from "../reference/emulate_projected.ts";
+import { type Emulation, planEmulation, referenceRows } from "../reference/emulation.ts";
 import { type AttendInputs, cachedBefore, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed, attendFlops, type AttendReference } from "../reference/mla.ts";
 import { makeMlaInputs, type MlaInputs } from "../reference/mla_inputs.ts";
@@ -72,6 +75,24 @@ export class ReferencePool {
     const flops = projectedFlops(inputs.shape, rows);
     if (flops < INLINE_FLOPS) return attendProjected(inputs, rows);
     return await this.#rows("projected", inputs, rows, flops) as ProjectedReference;
+  }
+
+  /** What honest kernels err by in some of the rows of `reference` (`reference/emulation.ts`). */
+  async emulateAttend(inputs: AttendInputs, reference: AttendReference): Promise<Emulation> {
+    const flopsOf = (tokens: number) => emulatedAttendFlops(inputs.shape, tokens);
+    const plan = planEmulation(reference.seen, flopsOf);
+    const rows = referenceRows(reference, plan.entries);
+    const flops = plan.variants.length * attendFlops(inputs.shape, rows.rows);
+    if (flops < INLINE_FLOPS) return emulateAttend(inputs, rows, plan.variants);
+    return await this.#emulate("emulateAttend", inputs, rows, plan.variants, flops);
+  }
+
+  /** The same of `prefill` and the attention of `mla`, in both forms. */
+  async emulateProjected(inputs: PrefillInputs, reference: ProjectedReference): Promise<Emulation> {
+    const plan = planEmulation(reference.seen, (tokens) => emulatedProjectedFlops(inputs.shape, tokens));
+    const rows = referenceRows(reference, plan.entries);
+    const flops = plan.variants.length * projectedFlops(inputs.shape, rows.rows);
+    return await this.#emulate("emulateProjected", inputs, rows, plan.variants, flops);
   }
 
   /** A cache in the separate layout; a large one is split in parts by all Workers. */
@@ -144,7 +165,27 @@ export class ReferencePool {
         this.#workers.run({ kind, inputs: shared, rows: rows.slice(bounds[i], end) } as ReferenceRequest)
       ),
     );
-    return joinReferences(rows, references as Record<string, Float64Array>[]);
+    return { ...joinArrays(references as Record<string, Float64Array>[]), rows } as unknown;
+  }
+
+  async #emulate(
+    kind: "emulateAttend" | "emulateProjected",
+    inputs: AttendInputs | PrefillInputs,
+    reference: AttendReference | ProjectedReference,
+    variants: readonly number[],
+    flops: number,
+  ): Promise<Emulation> {
+    const shared = share(inputs);
+    const parts = Math.max(1, Math.min(variants.length, this.#workers.size, Math.ceil(flops / PART_FLOPS)));
+    const bounds = Array.from({ length: parts + 1 }, (_, i) => Math.round(i * variants.length / parts));
+    const emulations = await Promise.all(
+      bounds.slice(1).map((end, i) =>
+        this.#workers.run(
+          { kind, inputs: shared, reference, variants: variants.slice(bounds[i], end) } as ReferenceRequest,
+        )
+      ),
+    );
+    return joinArrays(emulations as Record<string, Float64Array>[]) as unknown as Emulation;
   }
 }
 
@@ -154,9 +195,9 @@ function elementsOf(shape: AttendShape | PrefillShape): number {
   return total(kv) * (R + Dr) + total(q) * H * (R + Dr) + ("weight" in shape ? H * (Dn + Dv) * R : 0);
 }
 
-/** Concatenates references of consecutive parts of `rows`: every array of a reference is laid out by row. */
-function joinReferences(rows: Int32Array, parts: readonly Readonly<Record<string, Float64Array>>[]) {
-  const joined: Record<string, unknown> = {};
+/** Concatenates parts of a reference or an emulation, array by array: each is laid out by row. */
+function joinArrays(parts: readonly Readonly<Record<string, Float64Array>>[]): Record<string, Float64Array> {
+  const joined: Record<string, Float64Array> = {};
   for (const key of Object.keys(parts[0])) {
     const arrays = parts.map((part) => part[key]);
     const ArrayType = arrays[0].constructor as Float64ArrayConstructor;
@@ -168,5 +209,5 @@ function joinReferences(rows: Int32Array, parts: readonly Readonly<Record<string
     }
     joined[key] = whole;
   }
-  return { ...joined, rows } as unknown;
+  return joined;
 }

@@ -6,10 +6,12 @@
 import { splitCache } from "../reference/cache.ts";
 import { bitsView, type Dtype, nanBits } from "../reference/dtypes.ts";
 import { type AttendInputs, type CacheFill, fillAttendCache, makeAttendInputs } from "../reference/inputs.ts";
-import { attendAbsorbed } from "../reference/mla.ts";
+import { emulateAttend } from "../reference/emulate_attend.ts";
+import { emulateProjected } from "../reference/emulate_projected.ts";
+import { attendAbsorbed, type AttendReference } from "../reference/mla.ts";
 import { fillMlaCache, makeMlaInputs } from "../reference/mla_inputs.ts";
 import { fillPrefillCache, makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
-import { attendProjected } from "../reference/projected.ts";
+import { attendProjected, type ProjectedReference } from "../reference/projected.ts";
 import type { AttendShape, CacheShape, InputKind, MlaShape, PrefillShape } from "../reference/shapes.ts";
 
 /** Shapes of the operations whose inputs have a cache that is filled in parts. */
@@ -39,7 +41,19 @@ export type ReferenceRequest =
     readonly cache: Uint8Array;
   }
   | { readonly kind: "attend"; readonly inputs: AttendInputs; readonly rows: Int32Array }
-  | { readonly kind: "projected"; readonly inputs: PrefillInputs; readonly rows: Int32Array };
+  | { readonly kind: "projected"; readonly inputs: PrefillInputs; readonly rows: Int32Array }
+  | {
+    readonly kind: "emulateAttend";
+    readonly inputs: AttendInputs;
+    readonly reference: AttendReference;
+    readonly variants: readonly number[];
+  }
+  | {
+    readonly kind: "emulateProjected";
+    readonly inputs: PrefillInputs;
+    readonly reference: ProjectedReference;
+    readonly variants: readonly number[];
+  };
 
 /** What it answers: the value, or why there is none. */
 export interface ReferenceResponse {
@@ -84,6 +98,10 @@ function answer(request: ReferenceRequest): unknown {
       return attendAbsorbed(request.inputs, request.rows);
     case "projected":
       return attendProjected(request.inputs, request.rows);
+    case "emulateAttend":
+      return emulateAttend(request.inputs, request.reference, request.variants);
+    case "emulateProjected":
+      return emulateProjected(request.inputs, request.reference, request.variants);
     default:
       return request satisfies never;
   }

@@ -7,6 +7,9 @@ import { type AttendActual, checkRows } from "./acceptance_rows.ts";
 import { attendBounds, projectBounds, projectedBounds } from "./bounds.ts";
 import type { Check } from "./check.ts";
 import { compare } from "./compare.ts";
+import { projectEdges } from "./edges.ts";
+import { attendScales, projectedScales } from "./error_scales.ts";
+import { boundOf, type Emulation, errorLimits } from "./emulation.ts";
 import type { AttendInputs } from "./inputs.ts";
 import type { AttendReference } from "./mla.ts";
 import type { PrefillInputs, ProjectInputs } from "./model_inputs.ts";
@@ -24,11 +27,18 @@ export { checkTolerance, type Closeness, type ExpectedRows, type Tolerance, TOLE
  * finite (`unsampled`, where there are any).
  *
  * @param actual `out` `[Σq, H, R]` and natural `lse` `[Σq, H]`.
+ * @param emulation What an emulation of some rows erred by (`emulation.ts`). @default {the a-priori bounds alone}
  * @throws {RangeError} If `actual` has not one element for each of the batch.
  */
-export function checkAttend(inputs: AttendInputs, reference: AttendReference, actual: AttendActual): Check[] {
+export function checkAttend(
+  inputs: AttendInputs,
+  reference: AttendReference,
+  actual: AttendActual,
+  emulation?: Emulation,
+): Check[] {
   const bounds = attendBounds(inputs.shape, reference);
-  return checkRows({ batch: inputs, width: inputs.shape.R, reference, bounds, actual });
+  const emulated = emulation && { emulation, scales: attendScales(inputs.shape, reference) };
+  return checkRows({ batch: inputs, width: inputs.shape.R, reference, bounds, emulated, actual });
 }
 
 /**
@@ -36,14 +46,21 @@ export function checkAttend(inputs: AttendInputs, reference: AttendReference, ac
  * any).
  *
  * @param actual `out` `[Σq + padding, H, Dv]` and natural `lse` `[Σq, H]`.
+ * @param emulation What an emulation of some rows erred by (`emulation.ts`). @default {the a-priori bounds alone}
  * @throws {RangeError} If `actual` has not one element for each of the batch and the padding.
  */
-export function checkProjected(inputs: PrefillInputs, reference: ProjectedReference, actual: AttendActual): Check[] {
+export function checkProjected(
+  inputs: PrefillInputs,
+  reference: ProjectedReference,
+  actual: AttendActual,
+  emulation?: Emulation,
+): Check[] {
   const { shape } = inputs;
   const elements = total(shape.q) * shape.H * shape.Dv;
   const bounds = projectedBounds(shape, reference);
   const out = requireLength(actual.out, elements, shape.padding * shape.H * shape.Dv);
-  const checks = checkRows({ batch: inputs, width: shape.Dv, reference, bounds, actual: { ...actual, out } });
+  const emulated = emulation && { emulation, scales: projectedScales(shape, reference) };
+  const checks = checkRows({ batch: inputs, width: shape.Dv, reference, bounds, emulated, actual: { ...actual, out } });
   if (shape.padding > 0) checks.push(checkPadding(actual.out.subarray(elements)));
   return checks;
 }
@@ -53,9 +70,15 @@ export function checkProjected(inputs: PrefillInputs, reference: ProjectedRefere
  * `v` are exactly zero (`padding`).
  *
  * @param actual `q_latent` `[tokens, H, R]`, or `out` `[tokens + padding, H, Dv]`.
+ * @param emulation What an emulation of some rows erred by (`emulation.ts`). @default {the a-priori bounds alone}
  * @throws {RangeError} If `actual` has another length.
  */
-export function checkProject({ shape }: ProjectInputs, reference: ProjectReference, actual: Float32Array): Check[] {
+export function checkProject(
+  { shape }: ProjectInputs,
+  reference: ProjectReference,
+  actual: Float32Array,
+  emulation?: Emulation,
+): Check[] {
   const { part, tokens, H, R, Dv } = shape;
   const width = part === "q" ? R : Dv;
   const padding = part === "v" ? shape.padding : 0;
@@ -66,15 +89,18 @@ export function checkProject({ shape }: ProjectInputs, reference: ProjectReferen
     sampled.set(rows.subarray(row * width, (row + 1) * width), i * width);
     isSampled[row] = 1;
   });
+  const ceiling = projectBounds(shape, reference);
   const checks = [compare({
     name: "out",
     actual: sampled,
     expected: reference.out,
-    bound: projectBounds(shape, reference),
+    ...boundOf(ceiling, reference.out, emulation && { limit: errorLimits(emulation).out, scale: ceiling }),
+    width,
     place: (i) => {
       const row = reference.rows[Math.floor(i / width)];
       return { sequence: 0, head: row % H, token: Math.floor(row / H), dim: i % width, page: -1 };
     },
+    edges: projectEdges(shape),
   })];
   if (reference.rows.length < tokens * H) {
     const others = rows.filter((_, i) => !isSampled[Math.floor(i / width)]);

@@ -6,6 +6,8 @@
 import type { AttendBounds } from "./bounds.ts";
 import type { Check } from "./check.ts";
 import { compare, type ElementPlace } from "./compare.ts";
+import { attendEdges } from "./edges.ts";
+import { boundOf, type Emulation, errorLimits } from "./emulation.ts";
 import { placeOf, queryStarts, type RowPlace } from "./rows.ts";
 import type { CachedBatch } from "./sequence_rows.ts";
 
@@ -28,8 +30,10 @@ export interface RowsToCheck {
   readonly width: number;
   /** The rows that have a reference. */
   readonly reference: { readonly rows: Int32Array; readonly out: Float64Array; readonly lse: Float64Array };
-  /** Bounds on their errors. */
+  /** A-priori bounds on their errors. */
   readonly bounds: AttendBounds;
+  /** What an emulation erred by, and in which units: it leaves a part of the bounds. @default {all of them} */
+  readonly emulated?: { readonly emulation: Emulation; readonly scales: AttendBounds };
   /** What the kernel wrote for all rows, without padding. */
   readonly actual: AttendActual;
 }
@@ -40,7 +44,7 @@ export interface RowsToCheck {
  *
  * @throws {RangeError} If `actual` has not one element for each of the batch.
  */
-export function checkRows({ batch, width, reference, bounds, actual }: RowsToCheck): Check[] {
+export function checkRows({ batch, width, reference, bounds, emulated, actual }: RowsToCheck): Check[] {
   const { shape } = batch;
   const { rows } = reference;
   const starts = queryStarts(shape);
@@ -53,15 +57,26 @@ export function checkRows({ batch, width, reference, bounds, actual }: RowsToChe
   }
   const { out, lse } = rowsOf(actual, rows, width);
   const rowPlace = (i: number): ElementPlace => elementPlace(batch, placeOf(shape, starts, rows[i]));
+  const edges = attendEdges(shape, width);
+  const limits = emulated && errorLimits(emulated.emulation);
   const checks = [
     compare({
       name: "out",
       actual: out,
       expected: reference.out,
-      bound: bounds.out,
+      ...boundOf(bounds.out, reference.out, limits && { limit: limits.out, scale: emulated.scales.out }),
+      width,
       place: (i) => ({ ...rowPlace(Math.floor(i / width)), dim: i % width }),
+      edges,
     }),
-    compare({ name: "lse", actual: lse, expected: reference.lse, bound: bounds.lse, place: rowPlace }),
+    compare({
+      name: "lse",
+      actual: lse,
+      expected: reference.lse,
+      ...boundOf(bounds.lse, reference.lse, limits && { limit: limits.lse, scale: emulated.scales.lse }),
+      place: rowPlace,
+      edges,
+    }),
   ];
   if (rows.length < batchRows) checks.push(checkUnsampled({ batch, width, reference, bounds, actual }));
   return checks;

@@ -77,7 +77,7 @@ export const U32 = 2 ** -24;
 export const LAMBDA = 2;
 
 /** Weights below 2⁻¹²⁶ may be flushed to zero: n of them, times the largest f16. */
-const FLOOR = 1e-28;
+export const FLUSHED = 1e-28;
 
 /** Absolute error of WGSL's `log` in [½, 2]. */
 const LOG_ERROR = 2 ** -21;
@@ -102,7 +102,7 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
     const score = (LAMBDA * Math.sqrt(R + Dr) * (scoreAbs[row] + size) + 8 * scoreAbs[row]) * U32;
     const weight = score + (6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
     const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
-    for (let d = row * R; d < (row + 1) * R; d++) bounds.out[d] = 2 * (weight + sum) * outAbs[d] + FLOOR;
+    for (let d = row * R; d < (row + 1) * R; d++) bounds.out[d] = 2 * (weight + sum) * outAbs[d] + FLUSHED;
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
   }
   return bounds;
@@ -130,7 +130,7 @@ export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: Proj
       const spread = weightNorm[row] * valueNorm[i];
       bounds.out[i] = weights * (valueNorm[i] + 2 * result) +
         sum * (spread + Math.max(result, latentNorm[i]) + result) +
-        product * Math.max(latentNorm[i] + result, 2 * spread) + FLOOR;
+        product * Math.max(latentNorm[i] + result, 2 * spread) + FLUSHED;
     }
     bounds.lse[row] = weights + sum + LOG_ERROR + 8 * U32 * size;
   }
@@ -140,5 +140,5 @@ export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: Proj
 /** Error bounds of an f32 kernel of `project`, element by element. */
 export function projectBounds({ part, R, Dn }: ProjectShape, { outAbs }: ProjectReference): Float64Array<ArrayBuffer> {
   const factor = (LAMBDA * Math.sqrt(part === "q" ? Dn : R) + 2) * U32;
-  return Float64Array.from(outAbs, (condition) => factor * condition + FLOOR);
+  return Float64Array.from(outAbs, (condition) => factor * condition + FLUSHED);
 }

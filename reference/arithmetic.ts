@@ -1,0 +1,205 @@
+/**
+ * How an honest kernel computes: what it rounds, in which order it sums, and how far its built-in functions may be off.
+ *
+ * Every operation of f32 is done in f64 and rounded once. A product and the sum it goes into are rounded together, as by
+ * `fma`: WGSL lets a compiler contract them or not, and the products' own roundings are n of up to u·|x_i| beside n of the
+ * partial sums', each about √i times as large, so for sums of 16 and more they change the error by a few per cent.
+ *
+ * Built-ins err by what WGSL allows them ("Accuracy of Concrete Floating Point Expressions"): `exp` by 3 + 2|x| ULP, `log` by
+ * 2⁻²¹ in [½, 2] and 3 ULP elsewhere, a division by 2.5 ULP. An error is a function of the argument, as with a table or a
+ * polynomial, so equal arguments err alike; half of it is drawn for each argument and half for the variant, because
+ * polynomials and a rounded log₂e are also off to one side. Mesa's llvmpipe shows a bias of (1 + ⅓|x|)·u in `exp`, about a
+ * sixth of what is allowed, and as much of scatter; NVIDIA's `ex2.approx` is documented with 2 ULP. Results below the normal
+ * numbers become zero, as where a GPU flushes them. `exp(0)` is 1 on all of them.
+ *
+ * @module
+ */
+import { streamKey, uint32At } from "./random.ts";
+
+/** Precision of a kernel's arithmetic. Kernels that declare a lower one (chains in f16) find their place here. */
+export interface KernelPrecision {
+  /** Type of products, sums, scores and weights. */
+  readonly arithmetic: "f32";
+}
+
+/** All kernels of this project. */
+export const F32: KernelPrecision = { arithmetic: "f32" };
+
+/** The order of a kernel's sums: its reduction shape. */
+export interface SummationOrder {
+  /** Partial sums of a dot product, added up pairwise; a power of two. 1 is a single chain. */
+  readonly lanes: number;
+  /**
+   * Where a chain goes on after its first {@linkcode HEAD} steps, 0…1: an order is as good as another, but kernels start
+   * with the first elements, and where those are large, all later sums are.
+   */
+  readonly start: number;
+  /** Tokens after which an online softmax may move its maximum. */
+  readonly tile: number;
+  /** Parts of a row's tokens, each with a softmax of its own; merged by their log-sum-exp. */
+  readonly splits: number;
+}
+
+/** Vectors that lie at equal distances. */
+export interface Vectors {
+  /** Elements. */
+  readonly values: Float64Array;
+  /** Elements from one vector to the next. */
+  readonly stride: number;
+}
+
+/** The operations of an honest kernel; a test may replace one by a faulty one. */
+export interface Arithmetic {
+  /** Order of sums. */
+  readonly order: SummationOrder;
+  /** Writes to `target` the products of `x` with its first `target.length` vectors. */
+  dots(x: Float64Array, vectors: Vectors, target: Float64Array): void;
+  /** A score, from a dot product and the scale. */
+  score(dot: number, scale: number): number;
+  /** The running maximum after `score`. */
+  larger(maximum: number, score: number): number;
+  /** Softmax weight of a score that is `x ≤ 0` above the maximum. */
+  weight(x: number): number;
+  /** Factor of what was summed when the maximum moved by `−x`. */
+  rescale(x: number): number;
+  /** Natural logarithm of a sum of weights. */
+  log(x: number): number;
+  /** `1/x`. */
+  reciprocal(x: number): number;
+}
+
+const f = Math.fround;
+
+/** ULP of a number near 1, upwards. */
+const ULP = 2 ** -23;
+/** Smallest normal f32: what is below may be flushed. */
+const SMALLEST = 2 ** -126;
+/** WGSL's absolute error of `log` in [½, 2]. */
+const LOG_ERROR = 2 ** -21;
+/** Streams of the errors. */
+const STREAM = { start: 20, exp: 21, log: 22, divide: 23, bias: 24 } as const;
+
+/** Steps of a chain that are first in every order. */
+export const HEAD = 8;
+
+/** Most lanes of {@linkcode SummationOrder}. */
+const MOST_LANES = 32;
+
+/**
+ * An honest kernel, one of many: `variant` draws the errors of its built-ins and the order of its sums. Even ones are naive,
+ * a single chain and token by token, odd ones have lanes, tiles and splits as fused kernels do.
+ */
+export function kernelArithmetic({ arithmetic }: KernelPrecision, variant: number): Arithmetic {
+  switch (arithmetic) {
+    case "f32":
+      return f32Arithmetic(orderOf(variant), variant);
+    default:
+      return arithmetic satisfies never;
+  }
+}
+
+function orderOf(variant: number): SummationOrder {
+  const start = uniformAt(streamKey(variant, STREAM.start), 0);
+  if (variant % 2 === 0) return { lanes: 1, start, tile: 1, splits: 1 };
+  const turn = variant >> 1;
+  return { lanes: [8, 32, 4, 16][turn % 4], start, tile: [16, 32, 8, 64][turn % 4], splits: 1 + (turn + 1) % 3 };
+}
+
+/** Arithmetic in f32 with sums in `order`; `seed` draws the errors of built-ins. */
+export function f32Arithmetic(order: SummationOrder, seed: number): Arithmetic {
+  const errorOf = (stream: number) => {
+    const bias = symmetricAt(streamKey(seed, STREAM.bias), stream);
+    const key = streamKey(seed, stream);
+    return (x: number) => (bias + symmetricAt(key, bitsOf(x))) / 2;
+  };
+  const expError = errorOf(STREAM.exp), logError = errorOf(STREAM.log), divideError = errorOf(STREAM.divide);
+  const exp = (x: number) => {
+    if (x === 0) return 1;
+    const value = f(Math.exp(x) * (1 + (3 + 2 * Math.abs(x)) * ULP * expError(x)));
+    return value < SMALLEST ? 0 : value;
+  };
+  return {
+    order,
+    dots: (x, vectors, target) => f32Dots(x, vectors, target, order),
+    score: (dot, scale) => f(dot * f(scale)),
+    larger: Math.max,
+    weight: exp,
+    rescale: exp,
+    log(x) {
+      const exact = Math.log(x);
+      const allowed = x >= 0.5 && x <= 2 ? LOG_ERROR : 3 * ULP * Math.abs(exact);
+      return f(exact + allowed * logError(x));
+    },
+    reciprocal: (x) => f(1 / x * (1 + 2.5 * ULP * divideError(x))),
+  };
+}
+
+const scratch = new Float32Array(1);
+const scratchBits = new Uint32Array(scratch.buffer);
+
+function bitsOf(x: number): number {
+  scratch[0] = x;
+  return scratchBits[0];
+}
+
+/** Uniform in [0, 1). */
+function uniformAt(key: number, i: number): number {
+  return uint32At(key, i) / 2 ** 32;
+}
+
+/** Uniform in [−1, 1). */
+function symmetricAt(key: number, i: number): number {
+  return uniformAt(key, i) * 2 - 1;
+}
+
+const partial = new Float64Array(4 * MOST_LANES);
+
+/** {@linkcode Arithmetic.dots}, four vectors at a time: one chain waits for itself, four fill the time. */
+function f32Dots(x: Float64Array, { values, stride }: Vectors, target: Float64Array, order: SummationOrder): void {
+  const { lanes } = order;
+  const width = x.length;
+  const head = Math.min(width, HEAD * lanes);
+  const turn = head + Math.floor(order.start * (width - head) / lanes) * lanes;
+  const last = target.length - 1;
+  for (let i = 0; i <= last; i += 4) {
+    const k0 = i * stride;
+    const k1 = Math.min(i + 1, last) * stride, k2 = Math.min(i + 2, last) * stride, k3 = Math.min(i + 3, last) * stride;
+    for (let lane = 0; lane < lanes; lane++) {
+      let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+      for (let d = lane; d < head; d += lanes) {
+        const q = x[d];
+        s0 = f(s0 + q * values[k0 + d]);
+        s1 = f(s1 + q * values[k1 + d]);
+        s2 = f(s2 + q * values[k2 + d]);
+        s3 = f(s3 + q * values[k3 + d]);
+      }
+      for (let d = turn + lane; d < width; d += lanes) {
+        const q = x[d];
+        s0 = f(s0 + q * values[k0 + d]);
+        s1 = f(s1 + q * values[k1 + d]);
+        s2 = f(s2 + q * values[k2 + d]);
+        s3 = f(s3 + q * values[k3 + d]);
+      }
+      for (let d = head + lane; d < turn; d += lanes) {
+        const q = x[d];
+        s0 = f(s0 + q * values[k0 + d]);
+        s1 = f(s1 + q * values[k1 + d]);
+        s2 = f(s2 + q * values[k2 + d]);
+        s3 = f(s3 + q * values[k3 + d]);
+      }
+      partial[lane] = s0;
+      partial[MOST_LANES + lane] = s1;
+      partial[2 * MOST_LANES + lane] = s2;
+      partial[3 * MOST_LANES + lane] = s3;
+    }
+    for (let k = 0; k < 4 && i + k <= last; k++) target[i + k] = pairwise(partial, k * MOST_LANES, lanes);
+  }
+}
+
+/** Sum of `count` values from `at`, halves added to halves. */
+function pairwise(values: Float64Array, at: number, count: number): number {
+  for (let half = count / 2; half >= 1; half /= 2) {
+    for (let lane = at; lane < at + half; lane++) values[lane] = f(values[lane] + values[lane + half]);
+  }
+  return values[at];
+}

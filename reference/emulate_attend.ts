@@ -1,0 +1,81 @@
+/**
+ * Rows of an `attend` as kernels compute them, and how far they are from the reference.
+ *
+ * @module
+ */
+import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
+import { attendScales } from "./error_scales.ts";
+import { emulatedLse, emulateRow } from "./emulated_row.ts";
+import { type Emulation, errorInScales, poolOf } from "./emulation.ts";
+import type { AttendInputs } from "./inputs.ts";
+import type { AttendReference } from "./mla.ts";
+import { rowsBySequence } from "./sequence_rows.ts";
+import type { AttendShape } from "./shapes.ts";
+
+/** One row as a kernel writes it; the LSE natural, whatever base the kernel was asked for. */
+export interface EmulatedAnswer {
+  /** Entry of the list of rows. */
+  readonly entry: number;
+  /** Output of the row. */
+  readonly out: Float64Array;
+  /** Log-sum-exp. */
+  readonly lse: number;
+}
+
+/** Emulates `rows` of `inputs`, one after another; rows that see no token are left out. */
+export function* emulateAttendRows(
+  inputs: AttendInputs,
+  rows: Int32Array,
+  arithmetic: Arithmetic,
+): Generator<EmulatedAnswer> {
+  const { shape, qLatent, qPe } = inputs;
+  const { R, Dr, scale } = shape;
+  const W = R + Dr;
+  const query = new Float64Array(W);
+  for (const { first, seen, keys } of rowsBySequence(inputs, rows)) {
+    const vectors = { values: keys, stride: W };
+    for (let i = 0; i < seen.length; i++) {
+      if (seen[i] === 0) continue;
+      const row = rows[first + i];
+      query.set(qLatent.subarray(row * R, (row + 1) * R));
+      query.set(qPe.subarray(row * Dr, (row + 1) * Dr), R);
+      const answer = emulateRow({ query, keys: vectors, values: vectors, width: R, seen: seen[i], scale }, arithmetic);
+      yield { entry: first + i, out: answer.out, lse: inBase(shape, emulatedLse(answer, arithmetic)) };
+    }
+  }
+}
+
+/** The LSE that a kernel stores, in the base that is asked for, as the natural one that it is compared as. */
+export function inBase({ lseBase }: Pick<AttendShape, "lseBase">, lse: number): number {
+  return lseBase === "2" ? Math.fround(lse * Math.fround(Math.LOG2E)) * Math.LN2 : lse;
+}
+
+/**
+ * Errors of the rows of `reference` in several variants of a kernel, in units of their scales.
+ *
+ * @param variants Which (`kernelArithmetic`).
+ */
+export function emulateAttend(
+  inputs: AttendInputs,
+  reference: AttendReference,
+  variants: readonly number[],
+  precision: KernelPrecision = F32,
+): Emulation {
+  const scales = attendScales(inputs.shape, reference);
+  const { R } = inputs.shape;
+  const shape: number[] = [], out: number[] = [], lse: number[] = [];
+  for (const variant of variants) {
+    for (const answer of emulateAttendRows(inputs, reference.rows, kernelArithmetic(precision, variant))) {
+      const { entry } = answer;
+      shape.push(poolOf(variant));
+      out.push(errorInScales(answer.out, reference.out, scales.out, entry * R));
+      lse.push(errorInScales([answer.lse], reference.lse, scales.lse, entry));
+    }
+  }
+  return { shape: Int32Array.from(shape), out: Float64Array.from(out), lse: Float64Array.from(lse) };
+}
+
+/** Flops of emulating a row that sees `tokens`, as the reference counts them. */
+export function emulatedAttendFlops({ R, Dr }: AttendShape, tokens: number): number {
+  return 2 * (2 * R + Dr) * tokens;
+}
