@@ -6,7 +6,8 @@
 import type { Report } from "../bench/result.ts";
 import { csvField, oneLine } from "./escape.ts";
 import { choicesOf } from "./choices.ts";
-import { figures, type Row, rowsOf } from "./figures.ts";
+import { largestDifference } from "./differential.ts";
+import { figures, type Row, rowsOf, verificationOf } from "./figures.ts";
 import { explain } from "./outcome.ts";
 
 /**
@@ -36,6 +37,10 @@ export function toCsv(report: Report): string {
     ["resolverReasons", (row) => oneLine(choices.get(row.result.id)?.reasons.join("; ") ?? "")],
     ["planMs", (row) => row.result.plan?.planMs],
     ["planUpdateMs", (row) => row.result.plan?.updateMs],
+    ["blind", (row) => verificationOf(row.result)?.blind?.join(" ")],
+    ["shrunkId", (row) => "shrunk" in row.result ? row.result.shrunk?.id : undefined],
+    ["differentialAgainst", (row) => row.result.differential?.against],
+    ["differentialUlpMax", (row) => largestDifference(row.result)],
     ["note", (row) => oneLine(explain(row.result))],
     ["adapter", () => adapter.description],
     ["software", () => String(adapter.software)],

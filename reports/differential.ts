@@ -31,6 +31,12 @@ export function differentialOverviews({ results }: Pick<Report, "results">): Dif
   return [...groups].map(([against, group]) => overviewOf(against, group));
 }
 
+/** Largest difference of any output of a case, ULPs; undefined where it was not compared. */
+export function largestDifference({ differential }: Result): number | undefined {
+  const outputs = differential?.outputs ?? [];
+  return outputs.length > 0 ? Math.max(...outputs.map(({ ulpMax }) => ulpMax)) : undefined;
+}
+
 /** A distance in ULPs: `3`, `0.512`, `1.1e+6`. */
 export function formatUlps(value: number): string {
   return Number.isInteger(value) && value < 1e6 ? String(value) : formatNumber(value);

@@ -97,6 +97,7 @@ export const figures: readonly Figure[] = [
   count("rotation", "rotation", (row) => row.run?.rotation),
   share("clock", "clock", (row) => row.run?.clock && 1 / clockRatio(row.run.clock), "higher"),
   share("errorBudget", "error budget", (row) => largestBudget(verificationOf(row.result)), "lower"),
+  share("ceilingUsed", "a-priori bound", (row) => largestCeiling(verificationOf(row.result)), "lower"),
   share("coverage", "coverage", (row) => verificationOf(row.result)?.coverage, "higher"),
   {
     name: "compileMs",
@@ -182,5 +183,10 @@ function perSecond({ result, software, summary }: Row, work: (measured: Measured
 
 function largestBudget(verification: Verification | undefined): number | undefined {
   const used = (verification?.checks ?? []).flatMap((check) => check.budgetUsed ?? []);
+  return used.length > 0 ? Math.max(...used) : undefined;
+}
+
+function largestCeiling(verification: Verification | undefined): number | undefined {
+  const used = (verification?.checks ?? []).flatMap((check) => check.ceilingUsed ?? []);
   return used.length > 0 ? Math.max(...used) : undefined;
 }

@@ -114,7 +114,7 @@ export function makeBrokenVerification(): Verification {
       {
         name: "out",
         passed: false,
-        message: "256 of 16384 elements out of bound, first at sequence 3, head 5",
+        message: "256 of 16384 elements are out of bound",
         elements: 16_384,
         mismatches: 256,
         maxAbsError: 0.52,
@@ -154,7 +154,7 @@ export function makeBrokenVerification(): Verification {
       {
         name: "lse",
         passed: false,
-        message: "1 of 64 elements out of bound",
+        message: "1 of 64 elements are out of bound",
         elements: 64,
         mismatches: 1,
         maxAbsError: 0.69,

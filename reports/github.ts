@@ -9,7 +9,7 @@ import { markdownCode, markdownText, oneLine, workflowData, workflowProperty } f
 import { formatFigure, rowsOf } from "./figures.ts";
 import type { CaseVerdict, GateOutcome } from "./gate.ts";
 import { markdownTable } from "./markdown.ts";
-import { adapterInWords, countResults, countsInWords, explain, worstFirst } from "./outcome.ts";
+import { adapterInWords, blindness, countResults, countsInWords, explain, isBlind, worstFirst } from "./outcome.ts";
 
 /** Bytes of a step summary that GitHub takes: 1 MiB; beyond that it shows none of it. */
 export const maxSummaryBytes = 1024 * 1024;
@@ -49,16 +49,21 @@ export function toStepSummary(report: Report, outcome?: GateOutcome): string {
 }
 
 /**
- * Workflow commands, one per case that is wrong, failed or (with a gate) keeps it from passing, worst first, at most
+ * Workflow commands, one per case that is wrong, failed or (with a gate) keeps it from passing, worst first, then a warning per case that is blind, at most
  * {@linkcode maxAnnotations}: of more, the last says how many.
  *
  * @param report The run.
  * @param outcome Its gate, where there was one.
  */
 export function toAnnotations(report: Report, outcome?: GateOutcome): string[] {
+  const blind = report.results.filter(isBlind)
+    .map((result) => command("warning", `blind: ${result.id}`, blindness(result).join("; ")));
   const all = outcome === undefined
-    ? worstFirst(report.results).filter(({ status }) => status === "incorrect" || status === "failed")
-      .map((result) => command("error", `${result.status}: ${result.id}`, explain(result)))
+    ? [
+      ...worstFirst(report.results).filter(({ status }) => status === "incorrect" || status === "failed")
+        .map((result) => command("error", `${result.status}: ${result.id}`, explain(result))),
+      ...blind,
+    ]
     : [
       // The whole first where no case tells it: a gate that measured nothing.
       ...outcome.exitCode === 4 && outcome.counts.invalid === 0
@@ -67,6 +72,7 @@ export function toAnnotations(report: Report, outcome?: GateOutcome): string[] {
       ...outcome.cases.filter(({ verdict }) => isBlocking(verdict, outcome)).map(({ id, verdict, reason }) =>
         command(isError(verdict) ? "error" : "warning", `${verdict}: ${id}`, reason)
       ),
+      ...blind,
     ];
   if (all.length <= maxAnnotations) return all;
   const shown = all.slice(0, maxAnnotations - 1);

@@ -48,11 +48,13 @@ Deno.test("toStepSummary() stays within GitHub's limit and says what it left out
 
 Deno.test("toAnnotations() marks wrong and failed cases, one escaped line each", () => {
   const lines = toAnnotations(makeReport());
-  assertEquals(lines.length, 3);
+  assertEquals(lines.length, 4);
+  assertMatch(lines[0], /first at sequence 3, head 5, .*smallest failing case: attend\/fused_subgroup:B=1;H=1;/);
+  assertMatch(lines[3], /^::warning title=blind%3A attend\/unfused%3AB=4;[^:]*::blind: would have accepted zeros or /);
   assertMatch(lines[0], /^::error title=incorrect%3A attend\/fused_subgroup%3AB=4;[^:]*::out: 256 of 16384 /);
   for (const line of lines) {
     assertEquals(line.includes("\n"), false);
-    assertMatch(line, /^::error title=[^:,]*::/);
+    assertMatch(line, /^::(error|warning) title=[^:,]*::/);
   }
   assertEquals(toAnnotations(makeReport({ results: [makeMeasured(), makeSkipped()] })), []);
 });

@@ -31,7 +31,7 @@ export const contentSecurityPolicy: string = [
  * scripts filter, sort and draw. Every text of the report is escaped: it is shown and never interpreted.
  *
  * @param report Any valid report, also an empty one.
- * @returns The document, about 110 kB plus what the report holds.
+ * @returns The document, about 155 kB plus what the report holds.
  * @throws {RangeError} If a sample is not finite.
  */
 export function renderHtml(report: Report): string {

@@ -7,25 +7,52 @@
 import uplotCss from "uplot/dist/uPlot.min.css" with { type: "text" };
 import uplotJs from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import css from "./view/style.css" with { type: "text" };
+import checksCss from "./view/checks.css" with { type: "text" };
+import checkWords from "./view/check_words.js" with { type: "text" };
+import checks from "./view/checks.js" with { type: "text" };
 import chart from "./view/chart.js" with { type: "text" };
 import detail from "./view/detail.js" with { type: "text" };
+import differential from "./view/differential.js" with { type: "text" };
 import dom from "./view/dom.js" with { type: "text" };
 import filters from "./view/filters.js" with { type: "text" };
 import format from "./view/format.js" with { type: "text" };
+import heatMap from "./view/heat_map.js" with { type: "text" };
 import main from "./view/main.js" with { type: "text" };
 import matrix from "./view/matrix.js" with { type: "text" };
+import parts from "./view/parts.js" with { type: "text" };
 import pivot from "./view/pivot.js" with { type: "text" };
 import query from "./view/query.js" with { type: "text" };
+import runs from "./view/runs.js" with { type: "text" };
 import signs from "./view/signs.js" with { type: "text" };
 import state from "./view/state.js" with { type: "text" };
 import table from "./view/table.js" with { type: "text" };
 import theme from "./view/theme.js" with { type: "text" };
 
 /** Modules of the page, each after those it imports. */
-const MODULES = { signs, format, dom, state, query, pivot, filters, chart, matrix, table, detail, theme, main };
+const MODULES = {
+  signs,
+  format,
+  dom,
+  state,
+  query,
+  pivot,
+  filters,
+  parts,
+  chart,
+  runs,
+  matrix,
+  table,
+  check_words: checkWords,
+  heat_map: heatMap,
+  checks,
+  differential,
+  detail,
+  theme,
+  main,
+};
 
 /** The library's styles, then the report's. */
-export const styles: readonly string[] = [uplotCss, css].map(lines);
+export const styles: readonly string[] = [uplotCss, css, checksCss].map(lines);
 
 /** uPlot (MIT, github.com/leeoniya/uPlot), which defines the global `uPlot`. */
 export const chartScript: string = lines(uplotJs);

@@ -133,7 +133,7 @@ testReport(
     await page.keyboard.press("Escape");
     await page.selectOption("select[name=status]", "incorrect");
     await page.locator(".cases tbody tr").first().click();
-    assertStringIncludes(await page.textContent("dialog pre.note") ?? "", "256 of 16384 elements out of bound");
+    assertStringIncludes(await page.textContent("dialog .check.bad") ?? "", "256 of 16384 elements are out of bound");
     assertEquals(await count(page, "dialog .check.bad"), 2);
     assertStringIncludes(await page.textContent("dialog") ?? "", "NaN");
   },

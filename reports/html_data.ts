@@ -3,14 +3,29 @@
  *
  * @module
  */
-import type { Check, Measured, PlanTimes, Report, Result, Samples, Status, Timer } from "../bench/result.ts";
+import type {
+  Check,
+  Differential,
+  Measured,
+  PlanTimes,
+  Report,
+  Result,
+  Samples,
+  Shrunk,
+  Status,
+  Timer,
+} from "../bench/result.ts";
 import type { Summary } from "../bench/statistics.ts";
 import { type Choice, choicesOf, type ChoiceSummary, summarizeChoices } from "./choices.ts";
+import { largestDifference } from "./differential.ts";
 import { plainText } from "./escape.ts";
 import { figure, kernelOf, type Row, rowsOf } from "./figures.ts";
-import { explain } from "./outcome.ts";
-import { reproduceCommands } from "./reproduce.ts";
+import { blindness, explain, isBlind } from "./outcome.ts";
+import { reproduceCommands, shrunkCommand } from "./reproduce.ts";
 import { compareValues } from "./view/format.js";
+
+export type { Differential, WorstElement } from "../bench/result.ts";
+export type { ErrorMap, MapAxis } from "../reference/check.ts";
 
 /** An axis of the report's cases. */
 export interface ViewAxis {
@@ -46,6 +61,10 @@ export interface ViewCase {
   readonly budget?: number;
   /** Share of output rows that were compared. */
   readonly coverage?: number;
+  /** Whether a trivial output would have passed. */
+  readonly blind?: true;
+  /** Largest difference from another kernel or adapter in any output, ULPs. */
+  readonly ulpMax?: number;
   /** Pipeline compilation, ms. */
   readonly compileMs?: number;
   /** What the resolver would pick for the shape: a variant, with the form where there is one. */
@@ -97,8 +116,14 @@ export interface Histogram {
 export interface ViewDetail {
   /** Commands that run the case again. */
   readonly commands: readonly string[];
+  /** The smallest case that fails like it, with the command that runs that one. */
+  readonly shrunk?: Shrunk & { readonly command: string };
   /** Checks, in order. */
   readonly checks: readonly ViewCheck[];
+  /** Trivial outputs that would have passed. */
+  readonly blind?: readonly string[];
+  /** The case beside another kernel or adapter. */
+  readonly differential?: Differential;
   /** Share of output rows compared, when verified. */
   readonly coverage?: number;
   /** Timed runs, the headline first. */
@@ -198,6 +223,8 @@ function caseOf(
       : undefined,
     budget: figure("errorBudget").value(row),
     coverage: figure("coverage").value(row),
+    blind: isBlind(result) ? true : undefined,
+    ulpMax: largestDifference(result),
     compileMs: result.compileMs,
     pick: detail.choice && [detail.choice.backend, detail.choice.form].filter(Boolean).join(", "),
     pickOverFastest: detail.choice?.overFastest,
@@ -208,7 +235,9 @@ function caseOf(
 /** Why a result is not simply right and measured, one reason per line; undefined when it is. */
 export function noteOf(result: Result): string | undefined {
   // The verdict of a measured result is shown beside its note.
-  const why = result.status === "measured" ? result.reasons.join("\n") : explain(result, "\n");
+  const why = result.status === "measured"
+    ? [...result.reasons, ...blindness(result)].join("\n")
+    : explain(result, "\n");
   return why === "" ? undefined : plainText(why);
 }
 
@@ -220,10 +249,14 @@ function detailOf(
 ): ViewDetail {
   const verification = "verification" in result ? result.verification : undefined;
   const measurement = result.status === "measured" ? result.measurement : undefined;
+  const shrunk = "shrunk" in result ? result.shrunk : undefined;
   return dropUndefined({
     commands: reproduceCommands(result, argv),
+    shrunk: shrunk && { ...shrunk, command: shrunkCommand(result, argv)! },
     checks: verification?.checks ?? [],
     coverage: verification?.coverage,
+    blind: verification?.blind,
+    differential: result.differential,
     runs: rows.flatMap(runOf),
     timer: measurement?.timer,
     tickNs: measurement?.tickNs,

@@ -74,7 +74,7 @@ Deno.test("makeView() survives a report of nothing and a measurement without sam
 Deno.test("noteOf() says why, without a terminal's colours", () => {
   assertEquals(noteOf(makeVerified()), undefined);
   assertEquals(noteOf(makeMeasured()), undefined);
-  assertEquals(noteOf(makeIncorrect())!.split("\n").length, 2);
+  assertEquals(noteOf(makeIncorrect())!.split("\n").length, 3);
   const failed = noteOf(makeFailed())!;
   assert(failed.startsWith("compile: error: unknown identifier"), failed);
   assertEquals(failed.includes("\u001b"), false);

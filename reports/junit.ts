@@ -7,7 +7,7 @@ import type { Report, Result } from "../bench/result.ts";
 import { oneLine, plainText, xml } from "./escape.ts";
 import { formatFigure, kernelOf, type Row, rowsOf } from "./figures.ts";
 import { adapterInWords, explain } from "./outcome.ts";
-import { reproduceCommands } from "./reproduce.ts";
+import { reproduceCommands, shrunkCommand } from "./reproduce.ts";
 
 /** Draws `report` as JUnit XML: one test suite per kernel, one test case per case, times in s of the host. */
 export function toJunit(report: Report): string {
@@ -35,7 +35,9 @@ export function toJunit(report: Report): string {
 function testCase(result: Result, rows: readonly Row[], argv: readonly string[]): string {
   const message = oneLine(explain(result));
   const again = reproduceCommands(result, argv).at(-1);
-  const details = `${plainText(explain(result))}\nRun again: ${again}`;
+  const small = shrunkCommand(result, argv);
+  const details = [plainText(explain(result, "\n")), `Run again: ${again}`, ...small ? [`In small: ${small}`] : []]
+    .join("\n");
   return element(
     "testcase",
     { name: result.id, classname: kernelOf(result.id), time: seconds(result.hostMs) },

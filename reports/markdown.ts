@@ -8,10 +8,18 @@ import { markdownCode, markdownText } from "./escape.ts";
 import { summarizeChoices } from "./choices.ts";
 import { formatFigure, type Row, rowsOf } from "./figures.ts";
 import { resolverSentence } from "./html_verdict.ts";
-import { adapterInWords, countResults, countsInWords, explain, skippedByReason } from "./outcome.ts";
-import { reproduceCommands } from "./reproduce.ts";
+import {
+  adapterInWords,
+  blindness,
+  countResults,
+  countsInWords,
+  explain,
+  isBlind,
+  skippedByReason,
+} from "./outcome.ts";
+import { reproduceCommands, shrunkCommand } from "./reproduce.ts";
 
-/** Draws `report` as Markdown: counts, environment, what is wrong, times, what was only verified, what was skipped and why. */
+/** Draws `report` as Markdown: counts, environment, what is wrong, what is blind, times, what was only verified, what was skipped and why. */
 export function toMarkdown(report: Report): string {
   const { environment, results } = report;
   const sections = [
@@ -22,6 +30,7 @@ export function toMarkdown(report: Report): string {
       : [],
     ...resolverSection(report),
     ...problemsSection(report),
+    ...blindSection(report),
     ...timesSection(report),
     ...verifiedSection(report),
     ...skippedSection(results),
@@ -44,8 +53,20 @@ function problemsSection(report: Report): string[] {
     result.status,
     markdownText(explain(result)),
     markdownCode(reproduceCommands(result, report.environment.argv).at(-1) ?? ""),
+    markdownCode(shrunkCommand(result, report.environment.argv) ?? ""),
   ]);
-  return ["## Wrong or failed", markdownTable(["case", "status", "what", "run again"], lines)];
+  // A column that no case fills is left out.
+  const columns = wrong.some((result) => "shrunk" in result) ? 5 : 4;
+  const headings = ["case", "status", "what", "run again", "run the smallest that fails"];
+  const table = markdownTable(headings.slice(0, columns), lines.map((cells) => cells.slice(0, columns)));
+  return ["## Wrong or failed", table];
+}
+
+function blindSection({ results }: Report): string[] {
+  const lines = results.filter(isBlind).map((
+    result,
+  ) => [markdownCode(result.id), markdownText(blindness(result).join())]);
+  return lines.length === 0 ? [] : ["## Blind", markdownTable(["case", "what"], lines)];
 }
 
 function resolverSection(report: Report): string[] {

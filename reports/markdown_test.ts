@@ -12,8 +12,11 @@ Deno.test("toMarkdown() writes counts, problems, times, verified and skipped cas
     "# mla-bench bench: 8 measured (1 unstable, 1 invalid), 1 verified, 1 incorrect, 2 failed, 1 skipped\n\nNVIDIA H200 (wgpu), ",
   );
   const headings = [...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
-  assertEquals(headings, ["Wrong or failed", "Times", "Verified", "Skipped", "Environment"]);
+  assertEquals(headings, ["Wrong or failed", "Blind", "Times", "Verified", "Skipped", "Environment"]);
   assertStringIncludes(section(text, "Wrong")!, "`deno task verify --filter 'attend/fused_subgroup:B=4;");
+  assertStringIncludes(section(text, "Wrong")!, "first at sequence 3, head 5, token 0, dim 16");
+  assertStringIncludes(section(text, "Wrong")!, "| `deno task verify --filter 'attend/fused_subgroup:B=1;H=1;");
+  assertStringIncludes(section(text, "Blind")!, "cache=bf16` | blind: would have accepted zeros or constant |");
   assertStringIncludes(
     section(text, "Times")!,
     "| `attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=1024;page=64;cache=bf16` | cold | 50.0 µs | 0.30 % | 55.4 GB/s | 1.51 TFLOP/s | 21.0 % |  |",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Check, Report, Result, Status } from "../bench/result.ts";
+import type { Check, Report, Result, Status, WorstElement } from "../bench/result.ts";
 
 /** How many results there are of each kind. */
 export interface Counts extends Readonly<Record<Status, number>> {
@@ -41,8 +41,9 @@ export function countsInWords(counts: Counts): string {
 }
 
 /**
- * Why a result is not simply right, with the worst element of the first failed check; `""` when there is nothing to
- * say. May hold several lines and control characters when a compiler spoke: escape it for where it goes.
+ * Why a result is not simply right, with the first wrong element and the worst of each failed check and the smallest case
+ * that fails likewise; `""` when there is nothing to say. May hold several lines and control characters when a compiler
+ * spoke: escape it for where it goes.
  *
  * @param separator Between several reasons. @default {"; "}
  */
@@ -50,34 +51,91 @@ export function explain(result: Result, separator = "; "): string {
   switch (result.status) {
     case "incorrect": {
       const failed = result.verification.checks.filter((check) => !check.passed);
-      return failed.length === 0 ? "verification did not pass" : failed.map(explainCheck).join(separator);
+      const why = failed.length === 0 ? ["verification did not pass"] : failed.map(explainCheck);
+      return [...why, ...smallest(result)].join(separator);
     }
     case "failed":
-      return `${result.stage}: ${result.message}`;
+      return [`${result.stage}: ${result.message}`, ...smallest(result)].join(separator);
     case "skipped":
       return result.reason;
     case "measured":
-      return result.verdict === "ok" ? "" : `${result.verdict}: ${result.reasons.join(separator)}`;
+      return [
+        ...result.verdict === "ok" ? [] : [`${result.verdict}: ${result.reasons.join(separator)}`],
+        ...blindness(result),
+      ].join(separator);
     case "verified":
-      return "";
+      return blindness(result).join(separator);
     default:
       return result satisfies never;
   }
 }
 
-/** A check in words: `out: 3 of 64 elements differ, worst at sequence 3, head 5, token 0, dim 17 (page 12): NaN, not -0.31 ± 5e-6`. */
+/**
+ * The same in lines for a terminal: the first failed check at length, the others by name; `[]` when there is nothing to say.
+ */
+export function explainInLines(result: Result): string[] {
+  const failed = result.status === "incorrect" ? result.verification.checks.filter((check) => !check.passed) : [];
+  if (failed.length === 0) return [explain(result)].filter(Boolean);
+  const [check, ...others] = failed;
+  return [
+    ...checkInParts(check),
+    ...others.length > 0 ? [`also wrong: ${others.map(({ name }) => name).join(", ")}`] : [],
+    ...smallest(result),
+  ];
+}
+
+/** Whether the checks of a result would have accepted a trivial output. */
+export function isBlind(result: Result): boolean {
+  return "verification" in result && (result.verification.blind ?? []).length > 0;
+}
+
+/** `blind: would have accepted zeros or constant`; nothing of a result that is not. */
+export function blindness(result: Result): string[] {
+  if (!isBlind(result) || !("verification" in result)) return [];
+  return [`blind: would have accepted ${result.verification.blind!.join(" or ")}`];
+}
+
+function smallest(result: Result): string[] {
+  const shrunk = "shrunk" in result ? result.shrunk : undefined;
+  return shrunk === undefined || shrunk.id === result.id ? [] : [`smallest failing case: ${shrunk.id}`];
+}
+
+/**
+ * A check in words: `out: 3 of 64 elements are out of bound; all wrong elements: head 5 (last head); first and worst at
+ * sequence 3, head 5, token 0, dim 17 (page 12): NaN, not -0.31 ± 5e-6`.
+ */
 export function explainCheck(check: Check): string {
-  const said = check.message ??
-    (check.passed ? "passed" : `${check.mismatches} of ${check.elements} elements differ`);
-  if (check.worst === undefined || check.passed) return `${check.name}: ${said}`;
-  const { sequence, head, token, dim, page, actual, expected, bound } = check.worst;
-  const place = [
-    `sequence ${sequence}`,
+  return checkInParts(check).join("; ");
+}
+
+/** What is said of a check; of a failed one what all wrong elements share, the first and the worst. */
+function checkInParts(check: Check): string[] {
+  const { name, passed, first, worst, pattern = [] } = check;
+  const said = `${name}: ` +
+    (check.message ?? (passed ? "passed" : `${check.mismatches} of ${check.elements} elements differ`));
+  if (passed) return [said];
+  const isSame = first !== undefined && worst !== undefined && placeInWords(first) === placeInWords(worst);
+  return [
+    said,
+    ...pattern.length > 0 ? [`all wrong elements: ${pattern.join(", ")}`] : [],
+    ...first === undefined ? [] : [`first ${isSame ? "and worst " : ""}at ${elementInWords(first)}`],
+    ...worst === undefined || isSame ? [] : [`worst at ${elementInWords(worst)}`],
+  ];
+}
+
+function elementInWords(element: WorstElement): string {
+  const { page, actual, expected, bound, edges = [] } = element;
+  const beside = [...page < 0 ? [] : [`page ${page}`], ...edges].join(", ");
+  return `${placeInWords(element)}${beside && ` (${beside})`}: ${actual}, not ${expected} ± ${bound}`;
+}
+
+function placeInWords({ sequence, head, token, dim }: WorstElement): string {
+  return [
+    ...sequence < 0 ? ["a page of nobody"] : [`sequence ${sequence}`],
     ...head === undefined ? [] : [`head ${head}`],
-    `token ${token}`,
+    ...token < 0 ? [] : [`token ${token}`],
     ...dim === undefined ? [] : [`dim ${dim}`],
   ].join(", ");
-  return `${check.name}: ${said}, worst at ${place} (page ${page}): ${actual}, not ${expected} ± ${bound}`;
 }
 
 /** Results in an order in which the worst come first; equal ones keep theirs. */

@@ -20,6 +20,12 @@ export function reproduceCommands(result: Result, argv: readonly string[]): stri
   return tasks.map((task) => `deno task ${task} ${rest}`);
 }
 
+/** The command that runs the smallest case that fails like a wrong or failed one; undefined where none was looked for. */
+export function shrunkCommand(result: Result, argv: readonly string[]): string | undefined {
+  const shrunk = "shrunk" in result ? result.shrunk : undefined;
+  return shrunk && ["deno task verify", `--filter ${shellQuote(shrunk.id)}`, ...carriedFlags(argv)].join(" ");
+}
+
 /** `text` as one word of a POSIX shell. */
 export function shellQuote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;

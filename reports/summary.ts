@@ -7,8 +7,18 @@ import type { Report, Result } from "../bench/result.ts";
 import { differentialInWords } from "./differential.ts";
 import { oneLine } from "./escape.ts";
 import { figure, formatFigure, type Row, rowsOf } from "./figures.ts";
-import { adapterInWords, countResults, countsInWords, explain, skippedByReason, worstFirst } from "./outcome.ts";
-import { reproduceCommands } from "./reproduce.ts";
+import {
+  adapterInWords,
+  blindness,
+  countResults,
+  countsInWords,
+  explain,
+  explainInLines,
+  isBlind,
+  skippedByReason,
+  worstFirst,
+} from "./outcome.ts";
+import { reproduceCommands, shrunkCommand } from "./reproduce.ts";
 
 /** What {@linkcode toSummary} varies. */
 export interface SummaryOptions {
@@ -40,7 +50,7 @@ export function exitCode(report: Report, command: string = report.environment.co
 }
 
 /**
- * Summary in plain text: wrong and failed cases with the command that runs each again, times that are in doubt, reasons
+ * Summary in plain text: wrong and failed cases with the command that runs each again, in small where it was shrunk, cases that would accept a trivial output, times that are in doubt, reasons
  * of skipped cases, best figures per kernel, distances from another kernel or adapter, and the counts as the last line. No
  * line is wider than what it quotes; control characters of messages are dropped.
  */
@@ -53,10 +63,16 @@ export function toSummary(report: Report, options: SummaryOptions = {}): string 
       maxProblems,
       (result) => [
         `${result.status.toUpperCase()} ${oneLine(result.id)}`,
-        `  ${cut(oneLine(explain(result)))}`,
-        `  ${reproduceCommands(result, environment.argv).at(-1)}`,
+        ...explainInLines(result).map((line) => `  ${cut(oneLine(line))}`),
+        `  ${shrunkCommand(result, environment.argv) ?? reproduceCommands(result, environment.argv).at(-1)}`,
       ],
       "wrong or failed",
+    ),
+    ...limited(
+      results.filter(isBlind),
+      5,
+      (result) => [`BLIND ${oneLine(result.id)}`, ...blindness(result).map((line) => `  ${cut(oneLine(line))}`)],
+      "blind",
     ),
     ...timesInWords(report),
     ...skippedByReason(results).map(({ reason, ids }) => `skipped ${ids.length}: ${cut(oneLine(reason))}`),

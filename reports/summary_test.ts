@@ -36,13 +36,24 @@ Deno.test("toSummary() lists what is wrong with its place and the command that r
   const text = toSummary(makeReport());
   const lines = text.split("\n");
   const at = lines.findIndex((line) => line.startsWith("INCORRECT attend/fused_subgroup:B=4;"));
-  assertStringIncludes(lines[at + 1], "worst at sequence 3, head 5, token 0, dim 17 (page 12): NaN, not -0.31");
-  assertEquals(
-    lines[at + 2],
-    "  deno task verify --filter 'attend/fused_subgroup:B=4;H=16;R=256;Dr=64;q=1;kv=1024;page=64;cache=bf16'",
-  );
+  const small = "attend/fused_subgroup:B=1;H=1;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16";
+  assertEquals(lines.slice(at + 1, at + 3), [
+    "  out: 256 of 16384 elements are out of bound",
+    "  all wrong elements: sequence 3 (last sequence), head 5",
+  ]);
+  assertStringIncludes(lines[at + 3], "first at sequence 3, head 5, token 0, dim 16 (page 12, last sequence, ");
+  assertStringIncludes(lines[at + 4], "worst at sequence 3, head 5, token 0, dim 17 (page 12): NaN, not -0.31");
+  assertEquals(lines.slice(at + 5, at + 8), [
+    "  also wrong: lse",
+    `  smallest failing case: ${small}`,
+    `  deno task verify --filter '${small}'`,
+  ]);
   assertStringIncludes(text, "FAILED attend/<img src=x onerror=alert(1)>:");
   assertStringIncludes(text, "compile: error: unknown identifier `scale`");
+  assertStringIncludes(
+    text,
+    "BLIND attend/unfused:B=4;H=16;R=256;Dr=64;q=1;kv=1024;page=16;cache=bf16\n  blind: would have accepted zeros or constant\n",
+  );
   assertStringIncludes(text, "DOUBT attend/fused:B=64;");
   assertStringIncludes(text, "skipped 1: needs the feature");
   assert(text.endsWith(

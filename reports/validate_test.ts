@@ -67,6 +67,7 @@ function completeReport(): Complete<Report> {
       values: [-2, -1],
     }],
     ceilingUsed: 1,
+    exactElements: 1,
   };
   const difference: Complete<OutputDifference> = {
     name: "out",

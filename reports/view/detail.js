@@ -5,12 +5,15 @@
  *
  * @module
  */
-/** @import { ViewCase, ViewCheck, ViewData, ViewDetail, ViewRun } from "../html_data.ts" */
+/** @import { ViewCase, ViewData, ViewDetail } from "../html_data.ts" */
 /** @import { ViewState } from "./state.js" */
-import { drawSamples } from "./chart.js";
+import { checkSections } from "./checks.js";
+import { differentialSection } from "./differential.js";
 import { badge, byId, h } from "./dom.js";
-import { duration, percent, significant } from "./format.js";
+import { significant } from "./format.js";
+import { command, facts } from "./parts.js";
 import { outcome } from "./query.js";
+import { runSection } from "./runs.js";
 
 /**
  * Builds the drawer.
@@ -99,10 +102,13 @@ export function makeDetail(data, details, update) {
    */
   function sections(row, detail) {
     return [
-      ...(row.note ? [h("pre", { class: `note ${outcome(row)}` }, row.note)] : []),
+      // What is wrong has a section of its own, with more to see.
+      ...(row.note && row.status !== "incorrect" ? [h("pre", { class: `note ${outcome(row)}` }, row.note)] : []),
       h("section", {}, h("h3", {}, "Run it again"), ...detail.commands.map(command)),
-      ...detail.runs.map((run) => runSection(detail, run)),
-      ...(detail.checks.length > 0 ? [checksSection(detail)] : []),
+      ...(detail.shrunk ? [shrunkSection(row.id, detail.shrunk)] : []),
+      ...detail.runs.map((run) => runSection(detail, run, (draw) => draws.push(draw))),
+      ...checkSections(detail),
+      ...(detail.differential ? [differentialSection(detail.differential)] : []),
       ...(detail.choice ? [choiceSection(detail.choice)] : []),
       h(
         "section",
@@ -129,70 +135,20 @@ export function makeDetail(data, details, update) {
       ),
     ];
   }
-
-  /**
-   * @param {ViewDetail} detail
-   * @param {ViewRun} run
-   */
-  function runSection(detail, run) {
-    const { summary } = run;
-    const orderBox = h("div", { class: "chart order" });
-    const shapeBox = h("div", { class: "chart shape" });
-    draws.push(() => drawSamples(run, orderBox, shapeBox));
-    const probe = run.clock;
-    return h(
-      "section",
-      {},
-      h("h3", {}, `Time, ${run.mode}`),
-      facts([
-        ["median", duration(summary.medianNs)],
-        [
-          "95 % interval",
-          summary.ciLowNs === undefined
-            ? "too few samples"
-            : `${duration(summary.ciLowNs)} – ${duration(summary.ciHighNs)}`,
-        ],
-        ["least", duration(summary.minNs)],
-        ["quartiles", `${duration(summary.q1Ns)} – ${duration(summary.q3Ns)}`],
-        ["95th percentile", duration(summary.p95Ns)],
-        ["bandwidth", run.gbps === undefined ? "" : `${significant(run.gbps)} GB/s`],
-        ["throughput", run.tflops === undefined ? "" : `${significant(run.tflops)} TFLOP/s`],
-        ["median deviation", duration(summary.madNs)],
-        ["outliers, mild and severe", `${summary.outliersMild} and ${summary.outliersSevere}`],
-        ["samples", `${run.samplesNs.length} of ${run.launchesPerPass} launches each`],
-        ["inputs", run.rotation > 1 ? `${run.rotation} copies in rotation` : "the same each time"],
-        ["dropped spans", String(run.droppedSpans)],
-        ["submissions rejected for a slow clock", String(run.rejectedBatches)],
-        [
-          "clock probe, over best",
-          probe
-            ? `${significant(probe.beforeNs / probe.bestNs)}× before, ${
-              significant(probe.afterNs / probe.bestNs)
-            }× after`
-            : "",
-        ],
-        ["timer", detail.timer ?? ""],
-        ["timestamp tick", detail.tickNs === undefined ? "" : `${significant(detail.tickNs)} ns`],
-      ]),
-      h("div", { class: "charts" }, orderBox, shapeBox),
-    );
-  }
 }
 
 /**
- * @param {ViewDetail} detail
+ * @param {string} id
+ * @param {NonNullable<ViewDetail["shrunk"]>} shrunk
  */
-function checksSection(detail) {
+function shrunkSection(id, shrunk) {
+  const runs = shrunk.runs === 1 ? "1 case was run" : `${shrunk.runs.toLocaleString("en")} cases were run`;
   return h(
     "section",
     {},
-    h("h3", {}, "Checks against the f64 reference"),
-    h(
-      "p",
-      { class: "quiet" },
-      detail.coverage === undefined ? "" : `${percent(detail.coverage)} % of the output rows were compared.`,
-    ),
-    ...detail.checks.map(checkBox),
+    h("h3", {}, "The smallest case that fails like it"),
+    shrunk.id === id ? null : command(shrunk.command),
+    h("p", { class: "quiet" }, shrunk.id === id ? `This one: ${runs} to find a smaller.` : `${runs} to find it.`),
   );
 }
 
@@ -210,85 +166,6 @@ function choiceSection({ backend, form, reasons, overFastest, fastest }) {
     h("p", {}, h("code", {}, [backend, form].filter(Boolean).join(", ")), ` – ${how}`),
     h("ul", { class: "reasons" }, ...reasons.map((reason) => h("li", {}, reason))),
   );
-}
-
-/** @param {ViewCheck} check */
-function checkBox(check) {
-  const worst = check.worst;
-  const place = worst && [
-    `sequence ${worst.sequence}`,
-    worst.head === undefined ? "" : `head ${worst.head}`,
-    `token ${worst.token}`,
-    worst.dim === undefined ? "" : `dim ${worst.dim}`,
-    worst.page < 0 ? "no page" : `page ${worst.page}`,
-  ].filter((part) => part !== "").join(", ");
-  return h(
-    "article",
-    { class: check.passed ? "check" : "check bad" },
-    h(
-      "h4",
-      {},
-      h("span", { class: check.passed ? "badge measured" : "badge incorrect" }, check.passed ? "✓ right" : "✗ wrong"),
-      " ",
-      h("code", {}, check.name),
-    ),
-    check.message ? h("p", {}, check.message) : null,
-    facts([
-      ["out of bound", `${check.mismatches.toLocaleString("en")} of ${check.elements.toLocaleString("en")}`],
-      ["error budget used", check.budgetUsed === undefined ? "" : `${percent(check.budgetUsed)} %`],
-      ["largest absolute error", significant(check.maxAbsError)],
-      ["largest relative error", significant(check.maxRelError)],
-      ["NMSE", significant(check.nmse)],
-      ["cosine difference", significant(check.cosineDifference)],
-      ...(worst
-        ? [
-          /** @type {const} */ (["worst element", place ?? ""]),
-          /** @type {const} */ (["kernel wrote", figure(worst.actual)]),
-          /** @type {const} */ (["reference says", figure(worst.expected)]),
-          /** @type {const} */ ([
-            "difference / bound",
-            `${significant(worst.absError) || "–"} / ${significant(worst.bound)}`,
-          ]),
-        ]
-        : []),
-    ]),
-  );
-}
-
-/** @param {number | string} value */
-function figure(value) {
-  return typeof value === "number" ? significant(value, 7) : value;
-}
-
-/** @param {readonly (readonly [name: string, value: string])[]} list Empty values are left out. */
-function facts(list) {
-  return h(
-    "dl",
-    { class: "facts" },
-    list.filter(([, value]) => value !== "").map(([name, value]) =>
-      h("div", {}, h("dt", {}, name), h("dd", {}, value))
-    ),
-  );
-}
-
-/** @param {string} text */
-function command(text) {
-  const code = h("code", { tabindex: 0 }, text);
-  const button = h("button", {
-    type: "button",
-    onclick: async () => {
-      // Selected first: where the browser refuses the clipboard, the user's own copy still works.
-      getSelection()?.selectAllChildren(code);
-      try {
-        await navigator.clipboard.writeText(text);
-        button.textContent = "Copied";
-      } catch {
-        button.textContent = "Selected";
-      }
-      setTimeout(() => button.textContent = "Copy", 1500);
-    },
-  }, "Copy");
-  return h("div", { class: "command" }, code, button);
 }
 
 /**

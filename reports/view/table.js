@@ -38,6 +38,12 @@ export function columnsOf(data) {
     { key: "tflops", heading: "TFLOP/s", number: true, cell: (row) => significant(row.tflops) },
     { key: "speedup", heading: "speed-up, ×", number: true, cell: (row) => significant(row.speedup) },
     { key: "budget", heading: "budget, %", number: true, cell: (row) => percent(row.budget) },
+    {
+      key: "ulpMax",
+      heading: "differs by, ULP",
+      number: true,
+      cell: (row) => row.ulpMax === 0 ? "0" : significant(row.ulpMax),
+    },
     { key: "coverage", heading: "checked, %", number: true, cell: (row) => percent(row.coverage) },
     {
       key: "pickOverFastest",
@@ -48,7 +54,7 @@ export function columnsOf(data) {
     { key: "compileMs", heading: "compile, ms", number: true, cell: (row) => significant(row.compileMs) },
   ];
   return [
-    { key: "status", heading: "status", number: false, cell: (row) => badge(outcome(row)) },
+    { key: "status", heading: "status", number: false, cell: statusCell },
     ...data.axes.flatMap((axis, i) =>
       axis.values.length <= 1 && axis.name !== "kernel" ? [] : [{
         key: `axis.${axis.name}`,
@@ -79,6 +85,16 @@ export function columnsOf(data) {
 function varies(rows, key) {
   const values = new Set(rows.map((row) => /** @type {any} */ (row)[key]).filter((value) => value !== undefined));
   return values.size > (key === "coverage" ? 1 : 0);
+}
+
+/**
+ * @param {ViewCase} row
+ * @returns {HTMLElement}
+ */
+function statusCell(row) {
+  if (!row.blind) return badge(outcome(row));
+  const title = "a trivial output would have passed";
+  return h("span", {}, badge(outcome(row)), " ", h("span", { class: "badge unstable", title }, "◌ blind"));
 }
 
 /**
