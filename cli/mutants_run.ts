@@ -13,6 +13,8 @@ import type { Progress } from "./progress.ts";
 
 /** Longest that a case may take: all are small. */
 const CASE_LIMIT_MS = 120_000;
+/** Processes at once: compiling, which takes most of the time, keeps one core each busy. */
+const CHILDREN = 2;
 /** Mutants whose cases one process runs where it runs them all: each compiles its pipelines anew for every rank and dtype. */
 const MUTANTS_OF_A_CHILD = 24;
 
@@ -38,18 +40,30 @@ export interface MutantsRun {
 
 /**
  * Runs what is not among the results yet, in rounds: the next case of every mutant that no case has seen. Cases of one shape
- * run side by side, so that they share their reference.
+ * run one after another, so that they share their reference.
  */
 export async function runMutants(run: MutantsRun): Promise<void> {
-  let child: GpuChild | undefined = run.provider.child;
+  let first: GpuChild | undefined = run.provider.child;
   for (;;) {
-    const round = nextRound(run);
-    if (round.length === 0 || run.signal.aborted) return;
-    for (const ids of round) {
-      if (run.signal.aborted) return;
-      await runCases(run, ids, child ?? await startChild(run.provider.options));
-      child = undefined;
-    }
+    const lists = nextRound(run);
+    if (lists.length === 0 || run.signal.aborted) return;
+    const failure = new AbortController();
+    const signal = AbortSignal.any([run.signal, failure.signal]);
+    const work = async () => {
+      for (let ids = lists.shift(); ids && !signal.aborted; ids = lists.shift()) {
+        const child = first ?? startChild(run.provider.options);
+        first = undefined;
+        await runCases({ ...run, signal }, ids, await child);
+      }
+    };
+    // What goes wrong in one process ends the other, and is told once both have ended.
+    const workers = Array.from({ length: CHILDREN }, () =>
+      work().catch((error) => {
+        failure.abort();
+        throw error;
+      }));
+    const broken = (await Promise.allSettled(workers)).find((outcome) => outcome.status === "rejected");
+    if (broken) throw broken.reason;
   }
 }
 
@@ -60,7 +74,9 @@ function nextRound({ mutants, full, results }: MutantsRun): string[][] {
     const ids = mutants.filter((mutant) => !isSettled(mutant, results)).flatMap((mutant) =>
       waiting(mutant).slice(0, 1)
     );
-    return ids.length > 0 ? [byShape(ids)] : [];
+    const sorted = byShape(ids);
+    return Array.from({ length: CHILDREN }, (_, child) => sorted.filter((_, i) => i % CHILDREN === child))
+      .filter((list) => list.length > 0);
   }
   const lists: string[][] = [];
   for (let i = 0; i < mutants.length; i += MUTANTS_OF_A_CHILD) {
@@ -76,10 +92,10 @@ function byShape(ids: readonly string[]): string[] {
 }
 
 async function runCases(run: MutantsRun, ids: readonly string[], child: GpuChild): Promise<void> {
-  const { provider, results, journal, progress, signal, mutants } = run;
+  const { provider: { options }, results, journal, progress, signal, mutants } = run;
   const mutantOf = new Map(mutants.map((mutant) => [mutant.name, mutant]));
   await supervise(ids.map(parseCaseId), { kernelModules: [run.kernelModule], recorded: [], timing: false }, {
-    ...provider.options,
+    ...options,
     child,
     caseLimitMs: () => CASE_LIMIT_MS,
     signal,

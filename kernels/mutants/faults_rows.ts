@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { APPEND, ATTEND, type Fault, FUSED, IN_MLA, inAll, PREFILL, PROJECT } from "./fault.ts";
+import { APPEND, ATTEND, type Fault, FUSED, IN_MLA, inAll, PREFILL } from "./fault.ts";
 import { editItems, editPrefillItems, sequenceOf } from "./launch_edits.ts";
 import { append, appendSeparate, attend, mla, prefill, project } from "./shapes.ts";
 
