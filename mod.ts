@@ -49,6 +49,7 @@
 export * from "./reference/acceptance.ts";
 export * from "./reference/cache.ts";
 export * from "./reference/check.ts";
+export * from "./reference/differential.ts";
 export * from "./reference/dtypes.ts";
 export * from "./reference/flow.ts";
 export * from "./reference/inputs.ts";
@@ -61,6 +62,7 @@ export * from "./reference/projected.ts";
 export * from "./reference/recorded.ts";
 export * from "./reference/recorded_mla.ts";
 export * from "./reference/shapes.ts";
+export * from "./reference/ulps.ts";
 
 // What is tested.
 export * from "./kernels/append_combined.ts";
@@ -68,6 +70,7 @@ export * from "./kernels/append_separate.ts";
 export * from "./kernels/attend_fused.ts";
 export * from "./kernels/attend_fused_subgroup.ts";
 export * from "./kernels/attend_unfused.ts";
+export * from "./kernels/check_launch.ts";
 export * from "./kernels/fused.ts";
 export * from "./kernels/kernel.ts";
 export * from "./kernels/limits.ts";
@@ -100,12 +103,14 @@ export * from "./bench/measure.ts";
 export * from "./bench/plan.ts";
 export * from "./bench/result.ts";
 export * from "./bench/statistics.ts";
+export * from "./bench/stored_outputs.ts";
 export * from "./bench/sweep.ts";
 
 // What it means.
 export * from "./reports/compare.ts";
 export * from "./reports/csv.ts";
 export * from "./reports/describe.ts";
+export * from "./reports/differential.ts";
 export * from "./reports/figures.ts";
 export * from "./reports/gate.ts";
 export * from "./reports/html.ts";

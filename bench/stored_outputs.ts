@@ -8,12 +8,20 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { ReferencedOutput } from "../reference/referenced_outputs.ts";
 import { streamKey, uint32At } from "../reference/random.ts";
 import type { Environment } from "./result.ts";
 
 /** Rows of one output. */
-export type OutputRows = Pick<ReferencedOutput, "name" | "width" | "rows" | "values">;
+export interface OutputRows {
+  /** `out`, `lse`, … */
+  readonly name: string;
+  /** Elements of a row. */
+  readonly width: number;
+  /** Numbers of the rows, ascending. */
+  readonly rows: Int32Array;
+  /** The rows `[rows, width]`. */
+  readonly values: Float32Array;
+}
 
 /** Outputs of one case as bytes, for the wire and the file. */
 export interface PackedOutputs {

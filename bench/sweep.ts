@@ -11,6 +11,7 @@ import type { Result } from "./result.ts";
 import { runCase } from "./run_case.ts";
 import { Session, type SweepOptions } from "./session.ts";
 
+export type { Against } from "./differential.ts";
 export type { SweepOptions } from "./session.ts";
 
 /** Cases in flight: mapping a buffer takes 10 ms in Deno, a small case otherwise one or two. */

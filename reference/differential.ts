@@ -10,6 +10,8 @@ import type { WorstElement } from "./check.ts";
 import type { ElementPlace } from "./compare.ts";
 import { ulpDistance, ulpError } from "./ulps.ts";
 
+export type { ElementPlace } from "./compare.ts";
+
 /** The element in which two results differ most, with its place in the batch. */
 export interface DifferentElement extends ElementPlace {
   /** What the kernel of the case wrote; a string for NaN and ±Infinity, which JSON lacks. */
