@@ -8,6 +8,7 @@ import type { Check } from "./check.ts";
 import { columnSizes } from "./column_sizes.ts";
 import { compare } from "./compare.ts";
 import type { Dtype } from "./dtypes.ts";
+import { attendEdges } from "./edges.ts";
 import { absorb, projectValue } from "./expanded.ts";
 import type { AttendInputs } from "./inputs.ts";
 import type { MlaCallInputs } from "./mla_inputs.ts";
@@ -43,12 +44,14 @@ export function checkRecorded(recorded: RecordedTensors, inputs: AttendInputs, l
     actual: projectValue(latentOut, recorded.kvB, recorded),
     expected: recorded.out,
     bound: recordedBounds(recorded, { cache: inputs.shape.cache, weight: "f32" }, inputs.qLatent, 0),
+    width: Dv,
     place: (i) => {
       const row = Math.floor(i / Dv);
       const sequence = Math.floor(row / H);
       const page = inputs.pageTable[sequence * inputs.tableWidth + Math.floor(sequence / inputs.shape.page)];
       return { sequence, head: row % H, token: 0, dim: i % Dv, page };
     },
+    edges: attendEdges(inputs.shape, Dv),
   });
 }
 
@@ -81,11 +84,13 @@ export function checkRecordedRows(
     actual: out.subarray(0, elements),
     expected: recorded.out.subarray(first * H * Dv, end * H * Dv),
     bound: recordedBounds(recorded, { cache, weight }, queries, first),
+    width: Dv,
     place: (i) => {
       const token = Math.floor(i / (H * Dv));
       const location = cacheLoc[Math.floor((first + token) / page)];
       return { sequence: 0, head: Math.floor(i / Dv) % H, token, dim: i % Dv, page: location };
     },
+    edges: attendEdges(call.shape, Dv),
   });
 }
 
