@@ -98,7 +98,9 @@ async function attempt(
     const described = isPlanned ? planned! : describe(paired, layouts, gpu, trace);
     if (typeof described === "string") return { status: "skipped", reason: described };
     trace.stage = "run";
-    const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
+    const written = described.launches.flatMap(({ buffers }) => buffers.filter(({ role }) => role !== "input"));
+    const names = new Set(written.map(({ name }) => name));
+    const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs, names);
     try {
       return await verifyAndMeasure({ session, c, kernel, paired, inputs, trace, take, ...described }, upload);
     } finally {
