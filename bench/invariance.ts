@@ -12,7 +12,7 @@ import { total } from "../reference/shapes.ts";
 import type { Batch, BatchCall } from "../reference/variations.ts";
 import type { FirstRun } from "./first_run.ts";
 import { ExecutionError } from "./guard.ts";
-import { compareGuise, type GuiseOutcome } from "./guise_compare.ts";
+import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
 import { isSameLaunch, planGuise, type PlannedGuise, runGuise } from "./guise_run.ts";
 import { type Relation, RELATIONS } from "./relations.ts";
@@ -25,8 +25,8 @@ const MOST_WORK = {
   hardware: { flops: 5e10, bytes: 128 << 20 },
 } as const;
 
-/** Cases of a sweep that are run in other guises: of more, about as many are drawn. */
-const MOST_CASES = 2000;
+/** Cases of a sweep that are run in other guises. */
+export const MOST_CASES = 2000;
 
 /** Runs the case in other guises and compares what must be equal: a check for each relation that could be tried. */
 export async function checkInvariances(run: FirstRun): Promise<Check[]> {
@@ -47,7 +47,15 @@ function isTried({ session, c, inputs }: FirstRun): boolean {
   const limit = MOST_WORK[session.gpu.adapter.software ? "software" : "hardware"];
   const works = inputs.calls.map(({ work }) => work);
   return total(works.map(workFlops)) <= limit.flops && total(works.map(minBytes)) <= limit.bytes &&
-    hash(c.id) * session.cases < MOST_CASES * 2 ** 32;
+    isDrawn(c.id, session.cases);
+}
+
+/**
+ * Whether a case is one of those that are run in other guises, of a sweep of so many cases: all of them up to
+ * {@linkcode MOST_CASES}, and of more about as many, the same ones each time.
+ */
+export function isDrawn(id: string, cases: number): boolean {
+  return hash(id) * cases < MOST_CASES * 2 ** 32;
 }
 
 /** FNV-1a of a text: 32 bits. */

@@ -56,6 +56,8 @@ const ORDER_STREAM = 40, PAGES_STREAM = 41;
 
 /** Splits that every launch is tried with. */
 const SPLITS: readonly number[] = [1, 2, 3, 7];
+/** Splits that a flow is tried with: each of its calls is launched again, and its attention is that of other cases. */
+const FLOW_SPLITS: readonly number[] = [3];
 
 /** What {@linkcode RELATIONS} appends: enough to move every row of a table, and few enough to cost nothing. */
 const PADDING = { sequences: 2, pages: 2, rows: 3, entries: 3 };
@@ -90,13 +92,20 @@ function permuteBatch({ c, batch }: RelationContext): Guise[] {
   return [{ label: "sequences in another order", batch: pickSequences(batch, order) }];
 }
 
+/** Pages that nobody owned have owners in the guise, as far as there are tokens for them. */
 function permutePages({ c, batch }: RelationContext): Guise[] {
   if (batch.pages < 2) return [];
   const pageTo = otherOrder(batch.pages, streamKey(c.seed, PAGES_STREAM));
+  const owned = new Set(batch.calls.flatMap((call) => call.owned.flatMap((pages) => [...pages])));
+  const idle = [...pageTo.keys()].filter((page) => !owned.has(page) && !owned.has(pageTo[page]));
+  for (const page of owned) {
+    const other = owned.has(pageTo[page]) ? idle.pop() : undefined;
+    if (other !== undefined) [pageTo[page], pageTo[other]] = [pageTo[other], pageTo[page]];
+  }
   return [{ label: "tokens in other pages", batch: movePages(batch, pageTo) }];
 }
 
-/** The first, the last, the longest and an empty sequence. */
+/** The first, the last, the longest and an empty sequence; of a flow the longest, for the same reason. */
 function leaveAlone({ batch }: RelationContext): Guise[] {
   const sequences = sequencesOf(batch);
   if (sequences.length < 2) return [];
@@ -105,13 +114,13 @@ function leaveAlone({ batch }: RelationContext): Guise[] {
   const longest = sequences.reduce((most, b) => length(b) > length(most) ? b : most);
   const isCached = batch.pages > 0;
   const empty = isCached ? sequences.filter((b) => length(b) === 0).slice(0, 1) : [];
-  const chosen = new Set([sequences[0], sequences.at(-1)!, longest, ...empty]);
+  const chosen = new Set(batch.calls.length > 1 ? [longest] : [sequences[0], sequences.at(-1)!, longest, ...empty]);
   const what = isCached ? "sequence" : "token";
   return [...chosen].map((b) => ({ label: `${what} ${b} alone`, batch: pickSequences(batch, [b]), isAlone: true }));
 }
 
 function changeSplits({ batch }: RelationContext): Guise[] {
-  return SPLITS.map((splits) => ({
+  return (batch.calls.length > 1 ? FLOW_SPLITS : SPLITS).map((splits) => ({
     label: `${splits} ${splits === 1 ? "split" : "splits"}`,
     batch,
     tuning: { splits },
