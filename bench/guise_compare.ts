@@ -7,7 +7,7 @@ import type { Work } from "../kernels/work.ts";
 import type { Check, WorstElement } from "../reference/check.ts";
 import { tokensSeen } from "../reference/rows.ts";
 import { total } from "../reference/shapes.ts";
-import { type Batch, type BatchCall, tokensIn } from "../reference/variations.ts";
+import { type BatchCall, tokensIn } from "../reference/variations.ts";
 import type { CaseCall } from "./case_inputs.ts";
 import { compareCaches } from "./guise_caches.ts";
 import { type BatchResults, describe, differs, figures, type GuiseOutcome } from "./guise_outcome.ts";

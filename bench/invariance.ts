@@ -14,6 +14,7 @@ import type { FirstRun } from "./first_run.ts";
 import { ExecutionError } from "./guard.ts";
 import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
+import type { GuiseOutcome } from "./guise_outcome.ts";
 import { isSameLaunch, planGuise, type PlannedGuise, runGuise } from "./guise_run.ts";
 import { type Relation, RELATIONS } from "./relations.ts";
 
