@@ -44,6 +44,6 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
 /** What honest kernels err by in some of the reference's rows. */
 function emulateSome(inputs: ProjectInputs, reference: ProjectReference): Emulation {
   const seen = new Int32Array(reference.rows.length).fill(1);
-  const { entries, variants } = planEmulation(seen, () => emulatedProjectFlops(inputs.shape), LEAST_DRAWS);
+  const { entries, variants } = planEmulation({ seen }, () => emulatedProjectFlops(inputs.shape), LEAST_DRAWS);
   return emulateProject(inputs, referenceRows(reference, entries), variants);
 }

@@ -80,7 +80,7 @@ export class ReferencePool {
   /** What honest kernels err by in some of the rows of `reference` (`reference/emulation.ts`). */
   async emulateAttend(inputs: AttendInputs, reference: AttendReference): Promise<Emulation> {
     const flopsOf = (tokens: number) => emulatedAttendFlops(inputs.shape, tokens);
-    const plan = planEmulation(reference.seen, flopsOf);
+    const plan = planEmulation(reference, flopsOf);
     const rows = referenceRows(reference, plan.entries);
     const flops = plan.variants.length * attendFlops(inputs.shape, rows.rows);
     if (flops < INLINE_FLOPS) return emulateAttend(inputs, rows, plan.variants);
@@ -89,7 +89,7 @@ export class ReferencePool {
 
   /** The same of `prefill` and the attention of `mla`, in both forms. */
   async emulateProjected(inputs: PrefillInputs, reference: ProjectedReference): Promise<Emulation> {
-    const plan = planEmulation(reference.seen, (tokens) => emulatedProjectedFlops(inputs.shape, tokens));
+    const plan = planEmulation(reference, (tokens) => emulatedProjectedFlops(inputs.shape, tokens));
     const rows = referenceRows(reference, plan.entries);
     const flops = plan.variants.length * projectedFlops(inputs.shape, rows.rows);
     return await this.#emulate("emulateProjected", inputs, rows, plan.variants, flops);

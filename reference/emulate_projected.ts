@@ -115,8 +115,8 @@ function transposed(matrix: Float64Array, columns: number): Float64Array {
 }
 
 /**
- * Errors of both forms in several variants of a kernel, in units of their scales: of the rows of `reference`
- * absorbed, of probes expanded.
+ * Errors of both forms in several variants of a kernel, in units of their scales: absorbed of the rows of `reference`,
+ * expanded of probes.
  */
 export function emulateProjected(
   inputs: PrefillInputs,
@@ -124,63 +124,85 @@ export function emulateProjected(
   variants: readonly number[],
   precision: KernelPrecision = F32,
 ): Emulation {
-  const shape: number[] = [], out: number[] = [], lse: number[] = [];
-  const add = (own: PrefillInputs, expected: ProjectedReference, form: EmulatedForm) => {
-    const scales = projectedScales(own.shape, expected);
-    for (const variant of variants) {
-      const arithmetic = kernelArithmetic(precision, variant);
-      for (const answer of emulateProjectedRows(own, expected.rows, form, arithmetic)) {
-        shape.push(poolOf(variant, form === "absorbed" ? 0 : 1));
-        out.push(errorInScales(answer.out, expected.out, scales.out, answer.entry * own.shape.Dv));
-        lse.push(errorInScales([answer.lse], expected.lse, scales.lse, answer.entry));
-      }
+  const draws: Draws = { shape: [], out: [], lse: [] };
+  for (const variant of variants) emulateInto(draws, inputs, reference, "absorbed", variant, precision);
+  for (const probe of expandedProbes(inputs, reference.weightNorm)) {
+    const expected = attendProjected(probe);
+    for (const variant of variants.slice(0, PROBE_VARIANTS)) {
+      emulateInto(draws, probe, expected, "expanded", variant, precision);
     }
+  }
+  return {
+    shape: Int32Array.from(draws.shape),
+    out: Float64Array.from(draws.out),
+    lse: Float64Array.from(draws.lse),
   };
-  add(inputs, reference, "absorbed");
-  for (const probe of expandedProbes(inputs)) add(probe, attendProjected(probe), "expanded");
-  return { shape: Int32Array.from(shape), out: Float64Array.from(out), lse: Float64Array.from(lse) };
+}
+
+/** Arrays of an {@linkcode Emulation} that grow. */
+type Draws = { readonly [Name in keyof Emulation]: number[] };
+
+function emulateInto(
+  { shape, out, lse }: Draws,
+  inputs: PrefillInputs,
+  reference: ProjectedReference,
+  form: EmulatedForm,
+  variant: number,
+  precision: KernelPrecision,
+): void {
+  const scales = projectedScales(inputs.shape, reference);
+  for (const answer of emulateProjectedRows(inputs, reference.rows, form, kernelArithmetic(precision, variant))) {
+    shape.push(poolOf(variant, form === "absorbed" ? 0 : 1));
+    out.push(errorInScales(answer.out, reference.out, scales.out, answer.entry * inputs.shape.Dv));
+    lse.push(errorInScales([answer.lse], reference.lse, scales.lse, answer.entry));
+  }
 }
 
 /** Queries of a probe. */
 const PROBE_QUERIES = 16;
 /** Tokens of a probe. */
-const PROBE_TOKENS = 32;
+const PROBE_TOKENS = 16;
+/** Variants in which probes are emulated: each unfolds keys and values anew. */
+const PROBE_VARIANTS = 2;
+/** Mean `weightNorm` from which rows have nearly all their weight on one token. */
+const ONE_TOKEN = 0.9;
 
 /** The first tokens of the longest sequence with the first head, and of the shortest that has any with the last. */
-function expandedProbes(inputs: PrefillInputs): PrefillInputs[] {
+function expandedProbes(inputs: PrefillInputs, weightNorm: Float64Array): PrefillInputs[] {
   const { B, H, kv, q } = inputs.shape;
   const sequences = Array.from({ length: B }, (_, b) => b).filter((b) => kv[b] > 0 && q[b] > 0)
     .sort((a, b) => kv[b] - kv[a]);
   if (sequences.length === 0) return [];
+  // Queries so large that one token takes the weight leave single weights unseen: then they are made smaller step by step.
+  const shrinks = weightNorm.reduce((a, b) => a + b, 0) > ONE_TOKEN * weightNorm.length;
   const pairs = [[sequences[0], 0], [sequences.at(-1)!, H - 1]];
   return pairs.filter(([b, h], i) => i === 0 || b !== pairs[0][0] || h !== 0)
-    .map(([sequence, head]) => probeOf(inputs, sequence, head));
+    .map(([sequence, head]) => probeOf(inputs, sequence, head, shrinks));
 }
 
 /** One head and the first tokens of one sequence, asked by queries of the whole batch. */
-function probeOf(inputs: PrefillInputs, sequence: number, head: number): PrefillInputs {
+function probeOf(inputs: PrefillInputs, sequence: number, head: number, shrinks: boolean): PrefillInputs {
   const { shape, qNope, qPe, kvB, pageTable, tableWidth, cuSeqlen } = inputs;
   const { H, R, Dr, Dn, Dv } = shape;
   const tokens = Math.min(PROBE_TOKENS, shape.kv[sequence]);
   const rows = cuSeqlen[shape.B] * H;
-  const queries = Math.min(PROBE_QUERIES, rows);
-  const pick = (from: Float32Array, width: number) => {
-    const picked = new Float32Array(queries * width);
-    for (let i = 0; i < queries; i++) {
-      const row = Math.floor(i * rows / queries);
-      picked.set(from.subarray(row * width, (row + 1) * width), i * width);
-    }
-    return picked;
-  };
+  const pickRow = (query: number) => rows < PROBE_QUERIES ? query % rows : Math.floor(query * rows / PROBE_QUERIES);
+  const pick = (from: Float32Array, width: number) =>
+    Float32Array.from({ length: PROBE_QUERIES * width }, (_, i) => {
+      const query = Math.floor(i / width);
+      // A second round of few rows takes halves, so that no query is there twice.
+      const halvings = shrinks ? query % 8 : Math.floor(query / rows);
+      return from[pickRow(query) * width + i % width] / 2 ** halvings;
+    });
   const headBytes = (Dn + Dv) * R * DTYPE_BYTES[shape.weight];
   const own: PrefillShape = {
     ...shape,
     B: 1,
     H: 1,
-    q: [queries],
+    q: [PROBE_QUERIES],
     kv: [tokens],
     padding: 0,
-    causal: shape.causal && tokens >= queries,
+    causal: shape.causal && tokens >= PROBE_QUERIES,
   };
   return {
     ...inputs,
@@ -190,7 +212,7 @@ function probeOf(inputs: PrefillInputs, sequence: number, head: number): Prefill
     kvB: kvB.subarray(head * headBytes, (head + 1) * headBytes),
     pageTable: pageTable.subarray(sequence * tableWidth, (sequence + 1) * tableWidth),
     kvLen: Int32Array.of(tokens),
-    cuSeqlen: Int32Array.of(0, queries),
+    cuSeqlen: Int32Array.of(0, PROBE_QUERIES),
   };
 }
 

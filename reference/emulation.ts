@@ -105,16 +105,24 @@ export function poolOf(variant: number, form = 0): number {
   return 2 * form + variant % 2;
 }
 
+/** What {@linkcode planEmulation} looks at of a reference. */
+export interface EmulatedRows {
+  /** Tokens that each row sees; rows that see none are not emulated. */
+  readonly seen: Int32Array;
+  /** `√(Σ p²)` of each row, where it has weights. */
+  readonly weightNorm?: Float64Array;
+}
+
 /**
- * Chooses what to emulate of a reference: rows spread evenly over the numbers of tokens that rows see, the most and the
- * fewest first, as many as the budget pays twice, in the naive and the tiled order; where those are fewer than
- * {@linkcode LEAST_DRAWS}, each several times.
+ * Chooses what to emulate of a reference, as many rows as the budget pays twice, in the naive and the tiled order: in turn
+ * one of a spread over the numbers of tokens that rows see, the most and the fewest first, and one of those whose output
+ * depends most on single weights, which may be few. What is left of the budget draws the same rows again.
  *
- * @param seen Tokens that each row of the reference sees; rows that see none are not emulated.
  * @param flopsOf Flops of one emulation of a row, from the tokens it sees.
+ * @param drawsPerRow Independent draws that a row is. @default {1}
  */
 export function planEmulation(
-  seen: Int32Array,
+  { seen, weightNorm }: EmulatedRows,
   flopsOf: (tokens: number) => number,
   drawsPerRow = 1,
 ): EmulationPlan {
@@ -122,16 +130,29 @@ export function planEmulation(
   if (candidates.length === 0) return { entries: new Int32Array(0), variants: [] };
   const reference = candidates.reduce((sum, entry) => sum + flopsOf(seen[entry]), 0);
   const budget = Math.max(LEAST_EMULATION_FLOPS, EMULATION_SHARE * reference);
-  const entries: number[] = [];
+  const chosen = new Set<number>();
   let flops = 0;
-  for (const place of spread(candidates.length)) {
-    const row = 2 * flopsOf(seen[candidates[place]]);
-    if (flops + row > budget && entries.length > 0) continue;
-    entries.push(candidates[place]);
+  const choose = (entry: number) => {
+    const row = 2 * flopsOf(seen[entry]);
+    if (chosen.has(entry) || (flops + row > budget && chosen.size > 0)) return;
+    chosen.add(entry);
     flops += row;
+  };
+  const sensitive = weightNorm
+    ? candidates.toSorted((a, b) => sensitivity(weightNorm[b]) - sensitivity(weightNorm[a]))
+    : [];
+  let turn = 0;
+  for (const place of spread(candidates.length)) {
+    choose(candidates[place]);
+    if (turn < sensitive.length) choose(sensitive[turn++]);
   }
   const times = Math.max(1, Math.min(LEAST_DRAWS / drawsPerRow, Math.floor(budget / flops)));
-  return { entries: Int32Array.from(entries).sort(), variants: Array.from({ length: 2 * times }, (_, i) => i) };
+  return { entries: Int32Array.from(chosen).sort(), variants: Array.from({ length: 2 * times }, (_, i) => i) };
+}
+
+/** What wrong weights do to the output of a row: none where one token has all the weight, little where many share it. */
+function sensitivity(weightNorm: number): number {
+  return weightNorm * (1 - weightNorm * weightNorm);
 }
 
 /** 0 … n−1, first and last before the middle, then the quarters, and so on. */
