@@ -94,16 +94,19 @@ function compareRows(output: ReferencedOutput, other: OutputRows): OutputDiffere
   const { name, width } = output;
   const otherAt = new Map(Array.from(other.rows, (row, i) => [row, i]));
   const common = [...output.rows.keys()].filter((i) => otherAt.has(output.rows[i]));
-  const take = <T extends Float32Array | Float64Array>(values: T, target: T, indices: readonly number[]): T => {
-    indices.forEach((from, to) => target.set(values.subarray(from * width, (from + 1) * width), to * width));
-    return target;
-  };
   const elements = common.length * width;
+  const actual = new Float32Array(elements), theirs = new Float32Array(elements), expected = new Float64Array(elements);
+  common.forEach((row, i) => {
+    const otherRow = otherAt.get(output.rows[row])!;
+    actual.set(output.values.subarray(row * width, (row + 1) * width), i * width);
+    theirs.set(other.values.subarray(otherRow * width, (otherRow + 1) * width), i * width);
+    expected.set(output.expected.subarray(row * width, (row + 1) * width), i * width);
+  });
   return compareOutput({
     name,
-    actual: take(output.values, new Float32Array(elements), common),
-    other: take(other.values, new Float32Array(elements), common.map((i) => otherAt.get(output.rows[i])!)),
-    expected: take(output.expected, new Float64Array(elements), common),
+    actual,
+    other: theirs,
+    expected,
     place: (i) => output.place(common[Math.floor(i / width)] * width + i % width),
   });
 }

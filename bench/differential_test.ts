@@ -147,6 +147,27 @@ Deno.test("a run that was stored and runs again is the same bit by bit", () =>
     assertEquals(other!.skipped, `${dir} has no outputs of this case`);
   }));
 
+Deno.test("of two samples of rows the common ones are compared, each at its own place", async () => {
+  const packed: PackedOutputs[] = [];
+  await differentialOf(FUSED, { onOutputs: (outputs) => packed.push(outputs) });
+  const [{ data }] = packed;
+  // Six rows of `out` come first: their numbers, then 256 elements each.
+  const values = new Float32Array(data.buffer, 4 * 6, 6 * 256);
+  const rows = [1, 5, 77], stored = new Float32Array(rows.length * 256);
+  rows.slice(0, 2).forEach((row, i) => stored.set(values.subarray(256 * row, 256 * (row + 1)), 256 * i));
+  stored[256 + 7] += 1;
+  const against: OutputsReader = {
+    environment,
+    ids: new Set([FUSED]),
+    read: () => [{ name: "out", width: 256, rows: Int32Array.from(rows), values: stored }],
+  };
+  const { outputs: [out, ...others] } = (await differentialOf(FUSED, { against }))!;
+  assertEquals([others.length, out.elements, out.equalShare], [0, 512, 511 / 512]);
+  const { sequence, head, token, dim, actual, other } = out.worst!;
+  assertEquals([sequence, head, token, dim, actual], [1, 2, 0, 7, values[5 * 256 + 7]]);
+  assertEquals(other, stored[256 + 7]);
+});
+
 Deno.test("outputs that were altered, and those of other inputs, are refused", () =>
   withStored([FUSED], async (dir) => {
     const data = await Deno.readFile(`${dir}/outputs.bin`);

@@ -1,5 +1,12 @@
 /**
- * A kernel of one's own, in full: `deno task bench --kernel examples/naive_kernel.ts` verifies and times it.
+ * A kernel of one's own, in full. With `--kernel examples/naive_kernel.ts`
+ *
+ * - `deno task verify` runs every check on the suites of its operation, `deno task bench` times what passed, too;
+ * - `deno task verify --fuzz 1000` draws cases over all that it does not refuse, and makes a failing one small;
+ * - `deno task verify --against attend/fused` compares its outputs with another kernel's, in ULPs and with both errors.
+ *
+ * It may lie anywhere: then import the type from the `mod.ts` of this project, by path. Buffers have the names and shapes
+ * that `BufferSpec` lists; `refuses` says what is skipped and why, `requires` the device features without which it is.
  *
  * @module
  */

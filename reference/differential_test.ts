@@ -55,6 +55,19 @@ Deno.test("compareOutput() names the one element that differs and whose error it
   });
 });
 
+Deno.test("compareOutput() ranks: half of the elements do not exceed the median", () => {
+  const actual = new Float32Array([1, 1, 1]);
+  const other = actual.map((value, i) => value + [1, 0, 9][i] * 2 ** -23);
+  const { ulpMedian, ulpP99, ulpMax, otherErrorUlpMedian } = compareOutput({
+    name: "out",
+    actual,
+    other,
+    expected: actual,
+    place,
+  });
+  assertEquals([ulpMedian, ulpP99, ulpMax, otherErrorUlpMedian], [1, 9, 9, 1]);
+});
+
 Deno.test("compareOutput() writes NaN and ∞ as JSON can", () => {
   const actual = normal(10);
   const nan = compareOutput({ name: "out", actual, other: withElement(actual, 3, NaN), expected: actual, place });
