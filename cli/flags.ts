@@ -103,7 +103,13 @@ const FLAGS: readonly Flag[] = [
     help: "Deno's WebGPU, or SwiftShader on the CPU",
     commands: [...RUNS, "mutants", "gate", "info"],
   },
-  { name: "out", kind: "text", value: "DIR", help: "folder of the reports", commands: [...RUNS, "mutants", "gate", "report"] },
+  {
+    name: "out",
+    kind: "text",
+    value: "DIR",
+    help: "folder of the reports",
+    commands: [...RUNS, "mutants", "gate", "report"],
+  },
   { name: "resume", kind: "text", value: "DIR", help: "go on with the run in DIR", commands: [...RUNS, "mutants"] },
   { name: "baseline", kind: "text", value: "FILE", help: "report.json to compare with", commands: ["bench", "gate"] },
   {
