@@ -98,9 +98,7 @@ async function attempt(
     const described = isPlanned ? planned! : describe(paired, layouts, gpu, trace);
     if (typeof described === "string") return { status: "skipped", reason: described };
     trace.stage = "run";
-    const written = described.launches.flatMap(({ buffers }) => buffers.filter(({ role }) => role !== "input"));
-    const names = new Set(written.map(({ name }) => name));
-    const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs, names);
+    const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
     try {
       return await verifyAndMeasure({ session, c, kernel, paired, inputs, trace, take, ...described }, upload);
     } finally {
@@ -172,6 +170,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       passed: checks.length > 0 && checks.every(({ passed }) => passed),
       checks,
       coverage: inputs.coverage,
+      ...blindTo(inputs),
     };
     if (!verification.passed) return { status: "incorrect", verification };
     const firstRun: FirstRun = { session, c, kernel: run.kernel, inputs, upload, launches, results };

@@ -10,7 +10,7 @@ import { guarded } from "./guard.ts";
 
 /** Input buffers of one case. */
 export interface Upload {
-  /** Buffers by name. Those that a launch may write are the case's own. */
+  /** Buffers by name. Those that a launch changes in place are the case's own. */
   readonly ranges: ReadonlyMap<string, BufferRange>;
   /** Writes the inputs of another call of the flow. */
   write(call: CaseCall): void;
@@ -33,11 +33,9 @@ export class Uploads {
   /**
    * Uploads `inputs`, or finds them there.
    *
-   * @param written Names of inputs that the case's launches declare as something else: it gets copies of its own, so that a
-   * kernel which writes what it may only read spoils nothing for others.
    * @throws {ExecutionError} If the device has no room.
    */
-  async acquire(gpu: Gpu, key: string, inputs: CaseInputs, written: ReadonlySet<string> = new Set()): Promise<Upload> {
+  async acquire(gpu: Gpu, key: string, inputs: CaseInputs): Promise<Upload> {
     // The calls of a flow write their inputs over each other, so nobody else may use them.
     const isFlow = inputs.calls.length > 1;
     const shared = isFlow ? undefined : this.#find(gpu, key, inputs);
@@ -47,8 +45,7 @@ export class Uploads {
       if (shared) shared.users--;
     };
     try {
-      const copied = [...inputs.calls[0].buffers].filter(([name]) => written.has(name));
-      own = await upload(gpu, isFlow ? flowContents(inputs) : [...inputs.state, ...copied]);
+      own = await upload(gpu, isFlow ? flowContents(inputs) : [...inputs.state]);
       return {
         ranges: new Map([...await shared?.ranges ?? [], ...own]),
         write: ({ buffers }) => {
