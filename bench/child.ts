@@ -59,6 +59,8 @@ async function main(): Promise<void> {
     kernels,
     timing: plan.timing,
     inFlight: plan.inFlight,
+    shrink: plan.shrink,
+    onShrink: (result) => say({ event: "shrinking", result }),
     recorded: await readTensors(plan),
     against: againstOf(plan, kernels),
     onOutputs: plan.tellOutputs

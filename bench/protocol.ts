@@ -31,6 +31,8 @@ export interface Plan {
   readonly againstFolder?: string;
   /** Whether the outputs of each case that passes are told. */
   readonly tellOutputs?: boolean;
+  /** Whether failing cases are made smaller. @default {false} */
+  readonly shrink?: boolean;
   /** Cases in flight at once at most. @default {as many as the sweep sees fit} */
   readonly inFlight?: number;
 }
@@ -41,6 +43,8 @@ export type ChildEvent =
   | { readonly event: "no-adapter"; readonly message: string }
   | { readonly event: "begin"; readonly id: string }
   | { readonly event: "outputs"; readonly outputs: Omit<PackedOutputs, "data">; readonly base64: string }
+  /** A failure, before a smaller case is searched; the result follows, unless the search ends the child. */
+  | { readonly event: "shrinking"; readonly result: Result }
   | { readonly event: "result"; readonly result: Result }
   | { readonly event: "error"; readonly message: string };
 

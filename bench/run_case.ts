@@ -39,23 +39,23 @@ interface Trace {
 /** Updates of a plan that are timed where a case has no flow that needs some. */
 const TIMED_UPDATES = 5;
 
-/**
- * Runs `c`; what goes wrong is its result.
- *
- * @param next Case whose inputs are made meanwhile.
- * @param take Gets what the case left where it is right; then nothing further is checked, compared or timed.
- */
-export async function runCase(
-  session: Session,
-  c: Case,
-  next?: Case,
-  take?: (run: FirstRun) => void,
-): Promise<Result> {
+/** What {@linkcode runCase} does beside running the case. */
+export interface RunOptions {
+  /** Case whose inputs are made meanwhile. */
+  readonly next?: Case;
+  /** Gets what the case left where it is right; then nothing further is checked, compared or timed. */
+  readonly take?: (run: FirstRun) => void;
+  /** Whether the case is checked and no more: neither compared nor timed. @default {false} */
+  readonly checksOnly?: boolean;
+}
+
+/** Runs `c`; what goes wrong is its result. */
+export async function runCase(session: Session, c: Case, runOptions: RunOptions = {}): Promise<Result> {
   const before = performance.now();
   const trace: Trace = { stage: "launch" };
   let outcome: Outcome;
   try {
-    outcome = await attempt(session, c, trace, { next, take });
+    outcome = await attempt(session, c, trace, runOptions);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const stage = error instanceof ExecutionError && trace.stage !== "measure" ? error.stage : trace.stage;
@@ -76,8 +76,9 @@ async function attempt(
   session: Session,
   c: Case,
   trace: Trace,
-  { next, take }: { readonly next?: Case; readonly take?: (run: FirstRun) => void },
+  runOptions: RunOptions,
 ): Promise<Outcome> {
+  const { next } = runOptions;
   const { gpu } = session;
   const kernel = session.options.kernels.find((k) => kernelName(k) === kernelName(c));
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
@@ -100,7 +101,7 @@ async function attempt(
     trace.stage = "run";
     const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
     try {
-      return await verifyAndMeasure({ session, c, kernel, paired, inputs, trace, take, ...described }, upload);
+      return await verifyAndMeasure({ session, c, kernel, paired, inputs, trace, runOptions, ...described }, upload);
     } finally {
       upload.release();
     }
@@ -146,7 +147,7 @@ interface CaseRun extends Described {
   readonly paired: readonly PairedKernel[];
   readonly inputs: CaseInputs;
   readonly trace: Trace;
-  readonly take?: (run: FirstRun) => void;
+  readonly runOptions: RunOptions;
 }
 
 async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> {
@@ -174,14 +175,16 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
     };
     if (!verification.passed) return { status: "incorrect", verification };
     const firstRun: FirstRun = { session, c, kernel: run.kernel, inputs, upload, launches, results };
-    if (run.take) {
-      run.take(firstRun);
+    const { take, checksOnly } = run.runOptions;
+    if (take) {
+      take(firstRun);
       return { status: "verified", verification };
     }
     const further = await checkInvariances(firstRun);
     verification = { ...verification, passed: further.every(({ passed }) => passed), checks: [...checks, ...further] };
     if (!verification.passed) return { status: "incorrect", verification };
-    trace.differential = await differentialOf(firstRun, (other, take) => runCase(session, other, undefined, take));
+    if (checksOnly) return { status: "verified", verification };
+    trace.differential = await differentialOf(firstRun, (other, take) => runCase(session, other, { take }));
     if (options.timing === false) return { status: "verified", verification };
     trace.plan = await planTimes(run, prepared, updatesMs);
     if (launches.length > 1) {

@@ -11,6 +11,7 @@ import { calibrateClock, type Clock, warmUp } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import type { Against } from "./differential.ts";
 import type { MeasureOptions } from "./measure.ts";
+import type { Result } from "./result.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import type { PackedOutputs } from "./stored_outputs.ts";
 import { Uploads } from "./uploads.ts";
@@ -33,6 +34,10 @@ export interface SweepOptions {
   readonly against?: Against;
   /** Called with the outputs of each case that passes. */
   readonly onOutputs?: (outputs: PackedOutputs) => void;
+  /** Whether failing cases are made smaller, the first few of each kernel. @default {false} */
+  readonly shrink?: boolean;
+  /** Called with a failure before it is made smaller. */
+  readonly onShrink?: (result: Result) => void;
   /** Called when a case begins. */
   readonly onBegin?: (c: Case) => void;
   /** A device that is already open; it is closed at the end. */

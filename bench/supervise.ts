@@ -271,6 +271,16 @@ async function follow(
 ): Promise<Interruption> {
   let begun = 0, done = 0;
   let since = performance.now();
+  // A failure that the child had found before it went on to make it smaller.
+  let found: Result | undefined;
+  const end = async (stage: Interruption["stage"], message?: string): Promise<Interruption> => {
+    const hostMs = performance.now() - since;
+    if (!found || options.signal?.aborted) return { begun, stage, message, hostMs };
+    // What ended the child was a smaller case: none of those in flight is blamed for it.
+    await options.onResult(found);
+    onDone();
+    return { begun: 0, stage, message, hostMs };
+  };
   // Cases in flight share the machine: silence is one that takes as long as all of them may.
   const limitMs = () => {
     const inFlight = cases.slice(done, done + Math.max(1, begun));
@@ -278,9 +288,8 @@ async function follow(
   };
   while (done < cases.length) {
     const event = await child.next(limitMs());
-    const hostMs = performance.now() - since;
-    if (event === "timeout") return { begun, stage: "timeout", hostMs };
-    if (event === undefined) return { begun, stage: "crashed", hostMs };
+    if (event === "timeout") return await end("timeout");
+    if (event === undefined) return await end("crashed");
     switch (event.event) {
       case "begin":
         if (begun++ === 0) since = performance.now();
@@ -289,7 +298,11 @@ async function follow(
       case "outputs":
         options.onOutputs?.({ ...event.outputs, data: Uint8Array.fromBase64(event.base64) });
         break;
+      case "shrinking":
+        found = event.result;
+        break;
       case "result":
+        found = undefined;
         await options.onResult(event.result);
         since = performance.now();
         begun--;
@@ -297,7 +310,7 @@ async function follow(
         onDone();
         break;
       case "error":
-        return { begun, stage: "crashed", message: event.message, hostMs };
+        return await end("crashed", event.message);
       case "device":
       case "no-adapter":
         break;

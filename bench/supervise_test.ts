@@ -1,18 +1,24 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseCaseId } from "../suites/case_id.ts";
+import type { Plan } from "./protocol.ts";
 import type { Result } from "./result.ts";
 import { type ChildOptions, startChild, supervise } from "./supervise.ts";
 
 const MODULE = new URL("./testdata/faulty_kernels.ts", import.meta.url).href;
 const OPTIONS: ChildOptions = { permissions: ["--allow-run"] };
 
-async function run(variants: string[], caseLimitMs: number, signal?: AbortSignal): Promise<Result[]> {
+async function run(
+  variants: string[],
+  caseLimitMs: number,
+  signal?: AbortSignal,
+  plan: Pick<Plan, "shrink"> = {},
+): Promise<Result[]> {
   const cases = variants.map((variant, i) =>
     parseCaseId(`attend/${variant}:B=1;H=2;R=32;Dr=16;q=1;kv=${5 + i};page=4;cache=f32`)
   );
   const results: Result[] = [];
   const child = await startChild(OPTIONS);
-  await supervise(cases, { kernelModules: [MODULE], recorded: [], timing: false }, {
+  await supervise(cases, { kernelModules: [MODULE], recorded: [], timing: false, ...plan }, {
     ...OPTIONS,
     child,
     caseLimitMs: () => caseLimitMs,
@@ -57,6 +63,24 @@ Deno.test("a kernel that throws, does not compile or writes nothing fails its ca
   assertMatch(miscompiled.message, /\d+:\d+.*workgroupBarier/s);
   assertEquals(idle.status, "incorrect");
   assertEquals(fine.status, "verified");
+});
+
+Deno.test("a child makes the failing cases smaller that it is asked to", async () => {
+  const shrunk = async (shrink: boolean) => {
+    const [result] = await run(["idles"], 30_000, undefined, { shrink });
+    assert(result.status === "incorrect");
+    return result.shrunk?.id;
+  };
+  assertEquals(await shrunk(true), "attend/idles:B=1;H=1;R=16;Dr=0;Dn=8;Dv=8;q=1;kv=1;page=1;cache=f32");
+  assertEquals(await shrunk(false), undefined);
+});
+
+Deno.test("a failure stays what it was where a smaller case ends the process or hangs, and the others run", async () => {
+  for (const variant of ["abortsInSmall", "hangsInSmall"]) {
+    const results = await run(["fused", variant, "fused", "fused"], 4000, undefined, { shrink: true });
+    assertEquals(results.map(({ status }) => status), ["verified", "incorrect", "verified", "verified"], variant);
+    assertEquals("shrunk" in results[1], false);
+  }
 });
 
 Deno.test("a child may start the Workers that a large reference needs", async () => {

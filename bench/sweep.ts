@@ -10,6 +10,7 @@ import { isAlive } from "./execute.ts";
 import type { Result } from "./result.ts";
 import { runCase } from "./run_case.ts";
 import { Session, type SweepOptions } from "./session.ts";
+import { FailureShrinker } from "./shrink_failures.ts";
 
 export type { Against } from "./differential.ts";
 export type { SweepOptions } from "./session.ts";
@@ -36,6 +37,7 @@ interface Flight {
 export async function* runCases(cases: readonly Case[], options: SweepOptions): AsyncGenerator<Result, void> {
   const session = await Session.open(options, cases.length);
   const most = options.timing === false ? options.inFlight ?? IN_FLIGHT : 1;
+  const shrinker = new FailureShrinker(session);
   const flights: Flight[] = [];
   let begun = 0;
   try {
@@ -49,11 +51,13 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
       const { c, result } = flights.shift()!;
       const settled = await result;
       if (settled.status !== "failed" || await isAlive(session.gpu)) {
-        yield settled;
+        yield await shrinker.add(c, settled);
+        // A smaller case took the device from those in flight.
+        if (session.gpu.lost) yield* runAlone(session, shrinker, flights.splice(0));
       } else if (flights.length === 0) {
         yield lost(session, settled);
       } else {
-        yield* runAlone(session, [{ c, result }, ...flights.splice(0)]);
+        yield* runAlone(session, shrinker, [{ c, result }, ...flights.splice(0)]);
       }
     }
   } finally {
@@ -67,7 +71,7 @@ function begin(session: Session, cases: readonly Case[], at: number, most: numbe
   // On a GPU the host is idle while timed kernels run: the next shape's reference is made meanwhile.
   const isAhead = most === 1 && !session.gpu.adapter.software;
   const next = isAhead ? cases.slice(at).find((d) => inputsKey(d) !== inputsKey(c)) : undefined;
-  return { c, bytes: footprint(c), result: runCase(session, c, next) };
+  return { c, bytes: footprint(c), result: runCase(session, c, { next }) };
 }
 
 function hasRoom({ gpu }: Session, flights: readonly Flight[], c: Case, most: number): boolean {
@@ -91,17 +95,20 @@ function footprint({ operation, shape }: Case): number {
  */
 async function* runAlone(
   session: Session,
+  shrinker: FailureShrinker,
   flights: readonly Pick<Flight, "c" | "result">[],
 ): AsyncGenerator<Result, void> {
   const settled = await Promise.all(flights.map(({ result }) => result));
   for (const [i, { c }] of flights.entries()) {
     if (settled[i].status !== "failed") {
-      yield settled[i];
+      if (session.gpu.lost) await session.reopen();
+      yield await shrinker.add(c, settled[i]);
       continue;
     }
     if (session.gpu.lost || !await isAlive(session.gpu)) await session.reopen();
     const again = await runCase(session, c);
-    yield again.status !== "failed" || await isAlive(session.gpu) ? again : lost(session, again);
+    const survived = again.status !== "failed" || await isAlive(session.gpu);
+    yield survived ? await shrinker.add(c, again) : lost(session, again);
   }
 }
 

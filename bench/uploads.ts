@@ -68,6 +68,8 @@ export class Uploads {
     if (!shared || shared.gpu !== gpu) {
       this.#evict();
       shared = { gpu, ranges: upload(gpu, [...call.buffers]), users: 0 };
+      // Where the device is lost, the first that waits may fail before it gets here, and then nobody waits.
+      shared.ranges.catch(() => {});
       this.#shared.set(key, shared);
     }
     shared.users++;

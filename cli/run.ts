@@ -126,6 +126,7 @@ async function sweep(
       kernelModules: plan.selection.kernelModules,
       recorded: plan.selection.recorded.map(({ key, path }) => ({ key, path })),
       timing: plan.timing,
+      shrink: true,
       ...(against && ("folder" in against ? { againstFolder: against.folder } : { againstKernels: against.kernels })),
       tellOutputs: saveOutputs !== undefined,
     }, {

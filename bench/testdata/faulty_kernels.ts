@@ -62,6 +62,26 @@ export const idles: AttendKernel = {
   },
 };
 
+/** Writes nothing, and with one head does worse. */
+function worseInSmall(variant: string, fault: () => void): AttendKernel {
+  return {
+    ...idles,
+    variant,
+    launch(...args) {
+      if (args[0].H === 1) fault();
+      return idles.launch(...args);
+    },
+  };
+}
+
+/** Writes nothing; with one head it takes its process down. */
+export const abortsInSmall: AttendKernel = worseInSmall("abortsInSmall", () => Deno.kill(Deno.pid, "SIGABRT"));
+
+/** Writes nothing; with one head it never returns. */
+export const hangsInSmall: AttendKernel = worseInSmall("hangsInSmall", () => {
+  while (true);
+});
+
 /** Works on poisoned memory, then writes something else. */
 export const fickle: AttendKernel = {
   ...attendFused,
