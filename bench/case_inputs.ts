@@ -40,6 +40,8 @@ export interface CaseCall {
   readonly buffers: ReadonlyMap<string, Uint8Array>;
   /** How the cache is allocated. */
   readonly layout: CacheLayout;
+  /** Names of trivial outputs (`reference/trivial.ts`) that the checks would accept though they are not the answer. */
+  readonly blind: readonly string[];
   /**
    * Compares result buffers, by name, with the reference; those that are changed in place after the last call only.
    *

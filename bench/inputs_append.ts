@@ -7,6 +7,7 @@ import { checkCache } from "../reference/acceptance.ts";
 import { appendReference } from "../reference/cache.ts";
 import { makeAppendInputs } from "../reference/inputs.ts";
 import { recordedAppendInputs } from "../reference/recorded.ts";
+import { blindAppend } from "../reference/trivial.ts";
 import { appendedTokens } from "../reference/referenced_outputs.ts";
 import type { AppendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
@@ -35,6 +36,7 @@ export function appendCase(c: AppendCase, { recorded }: MakerOptions): CaseInput
         ["input_pos", bytesOf(inputs.inputPos)],
       ]),
       layout: { pages: inputs.pages, tableWidth: inputs.cacheLoc.length },
+      blind: blindAppend(inputs, expected),
       check: (results) => [checkCache(inputs, expected, cacheResult(results, shape))],
       outputs: (results) => [appendedTokens(inputs, cacheResult(results, shape))],
     }],

@@ -9,6 +9,7 @@ import { sampleRows } from "../reference/mla.ts";
 import { recordedInputs } from "../reference/recorded.ts";
 import { attentionOutputs } from "../reference/referenced_outputs.ts";
 import { total } from "../reference/shapes.ts";
+import { blindAttend } from "../reference/trivial.ts";
 import type { AttendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
 import { attentionResult, bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
@@ -34,6 +35,7 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
       source: { operation: "attend", inputs },
       buffers,
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
+      blind: blindAttend(inputs, reference, recorded ? undefined : c.input, emulation),
       check(results, tolerance) {
         const actual = { out: floats(results, "out", allRows * shape.R), lse: lseResult(results, shape, allRows) };
         const checks = checkAttend(inputs, reference, actual, emulation);

@@ -13,6 +13,7 @@ import { recordedMlaInputs } from "../reference/recorded_mla.ts";
 import { appendedTokens, attentionOutputs } from "../reference/referenced_outputs.ts";
 import { sampleProjectedRows } from "../reference/rows.ts";
 import { type MlaShape, total } from "../reference/shapes.ts";
+import { blindAppend, blindProjected } from "../reference/trivial.ts";
 import type { MlaCase } from "../suites/case.ts";
 import type { CaseCall, CaseInputs, MakerOptions } from "./case_inputs.ts";
 import {
@@ -41,7 +42,13 @@ export async function mlaCase(c: MlaCase, { pool, referenceBudgetFlops, recorded
     const emulation = await pool.emulateProjected(prefill, projected);
     sampled += rows.length;
     allRows += total(prefill.shape.q) * shape.H;
-    calls.push(mlaCall(isLast ? reference : withoutCache(reference), { projected, emulation, isLast, recorded }));
+    const blind = [
+      ...blindProjected(prefill, projected, recorded ? undefined : c.input, emulation),
+      ...(isLast ? blindAppend(reference.append, reference.cacheAfter) : []),
+    ];
+    calls.push(
+      mlaCall(isLast ? reference : withoutCache(reference), { projected, emulation, blind, isLast, recorded }),
+    );
   }
   return {
     state: new Map(await cacheBuffersBy(pool, inputs.cache, shape)),
@@ -69,11 +76,15 @@ function withoutCache(reference: MlaCallReference): MlaCallReference {
 interface CallAnswers {
   readonly projected: ProjectedReference;
   readonly emulation: Emulation;
+  readonly blind: readonly string[];
   readonly isLast: boolean;
   readonly recorded?: RecordedTensors;
 }
 
-function mlaCall(reference: MlaCallReference, { projected, emulation, isLast, recorded }: CallAnswers): CaseCall {
+function mlaCall(
+  reference: MlaCallReference,
+  { projected, emulation, blind, isLast, recorded }: CallAnswers,
+): CaseCall {
   const { inputs, append, cacheAfter, prefill } = reference;
   const { shape } = inputs.call;
   return {
@@ -89,6 +100,7 @@ function mlaCall(reference: MlaCallReference, { projected, emulation, isLast, re
       ["cache_loc", bytesOf(inputs.cacheLoc)],
     ]),
     layout: { pages: prefill.pages, tableWidth: inputs.cacheLoc.length },
+    blind,
     check(results, tolerance) {
       const rows = total(shape.q) * shape.H;
       const outElements = (rows + shape.padding * shape.H) * shape.Dv;

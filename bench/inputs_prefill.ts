@@ -7,6 +7,7 @@ import { checkProjected } from "../reference/acceptance.ts";
 import { attentionOutputs } from "../reference/referenced_outputs.ts";
 import { sampleProjectedRows } from "../reference/rows.ts";
 import { total } from "../reference/shapes.ts";
+import { blindProjected } from "../reference/trivial.ts";
 import type { PrefillCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
 import { attentionResult, bytesOf, cacheBuffersBy, floats, lseResult, toleranceChecks } from "./inputs_buffers.ts";
@@ -38,6 +39,7 @@ export async function prefillCase(c: PrefillCase, { pool, referenceBudgetFlops }
         ["cu_seqlen", bytesOf(inputs.cuSeqlen)],
       ]),
       layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
+      blind: blindProjected(inputs, reference, c.input, emulation),
       check(results, tolerance) {
         const rows = allRows + shape.padding * shape.H;
         const actual = { out: floats(results, "out", rows * shape.Dv), lse: lseResult(results, shape, allRows) };

@@ -10,6 +10,7 @@ import { makeProjectInputs, type ProjectInputs } from "../reference/model_inputs
 import { type ProjectReference, projectReference } from "../reference/project.ts";
 import { projectOutput } from "../reference/referenced_outputs.ts";
 import { sampleProjectRows } from "../reference/rows.ts";
+import { blindProject } from "../reference/trivial.ts";
 import type { ProjectCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
 import { bytesOf, floats, toleranceChecks } from "./inputs_buffers.ts";
@@ -31,6 +32,7 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
       source: { operation: "project", inputs },
       buffers: new Map([[input, bytesOf(inputs.x)], ["kv_b_proj", inputs.kvB]]),
       layout: { pages: 0, tableWidth: 0 },
+      blind: blindProject(inputs, reference, emulation),
       check(results, tolerance) {
         const rows = allRows + (shape.part === "v" ? shape.padding * shape.H : 0);
         const out = floats(results, output, rows * (shape.part === "q" ? shape.R : shape.Dv));

@@ -4,13 +4,12 @@
  * @module
  */
 import { type AttendActual, checkRows } from "./acceptance_rows.ts";
-import { attendBounds, projectBounds, projectedBounds } from "./bounds.ts";
 import type { Check } from "./check.ts";
 import { compare } from "./compare.ts";
 import { projectEdges } from "./edges.ts";
-import { attendScales, projectedScales } from "./error_scales.ts";
-import { boundOf, type Emulation, errorLimits } from "./emulation.ts";
+import type { Emulation } from "./emulation.ts";
 import type { AttendInputs } from "./inputs.ts";
+import { attendLimits, projectedLimits, projectLimits } from "./limits.ts";
 import type { AttendReference } from "./mla.ts";
 import type { PrefillInputs, ProjectInputs } from "./model_inputs.ts";
 import type { ProjectReference } from "./project.ts";
@@ -23,7 +22,7 @@ export { type AttendActual, EMPTY_LSE, naturalLse } from "./acceptance_rows.ts";
 export { checkTolerance, type Closeness, type ExpectedRows, type Tolerance, TOLERANCES } from "./tolerances.ts";
 
 /**
- * Compares `out` and `lse` of the reference's rows, by the bounds of `bounds.ts`, and of all other rows that they are
+ * Compares `out` and `lse` of the reference's rows, by the limits of `limits.ts`, and of all other rows that they are
  * finite (`unsampled`, where there are any).
  *
  * @param actual `out` `[Σq, H, R]` and natural `lse` `[Σq, H]`.
@@ -36,9 +35,8 @@ export function checkAttend(
   actual: AttendActual,
   emulation?: Emulation,
 ): Check[] {
-  const bounds = attendBounds(inputs.shape, reference);
-  const emulated = emulation && { emulation, scales: attendScales(inputs.shape, reference) };
-  return checkRows({ batch: inputs, width: inputs.shape.R, reference, bounds, emulated, actual });
+  const limits = attendLimits(inputs.shape, reference, emulation);
+  return checkRows({ batch: inputs, width: inputs.shape.R, reference, limits, actual });
 }
 
 /**
@@ -57,10 +55,9 @@ export function checkProjected(
 ): Check[] {
   const { shape } = inputs;
   const elements = total(shape.q) * shape.H * shape.Dv;
-  const bounds = projectedBounds(shape, reference);
+  const limits = projectedLimits(shape, reference, emulation);
   const out = requireLength(actual.out, elements, shape.padding * shape.H * shape.Dv);
-  const emulated = emulation && { emulation, scales: projectedScales(shape, reference) };
-  const checks = checkRows({ batch: inputs, width: shape.Dv, reference, bounds, emulated, actual: { ...actual, out } });
+  const checks = checkRows({ batch: inputs, width: shape.Dv, reference, limits, actual: { ...actual, out } });
   if (shape.padding > 0) checks.push(checkPadding(actual.out.subarray(elements)));
   return checks;
 }
@@ -89,12 +86,11 @@ export function checkProject(
     sampled.set(rows.subarray(row * width, (row + 1) * width), i * width);
     isSampled[row] = 1;
   });
-  const ceiling = projectBounds(shape, reference);
   const checks = [compare({
     name: "out",
     actual: sampled,
     expected: reference.out,
-    ...boundOf(ceiling, reference.out, emulation && { limit: errorLimits(emulation).out, scale: ceiling }),
+    ...projectLimits(shape, reference, emulation),
     width,
     place: (i) => {
       const row = reference.rows[Math.floor(i / width)];

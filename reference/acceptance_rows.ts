@@ -3,11 +3,10 @@
  *
  * @module
  */
-import type { AttendBounds } from "./bounds.ts";
 import type { Check } from "./check.ts";
 import { compare, type ElementPlace } from "./compare.ts";
 import { attendEdges } from "./edges.ts";
-import { boundOf, type Emulation, errorLimits } from "./emulation.ts";
+import type { AttendLimits } from "./limits.ts";
 import { placeOf, queryStarts, type RowPlace } from "./rows.ts";
 import type { CachedBatch } from "./sequence_rows.ts";
 
@@ -30,21 +29,19 @@ export interface RowsToCheck {
   readonly width: number;
   /** The rows that have a reference. */
   readonly reference: { readonly rows: Int32Array; readonly out: Float64Array; readonly lse: Float64Array };
-  /** A-priori bounds on their errors. */
-  readonly bounds: AttendBounds;
-  /** What an emulation erred by, and in which units: it leaves a part of the bounds. @default {all of them} */
-  readonly emulated?: { readonly emulation: Emulation; readonly scales: AttendBounds };
+  /** How far they may be from it. */
+  readonly limits: AttendLimits;
   /** What the kernel wrote for all rows, without padding. */
   readonly actual: AttendActual;
 }
 
 /**
- * Compares `out` and `lse` of the reference's rows by their bounds, and of all other rows that they are finite
+ * Compares `out` and `lse` of the reference's rows by their limits, and of all other rows that they are finite
  * (`unsampled`, where there are any).
  *
  * @throws {RangeError} If `actual` has not one element for each of the batch.
  */
-export function checkRows({ batch, width, reference, bounds, emulated, actual }: RowsToCheck): Check[] {
+export function checkRows({ batch, width, reference, limits, actual }: RowsToCheck): Check[] {
   const { shape } = batch;
   const { rows } = reference;
   const starts = queryStarts(shape);
@@ -58,13 +55,12 @@ export function checkRows({ batch, width, reference, bounds, emulated, actual }:
   const { out, lse } = rowsOf(actual, rows, width);
   const rowPlace = (i: number): ElementPlace => elementPlace(batch, placeOf(shape, starts, rows[i]));
   const edges = attendEdges(shape, width);
-  const limits = emulated && errorLimits(emulated.emulation);
   const checks = [
     compare({
       name: "out",
       actual: out,
       expected: reference.out,
-      ...boundOf(bounds.out, reference.out, limits && { limit: limits.out, scale: emulated.scales.out }),
+      ...limits.out,
       width,
       place: (i) => ({ ...rowPlace(Math.floor(i / width)), dim: i % width }),
       edges,
@@ -73,12 +69,12 @@ export function checkRows({ batch, width, reference, bounds, emulated, actual }:
       name: "lse",
       actual: lse,
       expected: reference.lse,
-      ...boundOf(bounds.lse, reference.lse, limits && { limit: limits.lse, scale: emulated.scales.lse }),
+      ...limits.lse,
       place: rowPlace,
       edges,
     }),
   ];
-  if (rows.length < batchRows) checks.push(checkUnsampled({ batch, width, reference, bounds, actual }));
+  if (rows.length < batchRows) checks.push(checkUnsampled({ batch, width, reference, limits, actual }));
   return checks;
 }
 

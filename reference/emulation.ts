@@ -32,8 +32,6 @@
  *
  * @module
  */
-import { FLUSHED, U32 } from "./bounds.ts";
-
 /** Normal standard deviations of the prediction bound, before it is doubled. */
 export const DEVIATIONS = 4;
 
@@ -169,24 +167,6 @@ function* spread(n: number): Generator<number> {
       yield place;
     }
   }
-}
-
-/**
- * What `compare` takes: the a-priori bounds, or what an emulation leaves of them: `limit` times the scales, and more by the
- * rounding of the result and by flushed subnormals, but never more than they are.
- */
-export function boundOf(
-  ceiling: Float64Array,
-  expected: Float64Array,
-  emulated?: { readonly limit: number; readonly scale: Float64Array },
-): { readonly bound: Float64Array; readonly ceiling?: Float64Array } {
-  if (!emulated || emulated.limit === Infinity) return { bound: ceiling, ceiling: emulated && ceiling };
-  const { limit, scale } = emulated;
-  const bound = Float64Array.from(ceiling, (most, i) => {
-    const rounding = Number.isFinite(expected[i]) ? 4 * U32 * Math.abs(expected[i]) : 0;
-    return Math.min(most, limit * scale[i] + rounding + FLUSHED);
-  });
-  return { bound, ceiling };
 }
 
 /** Reference rows `entries`, in that order: every array of a reference is laid out by row. */

@@ -1,0 +1,73 @@
+/**
+ * How far each element may be from the reference: the a-priori bounds, and what an emulation leaves of them.
+ *
+ * @module
+ */
+import { type AttendBounds, attendBounds, FLUSHED, projectBounds, projectedBounds, U32 } from "./bounds.ts";
+import { type Emulation, errorLimits } from "./emulation.ts";
+import { attendScales, projectedScales } from "./error_scales.ts";
+import type { AttendReference } from "./mla.ts";
+import type { ProjectReference } from "./project.ts";
+import type { ProjectedReference } from "./projected.ts";
+import type { AttendShape, PrefillShape, ProjectShape } from "./shapes.ts";
+
+/** Limits of a tensor, as `compare` takes them. */
+export interface Limits {
+  /** Largest error of each element. */
+  readonly bound: Float64Array;
+  /** A-priori bound of each element, where `bound` is tighter. */
+  readonly ceiling?: Float64Array;
+}
+
+/** Limits of what an attention gives. */
+export interface AttendLimits {
+  /** Of `out`. */
+  readonly out: Limits;
+  /** Of the log-sum-exp. */
+  readonly lse: Limits;
+}
+
+/** Limits of an `attend`; without an `emulation` the a-priori bounds. */
+export function attendLimits(shape: AttendShape, reference: AttendReference, emulation?: Emulation): AttendLimits {
+  return rowLimits(reference, attendBounds(shape, reference), emulation, () => attendScales(shape, reference));
+}
+
+/** Limits of a `prefill` or a call of `mla`. */
+export function projectedLimits(
+  shape: PrefillShape,
+  reference: ProjectedReference,
+  emulation?: Emulation,
+): AttendLimits {
+  return rowLimits(reference, projectedBounds(shape, reference), emulation, () => projectedScales(shape, reference));
+}
+
+/** Limits of a `project`, whose bounds are their own scales. */
+export function projectLimits(shape: ProjectShape, reference: ProjectReference, emulation?: Emulation): Limits {
+  const ceiling = projectBounds(shape, reference);
+  return emulation ? tightened(ceiling, reference.out, errorLimits(emulation).out, ceiling) : { bound: ceiling };
+}
+
+function rowLimits(
+  reference: { readonly out: Float64Array; readonly lse: Float64Array },
+  bounds: AttendBounds,
+  emulation: Emulation | undefined,
+  scalesOf: () => AttendBounds,
+): AttendLimits {
+  if (!emulation) return { out: { bound: bounds.out }, lse: { bound: bounds.lse } };
+  const limits = errorLimits(emulation);
+  const scales = scalesOf();
+  return {
+    out: tightened(bounds.out, reference.out, limits.out, scales.out),
+    lse: tightened(bounds.lse, reference.lse, limits.lse, scales.lse),
+  };
+}
+
+/** `limit` times the scales, and more by the rounding of the result and by flushed subnormals, but never above the ceiling. */
+function tightened(ceiling: Float64Array, expected: Float64Array, limit: number, scale: Float64Array): Limits {
+  if (limit === Infinity) return { bound: ceiling, ceiling };
+  const bound = ceiling.map((most, i) => {
+    const rounding = Number.isFinite(expected[i]) ? 4 * U32 * Math.abs(expected[i]) : 0;
+    return Math.min(most, limit * scale[i] + rounding + FLUSHED);
+  });
+  return { bound, ceiling };
+}
