@@ -209,6 +209,13 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
   }
 }
 
+/** The trivial outputs that calls would have accepted, where there are any. */
+function blindTo({ calls }: CaseInputs): Pick<Verification, "blind"> {
+  const prefix = (call: number) => calls.length === 1 ? "" : `call${call + 1}_`;
+  const blind = calls.flatMap((call, i) => call.blind.map((name) => `${prefix(i)}${name}`));
+  return blind.length === 0 ? {} : { blind };
+}
+
 /** Times of planning of a launch that has `plan` buffers. */
 async function planTimes(
   { session: { gpu }, paired, launches, inputs, describeMs }: CaseRun,
