@@ -59,9 +59,9 @@ export const RACE_FAULTS: readonly Fault[] = [
     },
     cases: {
       attend: [attend.heads63, attend.races],
-      project: [project.q, project.manyQ, project.manyV],
-      prefill: [prefill.ragged, prefill.wide],
-      append: [append.prompt, append.decode, appendSeparate.cached],
+      project: [project.q, project.manyQ, project.races],
+      prefill: [prefill.ragged, prefill.races],
+      append: [append.prompt, append.races, appendSeparate.cached, appendSeparate.races],
     },
   },
   {
@@ -88,23 +88,26 @@ export const RACE_FAULTS: readonly Fault[] = [
     },
     cases: {
       attend: [attend.heads63, attend.races],
-      project: [project.manyQ, project.manyV],
-      prefill: [prefill.ragged, prefill.wide],
+      project: [project.manyQ, project.races],
+      prefill: [prefill.ragged, prefill.races],
     },
   },
   {
-    name: "sum_over_the_maximum",
+    name: "reduction_not_awaited",
     bugClass: "race",
-    what: "sums are written over the maxima before all threads have read the largest",
-    like: "one array for two reductions, and no barrier between them",
+    what: "a reduction reads what other threads have not written yet",
+    like: "two reductions through one array: what is read is the other's, which is a number, too",
     edits: {
-      "attend/unfused": [{ find: "workgroupBarrier(); // parts is free", replace: "" }],
+      "attend/unfused": [{
+        find: "parts[t] = sum * exp(own - maximum);\n  workgroupBarrier();",
+        replace: "parts[t] = sum * exp(own - maximum);",
+      }],
       ...inAll(PREFILL, {
         find: "store_partial(rg, cg, own);\n    workgroupBarrier();",
         replace: "store_partial(rg, cg, own);",
         dispatch: "attend",
       }),
     },
-    cases: { attend: [attend.long512, attend.races], prefill: [prefill.ragged, prefill.wide] },
+    cases: { attend: [attend.long512, attend.races], prefill: [prefill.ragged, prefill.races] },
   },
 ];

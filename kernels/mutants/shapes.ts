@@ -9,8 +9,8 @@ const SMALL = "B=1;H=16;R=256;Dr=64;q=1";
 
 /** Cases of `attend`. */
 export const attend = {
-  /** A page and a token of the next. */
-  pageAndOne: `${SMALL};kv=65;page=64;cache=bf16`,
+  /** A page and a token of the next: of the heads, and so of the shaders, that the cases of `mla` have. */
+  pageAndOne: "B=1;H=8;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16;scale=0.5",
   /** Two pages and a token. */
   twoPagesAndOne: `${SMALL};kv=129;page=64;cache=bf16`,
   /** Exactly one page. */
@@ -75,6 +75,8 @@ export const append = {
   ragged: "B=6;R=256;Dr=64;q=0,4,0,0,7,0;kv=0,4,5,0,70,64;page=64;cache=bf16",
   /** A token of each of many sequences. */
   decode: "B=17;R=256;Dr=64;q=1;kv=rand(1..96);page=16;cache=bf16",
+  /** Not of `smoke`: many workgroups, in which a race that is not lost every time is lost once. */
+  races: "B=64;R=256;Dr=64;q=40;kv=90;page=16;cache=bf16",
 } as const;
 
 /** Cases of `append` in the layout `separate`. */
@@ -83,6 +85,8 @@ export const appendSeparate = {
   cached: "B=1;R=256;Dr=64;q=65;kv=130;page=64;cache=bf16;layout=separate",
   f16: "B=1;R=512;Dr=64;q=20;kv=70;page=64;cache=f16;layout=separate",
   ragged: "B=6;R=256;Dr=64;q=0,4,0,0,7,0;kv=0,4,5,0,70,64;page=64;cache=bf16;layout=separate",
+  /** Not of `smoke`: many workgroups, in which a race that is not lost every time is lost once. */
+  races: "B=64;R=256;Dr=64;q=40;kv=90;page=16;cache=bf16;layout=separate",
 } as const;
 
 /** Cases of `project`. */
@@ -95,6 +99,8 @@ export const project = {
   manyV: "B=3;H=2;R=512;Dn=192;Dv=256;q=20;part=v",
   /** Rows of padding. */
   padding: "B=1;H=3;R=256;q=17;part=v;weight=f32;padding=5",
+  /** Not of `smoke`: many workgroups, in which a race that is not lost every time is lost once. */
+  races: "B=64;H=64;R=512;q=1;part=v",
 } as const;
 
 /** Cases of `prefill`. */
@@ -111,6 +117,8 @@ export const prefill = {
   steps: "B=3;H=3;R=256;Dr=64;q=5,0,1;kv=5,9,64;page=64;cache=bf16;padding=1",
   /** Logits beyond the range of exp. */
   large: "B=1;H=2;R=256;Dr=64;q=40;kv=140;page=64;cache=bf16;input=large",
+  /** Not of `smoke`: many workgroups, in which a race that is not lost every time is lost once. */
+  races: "B=8;H=16;R=256;Dr=64;Dn=64;q=200;kv=200;page=64;cache=bf16",
 } as const;
 
 /** Cases of `mla`. */
