@@ -5,7 +5,7 @@ import { decode } from "./dtypes.ts";
 import { makePrefillInputs, makeProjectInputs } from "./mla_inputs.ts";
 import { projectReference } from "./project.ts";
 import { attendProjected } from "./projected.ts";
-import { emulateProjected, PROJECTED_FAULTS, type ProjectedFault } from "./projected_emulation.ts";
+import { emulateProjected, PROJECTED_FAULTS, type ProjectedFault } from "./testdata/projected_faults.ts";
 import { sampleProjectRows } from "./rows.ts";
 import { type InputKind, type PrefillShape, PROJECTED_KINDS, type ProjectShape } from "./shapes.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
 import { type AttendActual, checkAttend, checkUnchanged, EMPTY_LSE } from "./acceptance.ts";
 import { attendBounds } from "./bounds.ts";
-import { emulateAttend, type Fault, FAULTS } from "./f32_emulation.ts";
+import { emulateAttend, type Fault, FAULTS } from "./testdata/attend_faults.ts";
 import { makeAttendInputs } from "./inputs.ts";
 import { attendAbsorbed } from "./mla.ts";
 import { type AttendShape, INPUT_KINDS, type InputKind } from "./shapes.ts";

@@ -23,24 +23,18 @@ import { headWeights } from "./weights.ts";
 /** Form of a kernel. */
 export type EmulatedForm = "absorbed" | "expanded";
 
-/** What replaces the weights of a head, `[Dn, R]` and `[Dv, R]`: tests plant faults there. */
-export type HeadWeights = (inputs: PrefillInputs, part: "k" | "v", head: number) => Float64Array;
-
-const weightsOf: HeadWeights = ({ shape, kvB }, part, head) => headWeights({ ...shape, kvB }, part, head);
-
 /** Emulates `rows` of `inputs`, one after another; rows that see no token are left out. */
 export function* emulateProjectedRows(
   inputs: PrefillInputs,
   rows: Int32Array,
   form: EmulatedForm,
   arithmetic: Arithmetic,
-  weights: HeadWeights = weightsOf,
 ): Generator<EmulatedAnswer> {
-  const byHead = groupByHead(rows, inputs.shape.H);
-  for (const [head, entries] of byHead) {
+  const weights = { ...inputs.shape, kvB: inputs.kvB };
+  for (const [head, entries] of groupByHead(rows, inputs.shape.H)) {
     const own = Int32Array.from(entries, (entry) => rows[entry]);
     const attend = form === "absorbed" ? absorbedHead : expandedHead;
-    const answer = attend(inputs, arithmetic, weights(inputs, "k", head), weights(inputs, "v", head));
+    const answer = attend(inputs, arithmetic, headWeights(weights, "k", head), headWeights(weights, "v", head));
     for (const { first, seen, keys } of rowsBySequence(inputs, own)) {
       const emulate = answer(keys);
       for (let i = 0; i < seen.length; i++) {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { checkAttend, checkProject } from "./acceptance.ts";
 import { compare, type Comparison } from "./compare.ts";
-import { emulateAttend } from "./f32_emulation.ts";
+import { emulateAttend } from "./testdata/attend_faults.ts";
 import { makeAttendInputs } from "./inputs.ts";
 import { attendAbsorbed } from "./mla.ts";
 import { makeProjectInputs } from "./model_inputs.ts";

@@ -4,7 +4,7 @@ import { DTYPES } from "./dtypes.ts";
 import { makeMlaInputs } from "./mla_inputs.ts";
 import { mlaReference } from "./mla_flow.ts";
 import { attendProjected } from "./projected.ts";
-import { emulateProjected } from "./projected_emulation.ts";
+import { emulateProjected } from "./testdata/projected_faults.ts";
 import { type MlaShape, PROJECTED_KINDS } from "./shapes.ts";
 
 const SHAPE: MlaShape = {

@@ -4,7 +4,7 @@ import { type Dtype, DTYPES } from "./dtypes.ts";
 import { mlaReference } from "./mla_flow.ts";
 import type { MlaCallInputs } from "./mla_inputs.ts";
 import { attendProjected } from "./projected.ts";
-import { emulateProjected, type ProjectedFault } from "./projected_emulation.ts";
+import { emulateProjected, type ProjectedFault } from "./testdata/projected_faults.ts";
 import { readRecorded, type RecordedTensors } from "./recorded.ts";
 import { type MlaReplayOptions, recordedMlaInputs } from "./recorded_mla.ts";
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows }
 import { checkCache, checkRecorded } from "./acceptance.ts";
 import { appendReference } from "./cache.ts";
 import { decode, type Dtype, DTYPES, encode } from "./dtypes.ts";
-import { emulateAttend } from "./f32_emulation.ts";
+import { emulateAttend } from "./testdata/attend_faults.ts";
 import { attendAbsorbed, attendExpanded } from "./mla.ts";
 import { HOSTILE_ENTRIES } from "./paging.ts";
 import { fillNormal, streamKey } from "./random.ts";
