@@ -39,12 +39,14 @@ export const DEVIATIONS = 4;
 const FLOOR_SHARE = 0.1;
 
 /** Draws of each reduction shape that are wanted at least, where they can be afforded. */
-export const LEAST_DRAWS = 16;
+export const LEAST_DRAWS = 32;
+/** Times that each row is drawn where that can be afforded: heads may have the same query, and then are one draw. */
+const LEAST_TIMES = 4;
 
 /** What the emulation of a case may cost, as a share of its reference's flops… */
 const EMULATION_SHARE = 1 / 3;
-/** …but so much in any case, a few milliseconds. */
-const LEAST_EMULATION_FLOPS = 4e6;
+/** …but so much in any case, some ten milliseconds: where rows are few and long, each is drawn several times. */
+const LEAST_EMULATION_FLOPS = 2e7;
 
 /** Draws of emulated errors; arrays of several parts are concatenated. */
 export interface Emulation {
@@ -144,7 +146,8 @@ export function planEmulation(
     choose(candidates[place]);
     if (turn < sensitive.length) choose(sensitive[turn++]);
   }
-  const times = Math.max(1, Math.min(LEAST_DRAWS / drawsPerRow, Math.floor(budget / flops)));
+  const wanted = Math.max(LEAST_TIMES, Math.ceil(LEAST_DRAWS / chosen.size)) / drawsPerRow;
+  const times = Math.max(1, Math.min(wanted, Math.floor(budget / flops)));
   return { entries: Int32Array.from(chosen).sort(), variants: Array.from({ length: 2 * times }, (_, i) => i) };
 }
 
