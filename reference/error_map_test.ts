@@ -22,14 +22,17 @@ const SHAPE: AttendShape = {
 };
 
 /** Rows `sequence·H + head` of a decode over {@linkcode SHAPE}; page 2·sequence. */
-function decoding(share: (sequence: number, head: number, dim: number) => number): CheckedElements {
+function decoding(
+  share: (sequence: number, head: number, dim: number) => number,
+  kv = SHAPE.kv,
+): CheckedElements {
   const { H, R, B } = SHAPE;
   return {
     rows: B * H,
     width: R,
     place: (row) => ({ sequence: Math.floor(row / H), head: row % H, token: 0, page: 2 * Math.floor(row / H) }),
     share: (i) => share(Math.floor(i / (R * H)), Math.floor(i / R) % H, i % R),
-    edges: attendEdges(SHAPE, R),
+    edges: attendEdges({ ...SHAPE, kv }, R),
   };
 }
 
@@ -121,6 +124,11 @@ Deno.test("the pattern names what all wrong elements share and the right ones do
   assertEquals(pattern((_, h) => h > 0), ["heads 1–3"]);
   // One element of a check that fails as a whole only.
   assertEquals(pattern(() => false), undefined);
+});
+
+Deno.test("an edge that all elements sit on is no pattern", () => {
+  const { pattern } = told(decoding((b) => b === 1 ? 9 : 0, [33, 33, 33]));
+  assertEquals(pattern, ["sequence 1", "page 2"]);
 });
 
 Deno.test("checkCache() shows where in the pool a stray write went", () => {

@@ -25,6 +25,16 @@ Deno.test("toCsv() has a line per case and mode that another parser reads back",
   assertEquals(toCsv(report).replaceAll("\r\n", "").includes("\n"), false);
 });
 
+Deno.test("toCsv() names the smallest failing case, trivial outputs that would have passed, and the farthest difference", () => {
+  const lines = table(toCsv(makeReport()));
+  const wrong = lines.find((line) => line.status === "incorrect")!;
+  assertEquals(wrong.shrunkId, "attend/fused_subgroup:B=1;H=1;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16");
+  assert(wrong.note.includes("first at sequence 3, head 5"), wrong.note);
+  const verified = lines.find((line) => line.status === "verified")!;
+  assertEquals([verified.blind, verified.shrunkId, verified.ceilingUsed], ["zeros constant", "", "0.034"]);
+  assertEquals([verified.differentialAgainst, verified.differentialUlpMax], ["attend/unfused", "912"]);
+});
+
 Deno.test("toCsv() leaves throughput of software and of invalid results empty", () => {
   const invalid = makeReport({ results: [makeMeasured({ verdict: "invalid", reasons: ["impossible"] })] });
   for (const report of [makeReport({ software: true }), invalid]) {

@@ -4,9 +4,11 @@
  * @module
  */
 import type { Report } from "../bench/result.ts";
+import { checkedKinds } from "./checked.ts";
 import type { View, ViewCase } from "./html_data.ts";
 import { html, type Markup } from "./html_escape.ts";
 import { countOutcomes, number, verdictOf } from "./html_verdict.ts";
+import { checkWords } from "./view/check_words.js";
 import { percent, significant } from "./view/format.js";
 import { outcome, OUTCOMES } from "./view/query.js";
 import { SIGNS } from "./view/signs.js";
@@ -34,6 +36,7 @@ export function summarySection(report: Report, view: View): Markup {
       ${countsBar(view.data.cases)}
 </section>
 ${kernelsSection(view.data.cases)}
+${checksSection(report)}
 ${attentionSection(view)}
 ${skipsSection(view.data.cases)}`;
 }
@@ -73,7 +76,7 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
         <td class="number ${of("incorrect") > 0 && "bad"}">${of("incorrect") ? `✗ ${of("incorrect")}` : ""}</td>
         <td class="number ${of("failed") > 0 && "bad"}">${of("failed") ? `✗ ${of("failed")}` : ""}</td>
         <td class="number">${of("skipped") || ""}</td>
-        <td class="number">${percent(most(list.map((row) => row.status === "incorrect" ? undefined : row.budget)))}</td>
+        <td class="number">${closestLink(list)}</td>
         <td class="number">${significant(geometricMean(speedups))}</td>
         <td class="number">${significant(most(believed.map((row) => row.gbps)))}</td>
         <td class="number">${significant(most(believed.map((row) => row.tflops)))}</td>
@@ -108,17 +111,76 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
   `;
 }
 
-function attentionSection({ data, details }: View): Markup {
-  const rank = ["incorrect", "failed", "invalid", "unstable"];
-  const list = data.cases.map((row, index) => ({ row, index }))
-    .filter(({ row }) => rank.includes(outcome(row)))
-    .sort((a, b) => rank.indexOf(outcome(a.row)) - rank.indexOf(outcome(b.row)) || a.index - b.index);
-  if (list.length === 0) return html``;
-  const items = list.slice(0, SHOWN_ROWS + FOLDED_ROWS).map(({ row, index }) =>
-    html`<li><span class="badge ${outcome(row)}">${SIGNS[outcome(row)]} ${outcome(row)}</span>
-<div><a href="#case=${encodeURIComponent(row.id)}"><code>${row.id}</code></a>
-<p>${firstLine(row.note ?? "")}</p><p class="again"><code>${details[index].commands[0]}</code></p></div></li>`
+/** The largest share of the error budget that a right case of a kernel used, with the way to that case. */
+function closestLink(rows: readonly ViewCase[]): Markup {
+  const right = rows.filter((row) => row.status !== "incorrect" && row.budget !== undefined);
+  const [first, ...rest] = right;
+  if (first === undefined) return html``;
+  const closest = rest.reduce((a, b) => b.budget! > a.budget! ? b : a, first);
+  return html`<a href="${caseHref(closest.id)}" title="${closest.id}">${percent(closest.budget)}</a>`;
+}
+
+function caseHref(id: string): string {
+  return `#case=${encodeURIComponent(id)}`;
+}
+
+/** How many cases had which check, and how near to its bound each came. */
+function checksSection({ results }: Report): Markup {
+  const kinds = checkedKinds(results);
+  if (kinds.length === 0) return html``;
+  const hasCeiling = kinds.some(({ ceilingUsed }) => ceilingUsed !== undefined);
+  const lines = kinds.map(({ kind, cases, wrong, budgetUsed, closest, ceilingUsed }) =>
+    html`
+      <tr>
+        <th scope="row"><code>${kind}</code></th>
+        <td>${checkWords(kind)}</td>
+        <td class="number">${number(cases)}</td>
+        <td class="number ${wrong > 0 && "bad"}">${wrong > 0 && `✗ ${number(wrong)}`}</td>
+        <td class="number">${closest !== undefined &&
+          html`<a href="${caseHref(closest)}" title="${closest}">${percent(budgetUsed)}</a>`}</td>
+        ${hasCeiling && html`<td class="number">${percent(ceilingUsed)}</td>`}
+      </tr>
+    `
   );
+  return html`
+    <section id="checked">
+      <h2>What was checked</h2>
+      <div class="scroll">
+        <table class="plain">
+          <thead>
+            <tr>
+              <th scope="col">check</th>
+              <th scope="col">what it compares</th>
+              <th scope="col" class="number">cases</th>
+              <th scope="col" class="number">wrong</th>
+              <th scope="col" class="number">error budget, most, %</th>
+              ${hasCeiling && html`<th scope="col" class="number">a-priori bound, most, %</th>`}
+            </tr>
+          </thead>
+          <tbody>${lines}</tbody>
+        </table>
+      </div>
+    </section>
+  `;
+}
+
+function attentionSection({ data, details }: View): Markup {
+  const rank = ["incorrect", "failed", "blind", "invalid", "unstable"];
+  const kindOf = (row: ViewCase) => row.blind && row.status !== "incorrect" ? "blind" : outcome(row);
+  const rankOf = (row: ViewCase) => rank.indexOf(kindOf(row));
+  const list = data.cases.map((row, index) => ({ row, index })).filter(({ row }) => rankOf(row) >= 0)
+    .sort((a, b) => rankOf(a.row) - rankOf(b.row) || a.index - b.index);
+  if (list.length === 0) return html``;
+  const items = list.slice(0, SHOWN_ROWS + FOLDED_ROWS).map(({ row, index }) => {
+    const { commands, shrunk } = details[index];
+    const kind = kindOf(row);
+    return html`<li><span class="badge ${kind}">${SIGNS[kind]} ${kind}</span>
+<div><a href="${caseHref(row.id)}"><code>${row.id}</code></a>
+<p>${firstLine(row.note ?? "")}</p><p class="again"><code>${commands[0]}</code></p>${
+      shrunk && shrunk.id !== row.id &&
+      html`<p class="again">the smallest that fails: <code>${shrunk.command}</code></p>`
+    }</div></li>`;
+  });
   return html`<section id="attention"><h2>Needs attention</h2>${folded(items, "attention", list.length)}</section>`;
 }
 

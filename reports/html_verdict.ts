@@ -5,12 +5,13 @@
  */
 import type { Report } from "../bench/result.ts";
 import type { View, ViewCase } from "./html_data.ts";
+import { differentialInWords } from "./differential.ts";
 import { percent, significant } from "./view/format.js";
 import { outcome } from "./view/query.js";
 
 /** What the summary says, as plain text: also the document's title and what tests read. */
 export interface Verdict {
-  /** `bad` when a case is incorrect or failed, `doubt` when nothing was verified or times are invalid. */
+  /** `bad` when a case is incorrect or failed, `doubt` when nothing was verified, a case is blind or times are invalid. */
   readonly tone: "ok" | "bad" | "doubt";
   /** What is right. */
   readonly headline: string;
@@ -24,14 +25,17 @@ export function verdictOf(report: Report, { data }: View): Verdict {
   const wrong = of("incorrect");
   const failed = of("failed");
   const right = of("measured", "verified", "unstable", "invalid");
+  const blind = data.cases.filter((row) => row.blind).length;
   const answers = [
     ["What is right", rightSentence(data.cases)],
+    ["What it would not have seen", blindSentence(blind)],
     ["What is fast", fastSentence(report, data.cases)],
     ["How sure that is", sureSentence(data.cases)],
     ["What the resolver picks", resolverSentence(data)],
+    ["How far from other kernels", differentialInWords(report).join(" ")],
   ] as const;
   return {
-    tone: wrong + failed > 0 ? "bad" : right === 0 || of("invalid") > 0 ? "doubt" : "ok",
+    tone: wrong + failed > 0 ? "bad" : right === 0 || of("invalid") + blind > 0 ? "doubt" : "ok",
     headline: headlineOf(right, wrong, failed, of("skipped")),
     answers: answers.filter(([, sentence]) => sentence !== ""),
   };
@@ -66,6 +70,13 @@ function rightSentence(rows: readonly ViewCase[]): string {
   return closest === undefined
     ? `${coverage}.`
     : `${coverage}; the closest of the right ones used ${percent(closest)} % of its error bound.`;
+}
+
+function blindSentence(blind: number): string {
+  if (blind === 0) return "";
+  return `${cases(blind)} ${blind === 1 ? "is" : "are"} blind: ${
+    blind === 1 ? "it" : "they"
+  } would have accepted a trivial output.`;
 }
 
 function fastSentence({ environment }: Report, rows: readonly ViewCase[]): string {

@@ -5,7 +5,9 @@
  */
 import type { Report, Result } from "../bench/result.ts";
 import { markdownCode, markdownText } from "./escape.ts";
+import { checkedInWords } from "./checked.ts";
 import { summarizeChoices } from "./choices.ts";
+import { differentialInWords } from "./differential.ts";
 import { formatFigure, type Row, rowsOf } from "./figures.ts";
 import { resolverSentence } from "./html_verdict.ts";
 import {
@@ -28,6 +30,8 @@ export function toMarkdown(report: Report): string {
     ...environment.adapter.software
       ? ["**Software adapter:** verification holds as on any other; the times say nothing about GPUs."]
       : [],
+    ...checkedInWords(results) === "" ? [] : [`Cases by what was checked: ${markdownText(checkedInWords(results))}`],
+    ...differentialInWords(report).map(markdownText),
     ...resolverSection(report),
     ...problemsSection(report),
     ...blindSection(report),

@@ -16,6 +16,7 @@ Deno.test("toMarkdown() writes counts, problems, times, verified and skipped cas
   assertStringIncludes(section(text, "Wrong")!, "`deno task verify --filter 'attend/fused_subgroup:B=4;");
   assertStringIncludes(section(text, "Wrong")!, "first at sequence 3, head 5, token 0, dim 16");
   assertStringIncludes(section(text, "Wrong")!, "| `deno task verify --filter 'attend/fused_subgroup:B=1;H=1;");
+  assertStringIncludes(text, "\nCases by what was checked: out 10 (1 wrong), lse 10 (1 wrong), inputs\\_unchanged 9\n");
   assertStringIncludes(section(text, "Blind")!, "cache=bf16` | blind: would have accepted zeros or constant |");
   assertStringIncludes(
     section(text, "Times")!,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Report, Result } from "../bench/result.ts";
+import { checkedInWords } from "./checked.ts";
 import { differentialInWords } from "./differential.ts";
 import { oneLine } from "./escape.ts";
 import { figure, formatFigure, type Row, rowsOf } from "./figures.ts";
@@ -51,7 +52,7 @@ export function exitCode(report: Report, command: string = report.environment.co
 
 /**
  * Summary in plain text: wrong and failed cases with the command that runs each again, in small where it was shrunk, cases that would accept a trivial output, times that are in doubt, reasons
- * of skipped cases, best figures per kernel, distances from another kernel or adapter, and the counts as the last line. No
+ * of skipped cases, best figures per kernel, distances from another kernel or adapter, how many cases had which checks, and the counts as the last line. No
  * line is wider than what it quotes; control characters of messages are dropped.
  */
 export function toSummary(report: Report, options: SummaryOptions = {}): string {
@@ -78,6 +79,7 @@ export function toSummary(report: Report, options: SummaryOptions = {}): string 
     ...skippedByReason(results).map(({ reason, ids }) => `skipped ${ids.length}: ${cut(oneLine(reason))}`),
     ...environment.adapter.software ? [] : bestPerKernel(report).slice(0, maxKernels),
     ...differentialInWords(report),
+    ...checkedInWords(results) === "" ? [] : [`checked: ${oneLine(checkedInWords(results))}`],
     `${oneLine(adapterInWords(report))}, ${environment.wallS.toFixed(1)} s: ${countsInWords(countResults(results))}`,
   ];
   return lines.join("\n") + "\n";

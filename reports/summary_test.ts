@@ -56,6 +56,7 @@ Deno.test("toSummary() lists what is wrong with its place and the command that r
   );
   assertStringIncludes(text, "DOUBT attend/fused:B=64;");
   assertStringIncludes(text, "skipped 1: needs the feature");
+  assertStringIncludes(text, "\nchecked: out 10 (1 wrong), lse 10 (1 wrong), inputs_unchanged 9\n");
   assert(text.endsWith(
     "NVIDIA H200 (wgpu), 61.5 s: 8 measured (1 unstable, 1 invalid), 1 verified, 1 incorrect, 2 failed, 1 skipped\n",
   ));

@@ -12,6 +12,9 @@ import { percent, significant } from "./format.js";
 import { drawMap, mapLegend } from "./heat_map.js";
 import { facts, figure } from "./parts.js";
 
+/** Figures of an element. */
+const FIGURES = ["kernel wrote", "reference says", "difference", "bound"];
+
 /**
  * Failed checks first, then the passed ones.
  * @param {ViewDetail} detail
@@ -85,13 +88,13 @@ function passedCheck(check) {
       h("span", { class: "name" }, h("code", {}, name), words(name)),
       budgetUsed === undefined ? null : h(
         "span",
-        { class: "budget", title: "the largest share of its error bound that an element used" },
+        { class: "used", title: "the largest share of its error bound that an element used" },
         bar(budgetUsed),
         `${percent(budgetUsed)} % of the budget`,
       ),
       ceilingUsed === undefined ? null : h(
         "span",
-        { class: "budget", title: "the largest share of the a-priori bound, under which the budget lies" },
+        { class: "used", title: "the largest share of the a-priori bound, under which the budget lies" },
         bar(ceilingUsed),
         `${percent(ceilingUsed)} % of the ceiling`,
       ),
@@ -111,7 +114,7 @@ function words(name) {
 function bar(share) {
   const fill = h("i");
   fill.style.width = `${100 * Math.min(1, share)}%`;
-  return h("span", { class: "bar" }, fill);
+  return h("span", { class: "share" }, fill);
 }
 
 /** @param {ViewCheck} check */
@@ -144,14 +147,21 @@ function shareText(share) {
  */
 function elementTable(list) {
   if (list.length === 0) return null;
-  const headings = ["", "where", "kernel wrote", "reference says", "difference", "bound"];
   return h(
     "div",
     { class: "scroll elements" },
     h(
       "table",
       { class: "plain" },
-      h("thead", {}, h("tr", {}, headings.map((text, i) => h("th", { scope: "col", class: i > 1 && "number" }, text)))),
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["", "where", ...FIGURES].map((text, i) => h("th", { scope: "col", class: i > 1 && "number" }, text)),
+        ),
+      ),
       h("tbody", {}, list.map(([title, element]) => elementRow(title, element))),
     ),
   );
@@ -173,8 +183,9 @@ function elementRow(title, element) {
       placeWords(element),
       edges.length > 0 ? h("small", {}, edges.join(", ")) : null,
     ),
+    // On a phone the headings are gone and the labels stand in for them.
     [figure(actual), figure(expected), significant(absError) || "–", significant(bound)]
-      .map((text) => h("td", { class: "number" }, text)),
+      .map((text, i) => h("td", { class: "number", "data-label": FIGURES[i] }, text)),
   );
 }
 

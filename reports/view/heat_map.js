@@ -33,8 +33,8 @@ const SPECIAL = /** @type {const} */ ([
 /** Labels along an axis. */
 const MAX_TICKS = 8;
 
-/** Words for the directions; what a page is depends on what was checked. @type {Readonly<Record<string, string>>} */
-const TITLES = { dim: "dim of the row", token: "token of the sequence", slot: "slot of the page" };
+/** Words for directions whose name does not say it all. @type {Readonly<Record<string, string>>} */
+const TITLES = { token: "token of the sequence", slot: "slot of the page" };
 
 /**
  * The class and the words of a share's level.
@@ -172,7 +172,7 @@ export function drawMap(map) {
   const figure = h(
     "figure",
     { class: "error-map" },
-    h("figcaption", {}, `${titleOf(rows)} ↓, ${titleOf(columns)} →`),
+    h("figcaption", {}, `${titleOf(rows, columns)} ↓, ${titleOf(columns, rows)} →`),
     ticks(rows, "down"),
     grid,
     ticks(columns, "across"),
@@ -199,9 +199,14 @@ export function mapLegend(maps) {
   );
 }
 
-/** @param {MapAxis} axis */
-function titleOf({ name, step }) {
-  return `${TITLES[name] ?? name}${step > 1 ? ` (${step} a bin)` : ""}`;
+/**
+ * @param {MapAxis} axis
+ * @param {MapAxis} other
+ */
+function titleOf({ name, step }, other) {
+  // A row of an attention has no page of its own; it stands at that of the last token it sees.
+  const title = name === "page" && other.name !== "slot" ? "page of the last token seen" : TITLES[name] ?? name;
+  return step > 1 ? `${title} (${step} a bin)` : title;
 }
 
 /** @param {{ row: number, from: number, to: number, level: string }} run */

@@ -14,4 +14,5 @@ export const SIGNS = {
   incorrect: "✗",
   failed: "✗",
   skipped: "–",
+  blind: "◌",
 };

@@ -93,8 +93,7 @@ function varies(rows, key) {
  */
 function statusCell(row) {
   if (!row.blind) return badge(outcome(row));
-  const title = "a trivial output would have passed";
-  return h("span", {}, badge(outcome(row)), " ", h("span", { class: "badge unstable", title }, "◌ blind"));
+  return h("span", { title: "a trivial output would have passed" }, badge(outcome(row)), " ", badge("blind"));
 }
 
 /**
