@@ -5,7 +5,7 @@
  */
 import { describeHost } from "../bench/environment.ts";
 import { hashCaseIds, type JournalHeader, openJournal, readJournal, resumeJournal } from "../bench/journal.ts";
-import { startProvider } from "../bench/provider.ts";
+import { type Provider, startProvider } from "../bench/provider.ts";
 import type { Environment, Result } from "../bench/result.ts";
 import { kernelName } from "../kernels/kernel.ts";
 import { MUTANTS } from "../kernels/mutants/mutants.ts";
@@ -24,7 +24,7 @@ import { matchGlob } from "../suites/glob.ts";
 import { defaultOut, INTERRUPTED, providerOf, resumedFlags } from "./bench.ts";
 import { makeWritable } from "./files.ts";
 import { type Flags, isOn, list, text } from "./flags.ts";
-import { runMutants } from "./mutants_run.ts";
+import { type MutantsRun, runMutants } from "./mutants_run.ts";
 import { Progress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -58,76 +58,98 @@ export async function mutantsCommand(
 ): Promise<number> {
   const resume = text(given, "resume");
   const flags = resume === undefined ? given : resumedFlags("mutants", resume, given);
-  const planned = planMutants(set.mutants, flags);
+  const mutants = planMutants(set.mutants, flags);
   const out = resume ?? text(flags, "out") ?? defaultOut("mutants");
   await makeWritable(out);
   const provider = await startProvider(providerOf(flags), {}, (line) => terminal.err(`${line}\n`));
   try {
-    const ids = planned.flatMap(({ cases }) => cases.map(({ id }) => id));
-    const environment: Environment = {
-      ...await describeHost(),
-      adapter: provider.adapter,
+    return await run({
+      mutants,
+      kernelModule: set.module,
+      full: isOn(flags, "full"),
       argv: resume === undefined ? argv : readJournal(`${resume}/${JOURNAL}`).header.environment.argv,
-      command: "mutants",
-      suites: [...SUITES_SHOWN],
-      seed: 0,
-      startedAt: new Date().toISOString(),
-      wallS: 0,
-    };
-    const header: JournalHeader = {
-      journal: 1,
-      environment,
-      cases: { count: ids.length, sha256: await hashCaseIds(ids) },
-    };
-    const resumed = resume === undefined ? undefined : resumeJournal(`${out}/${JOURNAL}`, header);
-    using journal = resumed?.journal ?? openJournal(`${out}/${JOURNAL}`, header);
-    const results = new Map<string, Result>(resumed?.results.map((result) => [result.id, result]));
-    const earlierS = [...results.values()].reduce((sum, { hostMs }) => sum + hostMs / 1000, 0);
-    const full = isOn(flags, "full");
-    if (!isOn(given, "quiet")) {
-      terminal.err(
-        `Running ${planned.length} mutants on up to ${ids.length} cases on ${provider.adapter.description}\n`,
-      );
-    }
-    const start = performance.now();
-    const interruption = new AbortController();
-    const stopListening = terminal.onInterrupt(() => interruption.abort());
-    const progress = new Progress({
-      total: planned.length,
-      done: 0,
-      style: isOn(given, "quiet") ? "none" : terminal.interactive ? "line" : "log",
-      columns: terminal.columns,
-      write: terminal.err,
-      expectsFailures: true,
-    });
-    try {
-      await runMutants({
-        mutants: planned,
-        kernelModule: set.module,
-        full,
-        provider,
-        results,
-        journal,
-        progress,
-        signal: interruption.signal,
-      });
-    } finally {
-      stopListening();
-      progress.clear();
-    }
-    const wallS = earlierS + (performance.now() - start) / 1000;
-    const matrix = killMatrix({ environment: { ...environment, wallS }, full, mutants: planned, results });
-    await writeMatrix(matrix, out);
-    terminal.out(toMatrixText(matrix));
-    terminal.out(`\nThe matrix is in ${out}: mutants.md, mutants.json\n`);
-    if (interruption.signal.aborted && matrix.counts.pending > 0) {
-      terminal.err(`Interrupted. Go on with: deno task mutants --resume ${out}\n`);
-      return INTERRUPTED;
-    }
-    return exitCodeOf(matrix);
+      out,
+      isResumed: resume !== undefined,
+      quiet: isOn(given, "quiet"),
+      provider,
+    }, terminal);
   } finally {
     await provider.child.end();
   }
+}
+
+/** A run to be made. */
+interface Request extends Pick<MutantsRun, "mutants" | "kernelModule" | "full" | "provider"> {
+  /** Arguments of the command, for the record. */
+  readonly argv: readonly string[];
+  /** Folder of the outputs. */
+  readonly out: string;
+  /** Whether it holds a journal to go on with. */
+  readonly isResumed: boolean;
+  /** Whether progress is hidden. */
+  readonly quiet: boolean;
+}
+
+async function run(request: Request, terminal: Terminal): Promise<number> {
+  const { mutants, full, out, isResumed, quiet, provider, argv } = request;
+  const ids = mutants.flatMap(({ cases }) => cases.map(({ id }) => id));
+  const environment = await describeRun(provider, argv);
+  const header: JournalHeader = {
+    journal: 1,
+    environment,
+    cases: { count: ids.length, sha256: await hashCaseIds(ids) },
+  };
+  const resumed = isResumed ? resumeJournal(`${out}/${JOURNAL}`, header) : undefined;
+  using journal = resumed?.journal ?? openJournal(`${out}/${JOURNAL}`, header);
+  const results = new Map<string, Result>(resumed?.results.map((result) => [result.id, result]));
+  const earlierS = [...results.values()].reduce((sum, { hostMs }) => sum + hostMs / 1000, 0);
+  if (!quiet) {
+    terminal.err(`Running ${mutants.length} mutants on up to ${ids.length} cases on ${provider.adapter.description}\n`);
+  }
+  const start = performance.now();
+  const interruption = new AbortController();
+  const stopListening = terminal.onInterrupt(() => interruption.abort());
+  const progress = new Progress({
+    total: mutants.length,
+    done: 0,
+    style: quiet ? "none" : terminal.interactive ? "line" : "log",
+    columns: terminal.columns,
+    write: terminal.err,
+    expectsFailures: true,
+  });
+  let breakdown: unknown;
+  try {
+    await runMutants({ ...request, results, journal, progress, signal: interruption.signal });
+  } catch (error) {
+    breakdown = error;
+  } finally {
+    stopListening();
+    progress.clear();
+  }
+  const wallS = earlierS + (performance.now() - start) / 1000;
+  const matrix = killMatrix({ environment: { ...environment, wallS }, full, mutants, results });
+  await writeMatrix(matrix, out);
+  terminal.out(toMatrixText(matrix));
+  terminal.out(`\nThe matrix is in ${out}: mutants.md, mutants.json\n`);
+  const goOn = `Go on with: deno task mutants --resume ${out}`;
+  // An error of its own, so that no class of it is taken for bad input.
+  if (breakdown) throw new Error(`${(breakdown as Error).message}. ${goOn}`, { cause: breakdown });
+  if (!interruption.signal.aborted || matrix.counts.pending === 0) return exitCodeOf(matrix);
+  terminal.err(`Interrupted. ${goOn}\n`);
+  return INTERRUPTED;
+}
+
+async function describeRun({ adapter }: Provider, argv: readonly string[]): Promise<Environment> {
+  return {
+    ...await describeHost(),
+    adapter,
+    argv,
+    command: "mutants",
+    suites: [...SUITES_SHOWN],
+    seed: 0,
+    startedAt: new Date().toISOString(),
+    wallS: 0,
+  };
 }
 
 /** Journal of a run, in its folder: that of other commands, so that it is taken up in the same way. */
