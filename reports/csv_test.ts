@@ -32,7 +32,11 @@ Deno.test("toCsv() names the smallest failing case, trivial outputs that would h
   assert(wrong.note.includes("first at sequence 3, head 5"), wrong.note);
   const verified = lines.find((line) => line.status === "verified")!;
   assertEquals([verified.blind, verified.shrunkId, verified.ceilingUsed], ["zeros constant", "", "0.034"]);
-  assertEquals([verified.differentialAgainst, verified.differentialUlpMax], ["attend/unfused", "912"]);
+  assertEquals([verified.differentialAgainst, verified.differentialUlpP99, verified.differentialUlpMax], [
+    "attend/unfused",
+    "18",
+    "912",
+  ]);
 });
 
 Deno.test("toCsv() leaves throughput of software and of invalid results empty", () => {

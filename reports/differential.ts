@@ -31,10 +31,10 @@ export function differentialOverviews({ results }: Pick<Report, "results">): Dif
   return [...groups].map(([against, group]) => overviewOf(against, group));
 }
 
-/** Largest difference of any output of a case, ULPs; undefined where it was not compared. */
-export function largestDifference({ differential }: Result): number | undefined {
+/** Difference of that output of a case which has the largest, ULPs; undefined where none was compared. */
+export function largestDifference({ differential }: Result, figure: "ulpP99" | "ulpMax"): number | undefined {
   const outputs = differential?.outputs ?? [];
-  return outputs.length > 0 ? Math.max(...outputs.map(({ ulpMax }) => ulpMax)) : undefined;
+  return outputs.length > 0 ? Math.max(...outputs.map((output) => output[figure])) : undefined;
 }
 
 /** A distance in ULPs: `3`, `0.512`, `1.1e+6`. */

@@ -63,8 +63,8 @@ export interface ViewCase {
   readonly coverage?: number;
   /** Whether a trivial output would have passed. */
   readonly blind?: true;
-  /** Largest difference from another kernel or adapter in any output, ULPs. */
-  readonly ulpMax?: number;
+  /** Difference from another kernel or adapter that 99 of 100 elements of any output do not exceed, ULPs. */
+  readonly ulpP99?: number;
   /** Pipeline compilation, ms. */
   readonly compileMs?: number;
   /** What the resolver would pick for the shape: a variant, with the form where there is one. */
@@ -224,7 +224,7 @@ function caseOf(
     budget: figure("errorBudget").value(row),
     coverage: figure("coverage").value(row),
     blind: isBlind(result) ? true : undefined,
-    ulpMax: largestDifference(result),
+    ulpP99: largestDifference(result, "ulpP99"),
     compileMs: result.compileMs,
     pick: detail.choice && [detail.choice.backend, detail.choice.form].filter(Boolean).join(", "),
     pickOverFastest: detail.choice?.overFastest,

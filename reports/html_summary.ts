@@ -19,6 +19,8 @@ const [SHOWN_ROWS, FOLDED_ROWS] = [8, 200];
 /** Verdict, counts, kernels, attention list and reasons of skips. */
 export function summarySection(report: Report, view: View): Markup {
   const verdict = verdictOf(report, view);
+  // What is wrong comes first; doubtful times can wait.
+  const sections = [checksSection(report), attentionSection(view)];
   return html`<section id="summary" class="verdict ${verdict.tone}">
 <h1>${verdict.headline}</h1>
 <dl class="answers">
@@ -36,8 +38,7 @@ export function summarySection(report: Report, view: View): Markup {
       ${countsBar(view.data.cases)}
 </section>
 ${kernelsSection(view.data.cases)}
-${checksSection(report)}
-${attentionSection(view)}
+${verdict.tone === "bad" ? sections.toReversed() : sections}
 ${skipsSection(view.data.cases)}`;
 }
 

@@ -32,7 +32,10 @@ export function verdictOf(report: Report, { data }: View): Verdict {
     ["What is fast", fastSentence(report, data.cases)],
     ["How sure that is", sureSentence(data.cases)],
     ["What the resolver picks", resolverSentence(data)],
-    ["How far from other kernels", differentialInWords(report).join(" ")],
+    [
+      "How far from other kernels",
+      differentialInWords(report).map((line) => `${line.trim()}.`).join(" ").replace(/^a/, "A"),
+    ],
   ] as const;
   return {
     tone: wrong + failed > 0 ? "bad" : right === 0 || of("invalid") + blind > 0 ? "doubt" : "ok",

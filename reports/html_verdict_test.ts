@@ -1,28 +1,37 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Result } from "../bench/result.ts";
-import { makeFailed, makeIncorrect, makeMeasured, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
+import {
+  makeBlind,
+  makeDifferential,
+  makeFailed,
+  makeIncorrect,
+  makeMeasured,
+  makeReport,
+  makeSkipped,
+  makeVerified,
+} from "./fixture.ts";
 import { makeView } from "./html_data.ts";
 import { verdictOf } from "./html_verdict.ts";
 
-function headline(...results: Result[]): [string, string] {
+function verdict(...results: Result[]): [string, string] {
   const report = makeReport({ results });
   const { tone, headline } = verdictOf(report, makeView(report));
   return [tone, headline];
 }
 
 Deno.test("verdictOf() puts what is wrong before everything else", () => {
-  assertEquals(headline(makeMeasured(), makeVerified()), ["ok", "All 2 verified cases are right."]);
-  assertEquals(headline(makeMeasured(), makeIncorrect()), ["bad", "1 of 2 verified cases is wrong."]);
-  assertEquals(headline(makeMeasured(), makeFailed()), [
+  assertEquals(verdict(makeMeasured(), makeVerified()), ["ok", "All 2 verified cases are right."]);
+  assertEquals(verdict(makeMeasured(), makeIncorrect()), ["bad", "1 of 2 verified cases is wrong."]);
+  assertEquals(verdict(makeMeasured(), makeFailed()), [
     "bad",
     "The one verified case is right; 1 case failed to run.",
   ]);
 });
 
 Deno.test("verdictOf() does not call right what was not verified", () => {
-  assertEquals(headline(), ["doubt", "Nothing was run."]);
-  assertEquals(headline(makeSkipped()), ["doubt", "Nothing was verified: the one case was skipped."]);
-  assertEquals(headline(makeFailed(), makeSkipped()), ["bad", "Nothing was verified: 1 case failed to run."]);
+  assertEquals(verdict(), ["doubt", "Nothing was run."]);
+  assertEquals(verdict(makeSkipped()), ["doubt", "Nothing was verified: the one case was skipped."]);
+  assertEquals(verdict(makeFailed(), makeSkipped()), ["bad", "Nothing was verified: 1 case failed to run."]);
 });
 
 Deno.test("verdictOf() says how sure the times are and leaves doubtful ones out of the best", () => {
@@ -42,4 +51,21 @@ Deno.test("verdictOf() says how sure the times are and leaves doubtful ones out 
 Deno.test("verdictOf() says that a software adapter's times are no GPU's", () => {
   const report = makeReport({ software: true, results: [makeMeasured()] });
   assertStringIncludes(verdictOf(report, makeView(report)).answers.flat().join("\n"), "say nothing about a GPU");
+});
+
+Deno.test("verdictOf() doubts a run with blind cases, though all are right, and says how far other kernels are", () => {
+  const report = makeReport({
+    results: [makeMeasured(), makeBlind(), { ...makeVerified("attend/x"), differential: makeDifferential() }],
+  });
+  const { tone, headline, answers } = verdictOf(report, makeView(report));
+  assertEquals([tone, headline], ["doubt", "All 3 verified cases are right."]);
+  assertEquals(
+    new Map(answers).get("What it would not have seen"),
+    "1 case is blind: it would have accepted a trivial output.",
+  );
+  assertStringIncludes(
+    new Map(answers).get("How far from other kernels")!,
+    "Against attend/unfused: 1 case compared, ",
+  );
+  assertEquals(verdict(makeBlind(), makeIncorrect())[0], "bad");
 });

@@ -39,10 +39,10 @@ export function columnsOf(data) {
     { key: "speedup", heading: "speed-up, ×", number: true, cell: (row) => significant(row.speedup) },
     { key: "budget", heading: "budget, %", number: true, cell: (row) => percent(row.budget) },
     {
-      key: "ulpMax",
-      heading: "differs by, ULP",
+      key: "ulpP99",
+      heading: "differs by, ULP (99 %)",
       number: true,
-      cell: (row) => row.ulpMax === 0 ? "0" : significant(row.ulpMax),
+      cell: (row) => row.ulpP99 === 0 ? "0" : significant(row.ulpP99),
     },
     { key: "coverage", heading: "checked, %", number: true, cell: (row) => percent(row.coverage) },
     {
