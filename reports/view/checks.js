@@ -13,7 +13,7 @@ import { drawMap, mapLegend } from "./heat_map.js";
 import { facts, figure } from "./parts.js";
 
 /** Figures of an element. */
-const FIGURES = ["kernel wrote", "reference says", "difference", "bound"];
+const FIGURES = ["kernel wrote", "expected", "difference", "bound"];
 
 /**
  * Failed checks first, then the passed ones.
