@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { splitCache } from "../reference/cache.ts";
+import { emulateAttend, emulatedAttendFlops } from "../reference/emulate_attend.ts";
+import { type Emulation, planEmulation, referenceRows } from "../reference/emulation.ts";
 import { makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
 import { makeMlaInputs } from "../reference/mla_inputs.ts";
@@ -34,6 +36,27 @@ Deno.test("ReferencePool computes in parts what one thread computes at once", as
     pool.close();
   }
 });
+
+Deno.test("ReferencePool emulates in parts what one thread emulates at once", async () => {
+  const pool = new ReferencePool(2);
+  try {
+    // Few rows of many tokens: each is drawn several times, and the draws are shared out.
+    const shape = { ...LARGE, H: 2, kv: [3000, 0, 300] };
+    const inputs = await pool.inputs(shape, "normal", 7);
+    const reference = attendAbsorbed(inputs);
+    const emulation = await pool.emulateAttend(inputs, reference);
+    const { entries, variants } = planEmulation(reference, (tokens) => emulatedAttendFlops(shape, tokens));
+    assertEquals(sorted(emulation), sorted(emulateAttend(inputs, referenceRows(reference, entries), variants)));
+    assert(emulation.out.length >= 4 && emulation.out.every((error) => error > 0));
+  } finally {
+    pool.close();
+  }
+});
+
+/** Draws in an order of their own. */
+function sorted({ shape, out, lse }: Emulation): number[][] {
+  return Array.from(shape, (pool, i) => [pool, out[i], lse[i]]).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+}
 
 /** Over the size from which inputs are made in parts, with empty sequences, partial pages and a page size no part divides. */
 const PARTS: AttendShape = { ...LARGE, H: 2, page: 7, q: [2, 1, 0, 3], kv: [4001, 0, 3, 5003], B: 4 };

@@ -14,6 +14,8 @@ import type { AttendShape } from "./shapes.ts";
 
 /** One row as a kernel writes it; the LSE natural, whatever base the kernel was asked for. */
 export interface EmulatedAnswer {
+  /** Kernel, as an index into the list of them. */
+  readonly kernel: number;
   /** Entry of the list of rows. */
   readonly entry: number;
   /** Output of the row. */
@@ -22,11 +24,11 @@ export interface EmulatedAnswer {
   readonly lse: number;
 }
 
-/** Emulates `rows` of `inputs`, one after another; rows that see no token are left out. */
+/** Emulates `rows` of `inputs` on each of `kernels`, sequence by sequence; rows that see no token are left out. */
 export function* emulateAttendRows(
   inputs: AttendInputs,
   rows: Int32Array,
-  arithmetic: Arithmetic,
+  kernels: readonly Arithmetic[],
 ): Generator<EmulatedAnswer> {
   const { shape, qLatent, qPe } = inputs;
   const { R, Dr, scale } = shape;
@@ -39,8 +41,13 @@ export function* emulateAttendRows(
       const row = rows[first + i];
       query.set(qLatent.subarray(row * R, (row + 1) * R));
       query.set(qPe.subarray(row * Dr, (row + 1) * Dr), R);
-      const answer = emulateRow({ query, keys: vectors, values: vectors, width: R, seen: seen[i], scale }, arithmetic);
-      yield { entry: first + i, out: answer.out, lse: inBase(shape, emulatedLse(answer, arithmetic)) };
+      for (const [kernel, arithmetic] of kernels.entries()) {
+        const answer = emulateRow(
+          { query, keys: vectors, values: vectors, width: R, seen: seen[i], scale },
+          arithmetic,
+        );
+        yield { kernel, entry: first + i, out: answer.out, lse: inBase(shape, emulatedLse(answer, arithmetic)) };
+      }
     }
   }
 }
@@ -64,13 +71,12 @@ export function emulateAttend(
   const scales = attendScales(inputs.shape, reference);
   const { R } = inputs.shape;
   const shape: number[] = [], out: number[] = [], lse: number[] = [];
-  for (const variant of variants) {
-    for (const answer of emulateAttendRows(inputs, reference.rows, kernelArithmetic(precision, variant))) {
-      const { entry } = answer;
-      shape.push(poolOf(variant));
-      out.push(errorInScales(answer.out, reference.out, scales.out, entry * R));
-      lse.push(errorInScales([answer.lse], reference.lse, scales.lse, entry));
-    }
+  const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
+  for (const answer of emulateAttendRows(inputs, reference.rows, kernels)) {
+    const { entry } = answer;
+    shape.push(poolOf(variants[answer.kernel]));
+    out.push(errorInScales(answer.out, reference.out, scales.out, entry * R));
+    lse.push(errorInScales([answer.lse], reference.lse, scales.lse, entry));
   }
   return { shape: Int32Array.from(shape), out: Float64Array.from(out), lse: Float64Array.from(lse) };
 }

@@ -5,6 +5,8 @@
  */
 import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
 import { projectBounds } from "./bounds.ts";
+import type { EmulatedAnswer } from "./emulate_attend.ts";
+import { transposed } from "./emulate_projected.ts";
 import { type Emulation, poolOf } from "./emulation.ts";
 import type { ProjectInputs } from "./model_inputs.ts";
 import type { ProjectReference } from "./project.ts";
@@ -12,22 +14,24 @@ import { groupByHead } from "./rows.ts";
 import type { ProjectShape } from "./shapes.ts";
 import { headWeights } from "./weights.ts";
 
-/** Emulates `rows` of `inputs`: entries of the list of rows with their outputs. */
+/** Emulates `rows` of `inputs` on each of `kernels`, head by head. */
 export function* emulateProjectRows(
   { shape, x, kvB }: ProjectInputs,
   rows: Int32Array,
-  arithmetic: Arithmetic,
-): Generator<{ readonly entry: number; readonly out: Float64Array }> {
+  kernels: readonly Arithmetic[],
+): Generator<Omit<EmulatedAnswer, "lse">> {
   const { part, H, R, Dn, Dv } = shape;
   const [inner, width] = part === "q" ? [Dn, R] : [R, Dv];
   for (const [head, entries] of groupByHead(rows, H)) {
     const weights = headWeights({ ...shape, kvB }, part === "q" ? "k" : "v", head);
-    const values = part === "q" ? weights.map((_, i) => weights[(i % Dn) * R + Math.floor(i / Dn)]) : weights;
+    const vectors = { values: part === "q" ? transposed(weights, R) : weights, stride: inner };
     for (const entry of entries) {
-      const out = new Float64Array(width);
-      const row = rows[entry];
-      arithmetic.dots(Float64Array.from(x.subarray(row * inner, (row + 1) * inner)), { values, stride: inner }, out);
-      yield { entry, out };
+      const input = Float64Array.from(x.subarray(rows[entry] * inner, (rows[entry] + 1) * inner));
+      for (const [kernel, { dots }] of kernels.entries()) {
+        const out = new Float64Array(width);
+        dots(input, vectors, out);
+        yield { kernel, entry, out };
+      }
     }
   }
 }
@@ -42,12 +46,11 @@ export function emulateProject(
   const bounds = projectBounds(inputs.shape, reference);
   const width = reference.out.length / Math.max(1, reference.rows.length);
   const shape: number[] = [], out: number[] = [];
-  for (const variant of variants) {
-    for (const answer of emulateProjectRows(inputs, reference.rows, kernelArithmetic(precision, variant))) {
-      for (let d = 0, at = answer.entry * width; d < width; d++, at++) {
-        shape.push(poolOf(variant));
-        out.push(Math.abs(answer.out[d] - reference.out[at]) / bounds[at]);
-      }
+  const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
+  for (const { kernel, entry, out: values } of emulateProjectRows(inputs, reference.rows, kernels)) {
+    for (let d = 0, at = entry * width; d < width; d++, at++) {
+      shape.push(poolOf(variants[kernel]));
+      out.push(Math.abs(values[d] - reference.out[at]) / bounds[at]);
     }
   }
   return {

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
+import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision, type Vectors } from "./arithmetic.ts";
 import { DTYPE_BYTES } from "./dtypes.ts";
 import { emulatedLse, emulateRow } from "./emulated_row.ts";
 import { type EmulatedAnswer, inBase } from "./emulate_attend.ts";
@@ -23,89 +23,134 @@ import { headWeights } from "./weights.ts";
 /** Form of a kernel. */
 export type EmulatedForm = "absorbed" | "expanded";
 
-/** Emulates `rows` of `inputs`, one after another; rows that see no token are left out. */
-export function* emulateProjectedRows(
+/** Emulates `rows` of `inputs` on each of `kernels`, in any order; rows that see no token are left out. */
+export function emulateProjectedRows(
   inputs: PrefillInputs,
   rows: Int32Array,
   form: EmulatedForm,
-  arithmetic: Arithmetic,
+  kernels: readonly Arithmetic[],
+): Iterable<EmulatedAnswer> {
+  return (form === "absorbed" ? absorbedRows : expandedRows)(inputs, rows, kernels);
+}
+
+/** Queries by W_k, latent attention, its output by W_v: weights of a head and keys of a sequence are decoded once. */
+function* absorbedRows(
+  inputs: PrefillInputs,
+  rows: Int32Array,
+  kernels: readonly Arithmetic[],
 ): Generator<EmulatedAnswer> {
-  const weights = { ...inputs.shape, kvB: inputs.kvB };
-  for (const [head, entries] of groupByHead(rows, inputs.shape.H)) {
-    const own = Int32Array.from(entries, (entry) => rows[entry]);
-    const attend = form === "absorbed" ? absorbedHead : expandedHead;
-    const answer = attend(inputs, arithmetic, headWeights(weights, "k", head), headWeights(weights, "v", head));
-    for (const { first, seen, keys } of rowsBySequence(inputs, own)) {
-      const emulate = answer(keys);
+  const { shape, kvB } = inputs;
+  const { H, R, Dr, Dv, scale } = shape;
+  const W = R + Dr;
+  const queries = absorbedQueries(inputs, rows, kernels);
+  const latents: { readonly out: Float64Array; readonly lse: number }[][] = kernels.map(() => []);
+  for (const { first, seen, keys } of rowsBySequence(inputs, rows)) {
+    const vectors = { values: keys, stride: W };
+    for (const [kernel, arithmetic] of kernels.entries()) {
       for (let i = 0; i < seen.length; i++) {
-        if (seen[i] > 0) yield { entry: entries[first + i], ...emulate(own[first + i], seen[i]) };
+        if (seen[i] === 0) continue;
+        const query = queries[kernel].subarray((first + i) * W, (first + i + 1) * W);
+        const row = { query, keys: vectors, values: vectors, width: R, seen: seen[i], scale };
+        const answer = emulateRow(row, arithmetic);
+        latents[kernel][first + i] = { out: answer.out, lse: inBase(shape, emulatedLse(answer, arithmetic)) };
+      }
+    }
+  }
+  for (const [head, entries] of groupByHead(rows, H)) {
+    const weights = { values: headWeights({ ...shape, kvB }, "v", head), stride: R };
+    for (const [kernel, { dots }] of kernels.entries()) {
+      for (const entry of entries) {
+        const latent = latents[kernel][entry];
+        if (!latent) continue;
+        const out = new Float64Array(Dv);
+        dots(latent.out, weights, out);
+        yield { kernel, entry, out, lse: latent.lse };
       }
     }
   }
 }
 
-/** From the keys of a sequence to the emulation of its rows. */
-type HeadEmulation = (keys: Float64Array) => (row: number, seen: number) => Omit<EmulatedAnswer, "entry">;
-
-/** Queries by W_k, latent attention, its output by W_v. */
-function absorbedHead(
-  { shape, qNope, qPe }: PrefillInputs,
-  arithmetic: Arithmetic,
-  keyWeights: Float64Array,
-  valueWeights: Float64Array,
-): HeadEmulation {
-  const { R, Dr, Dn, Dv, scale } = shape;
-  const columns = { values: transposed(keyWeights, R), stride: Dn };
-  return (keys) => (row, seen) => {
-    const query = new Float64Array(R + Dr);
-    arithmetic.dots(Float64Array.from(qNope.subarray(row * Dn, (row + 1) * Dn)), columns, query.subarray(0, R));
-    query.set(qPe.subarray(row * Dr, (row + 1) * Dr), R);
-    const vectors = { values: keys, stride: R + Dr };
-    const latent = emulateRow({ query, keys: vectors, values: vectors, width: R, seen, scale }, arithmetic);
-    const out = new Float64Array(Dv);
-    arithmetic.dots(latent.out, { values: valueWeights, stride: R }, out);
-    return { out, lse: inBase(shape, emulatedLse(latent, arithmetic)) };
-  };
-}
-
-/** Keys and values of the head, then attention. */
-function expandedHead(
-  { shape, qNope, qPe }: PrefillInputs,
-  arithmetic: Arithmetic,
-  keyWeights: Float64Array,
-  valueWeights: Float64Array,
-): HeadEmulation {
-  const { R, Dr, Dn, Dv, scale } = shape;
-  return (keys) => {
-    const W = R + Dr, width = Dn + Dr;
-    const tokens = keys.length / W;
-    const unfolded = new Float64Array(tokens * width), values = new Float64Array(tokens * Dv);
-    for (let t = 0; t < tokens; t++) {
-      const latent = keys.subarray(t * W, t * W + R);
-      arithmetic.dots(latent, { values: keyWeights, stride: R }, unfolded.subarray(t * width, t * width + Dn));
-      unfolded.set(keys.subarray(t * W + R, (t + 1) * W), t * width + Dn);
-      arithmetic.dots(latent, { values: valueWeights, stride: R }, values.subarray(t * Dv, (t + 1) * Dv));
+/** Queries of every kernel, latent part first `[rows, R+Dr]`. */
+function absorbedQueries(
+  { shape, qNope, qPe, kvB }: PrefillInputs,
+  rows: Int32Array,
+  kernels: readonly Arithmetic[],
+): Float64Array[] {
+  const { H, R, Dr, Dn } = shape;
+  const W = R + Dr;
+  const queries = kernels.map(() => new Float64Array(rows.length * W));
+  for (const [head, entries] of groupByHead(rows, H)) {
+    const columns = { values: transposed(headWeights({ ...shape, kvB }, "k", head), R), stride: Dn };
+    for (const entry of entries) {
+      const nope = Float64Array.from(qNope.subarray(rows[entry] * Dn, (rows[entry] + 1) * Dn));
+      for (const [kernel, { dots }] of kernels.entries()) {
+        dots(nope, columns, queries[kernel].subarray(entry * W, entry * W + R));
+        queries[kernel].set(qPe.subarray(rows[entry] * Dr, (rows[entry] + 1) * Dr), entry * W + R);
+      }
     }
-    return (row, seen) => {
-      const query = new Float64Array(width);
-      query.set(qNope.subarray(row * Dn, (row + 1) * Dn));
-      query.set(qPe.subarray(row * Dr, (row + 1) * Dr), Dn);
-      const answer = emulateRow({
-        query,
-        keys: { values: unfolded, stride: width },
-        values: { values, stride: Dv },
-        width: Dv,
-        seen,
-        scale,
-      }, arithmetic);
-      return { out: answer.out, lse: inBase(shape, emulatedLse(answer, arithmetic)) };
-    };
-  };
+  }
+  return queries;
 }
 
-function transposed(matrix: Float64Array, columns: number): Float64Array {
+/** Keys and values of a head, then attention. */
+function* expandedRows(
+  inputs: PrefillInputs,
+  rows: Int32Array,
+  kernels: readonly Arithmetic[],
+): Generator<EmulatedAnswer> {
+  const { shape, qNope, qPe, kvB } = inputs;
+  const { H, Dr, Dn, Dv, scale } = shape;
+  const width = Dn + Dr;
+  const query = new Float64Array(width);
+  for (const [head, entries] of groupByHead(rows, H)) {
+    const own = Int32Array.from(entries, (entry) => rows[entry]);
+    const keyWeights = headWeights({ ...shape, kvB }, "k", head),
+      valueWeights = headWeights({ ...shape, kvB }, "v", head);
+    for (const { first, seen, keys } of rowsBySequence(inputs, own)) {
+      for (const [kernel, arithmetic] of kernels.entries()) {
+        const unfolded = unfold(shape, keys, keyWeights, valueWeights, arithmetic);
+        for (let i = 0; i < seen.length; i++) {
+          if (seen[i] === 0) continue;
+          const row = own[first + i];
+          query.set(qNope.subarray(row * Dn, (row + 1) * Dn));
+          query.set(qPe.subarray(row * Dr, (row + 1) * Dr), Dn);
+          const answer = emulateRow({ query, ...unfolded, width: Dv, seen: seen[i], scale }, arithmetic);
+          const lse = inBase(shape, emulatedLse(answer, arithmetic));
+          yield { kernel, entry: entries[first + i], out: answer.out, lse };
+        }
+      }
+    }
+  }
+}
+
+/** Keys `[tokens, Dn+Dr]` and values `[tokens, Dv]` of a head from those of the cache. */
+function unfold(
+  { R, Dr, Dn, Dv }: PrefillShape,
+  cached: Float64Array,
+  keyWeights: Float64Array,
+  valueWeights: Float64Array,
+  { dots }: Arithmetic,
+): { readonly keys: Vectors; readonly values: Vectors } {
+  const W = R + Dr, width = Dn + Dr;
+  const tokens = cached.length / W;
+  const keys = new Float64Array(tokens * width), values = new Float64Array(tokens * Dv);
+  for (let t = 0; t < tokens; t++) {
+    const latent = cached.subarray(t * W, t * W + R);
+    dots(latent, { values: keyWeights, stride: R }, keys.subarray(t * width, t * width + Dn));
+    keys.set(cached.subarray(t * W + R, (t + 1) * W), t * width + Dn);
+    dots(latent, { values: valueWeights, stride: R }, values.subarray(t * Dv, (t + 1) * Dv));
+  }
+  return { keys: { values: keys, stride: width }, values: { values, stride: Dv } };
+}
+
+/** The transpose of a matrix of `columns` columns. */
+export function transposed(matrix: Float64Array, columns: number): Float64Array {
   const rows = matrix.length / columns;
-  return Float64Array.from(matrix, (_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]);
+  const result = new Float64Array(matrix.length);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < columns; j++) result[j * rows + i] = matrix[i * columns + j];
+  }
+  return result;
 }
 
 /**
@@ -119,12 +164,9 @@ export function emulateProjected(
   precision: KernelPrecision = F32,
 ): Emulation {
   const draws: Draws = { shape: [], out: [], lse: [] };
-  for (const variant of variants) emulateInto(draws, inputs, reference, "absorbed", variant, precision);
+  emulateInto(draws, inputs, reference, "absorbed", variants, precision);
   for (const probe of expandedProbes(inputs, reference.weightNorm)) {
-    const expected = attendProjected(probe);
-    for (const variant of variants.slice(0, PROBE_VARIANTS)) {
-      emulateInto(draws, probe, expected, "expanded", variant, precision);
-    }
+    emulateInto(draws, probe, attendProjected(probe), "expanded", variants.slice(0, PROBE_VARIANTS), precision);
   }
   return {
     shape: Int32Array.from(draws.shape),
@@ -141,12 +183,13 @@ function emulateInto(
   inputs: PrefillInputs,
   reference: ProjectedReference,
   form: EmulatedForm,
-  variant: number,
+  variants: readonly number[],
   precision: KernelPrecision,
 ): void {
   const scales = projectedScales(inputs.shape, reference);
-  for (const answer of emulateProjectedRows(inputs, reference.rows, form, kernelArithmetic(precision, variant))) {
-    shape.push(poolOf(variant, form === "absorbed" ? 0 : 1));
+  const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
+  for (const answer of emulateProjectedRows(inputs, reference.rows, form, kernels)) {
+    shape.push(poolOf(variants[answer.kernel], form === "absorbed" ? 0 : 1));
     out.push(errorInScales(answer.out, reference.out, scales.out, answer.entry * inputs.shape.Dv));
     lse.push(errorInScales([answer.lse], reference.lse, scales.lse, answer.entry));
   }

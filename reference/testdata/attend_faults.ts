@@ -52,7 +52,7 @@ export function emulateAttend(
     qLatent: fault === "bf16_queries" ? qLatent.map(toBf16) : qLatent,
     qPe: fault === "rope_dropped" ? new Float32Array(qPe.length) : fault === "bf16_queries" ? qPe.map(toBf16) : qPe,
   };
-  for (const answer of emulateAttendRows(seenInputs, rows, faultyArithmetic(order, fault, seed))) {
+  for (const answer of emulateAttendRows(seenInputs, rows, [faultyArithmetic(order, fault, seed)])) {
     out.set(answer.out, answer.entry * shape.R);
     lse[answer.entry] = answer.lse;
   }

@@ -48,7 +48,7 @@ export function emulateProjected(
   const out = new Float32Array((rows.length + shape.padding * shape.H) * shape.Dv);
   const lse = new Float32Array(rows.length).fill(-1e30);
   const arithmetic = faultyArithmetic(order, fault, seed);
-  for (const answer of emulateProjectedRows(spoilt(inputs, fault), rows, form, arithmetic)) {
+  for (const answer of emulateProjectedRows(spoilt(inputs, fault), rows, form, [arithmetic])) {
     out.set(answer.out, answer.entry * shape.Dv);
     lse[answer.entry] = answer.lse;
   }
