@@ -43,8 +43,8 @@ export async function checkInvariances(run: FirstRun): Promise<Check[]> {
   return checks;
 }
 
-/** Whether the case is small enough, and one of those drawn from a large sweep. */
-function isTried({ session, c, inputs }: FirstRun): boolean {
+/** Whether the case is small enough to be run again, and one of those drawn from a large sweep. */
+export function isTried({ session, c, inputs }: FirstRun): boolean {
   const limit = MOST_WORK[session.gpu.adapter.software ? "software" : "hardware"];
   const works = inputs.calls.map(({ work }) => work);
   return total(works.map(workFlops)) <= limit.flops && total(works.map(minBytes)) <= limit.bytes &&

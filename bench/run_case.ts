@@ -18,6 +18,7 @@ import { measureCase } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
 import { prepare, type PreparedLaunch } from "./plan.ts";
 import type { Differential, PlanTimes, ResolverChoice, Result, ResultBase, Stage, Verification } from "./result.ts";
+import { checkSchedule } from "./schedule.ts";
 import type { Session } from "./session.ts";
 import { quantile } from "./statistics.ts";
 import type { Upload } from "./uploads.ts";
@@ -44,7 +45,7 @@ export interface RunOptions {
   /** Case whose inputs are made meanwhile. */
   readonly next?: Case;
   /** Gets what the case left where it is right; then nothing further is checked, compared or timed. */
-  readonly take?: (run: FirstRun) => void;
+  readonly take?: (run: FirstRun) => void | Promise<void>;
   /** Whether the case is checked and no more: neither compared nor timed. @default {false} */
   readonly checksOnly?: boolean;
 }
@@ -177,10 +178,10 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
     const firstRun: FirstRun = { session, c, kernel: run.kernel, inputs, upload, launches, results };
     const { take, checksOnly } = run.runOptions;
     if (take) {
-      take(firstRun);
+      await take(firstRun);
       return { status: "verified", verification };
     }
-    const further = await checkInvariances(firstRun);
+    const further = [...await checkInvariances(firstRun), ...await checkSchedule(firstRun)];
     verification = { ...verification, passed: further.every(({ passed }) => passed), checks: [...checks, ...further] };
     if (!verification.passed) return { status: "incorrect", verification };
     if (checksOnly) return { status: "verified", verification };

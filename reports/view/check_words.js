@@ -23,6 +23,7 @@ const WORDS = {
   alone: "a sequence without its neighbours: the same result",
   splits: "other numbers of splits: within the bounds",
   padded: "wider tables and padding appended: the same result",
+  staggered: "threads of a workgroup late by turns: the same result",
   recorded_out: "the output against one that was recorded of another system",
   recorded_cosine: "the output's direction against one that was recorded of another system",
   tolerance_out: "the output within another system's tolerance, which the case asked for",

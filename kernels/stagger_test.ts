@@ -1,0 +1,49 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { KERNELS } from "./registry.ts";
+import { stagger } from "./stagger.ts";
+import type { Kernel, KernelBase, Operation } from "./kernel.ts";
+import { appendShape, decodeShape, deviceTraits, mlaShape } from "./testing.ts";
+
+Deno.test("stagger() waits after every barrier, by turns, and numbers the threads by what main() has", () => {
+  const body = "  workgroupBarrier();\n  if (t == 0u) { workgroupBarrier ( ) ; }\n}";
+  const named = stagger(`@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) t: u32) {\n${body}`)!;
+  assertStringIncludes(named, "fn main(@builtin(local_invocation_index) t: u32) { stagger_thread = t;");
+  assertMatch(named, /workgroupBarrier\(\); stagger_wait\(0u\);[^]*workgroupBarrier \( \) ; stagger_wait\(1u\);/);
+  const added = stagger(
+    `@compute\n@workgroup_size(64)\nfn entry(\n  @builtin(workgroup_id) w: vec3<u32>,\n) {\n${body}`,
+  )!;
+  assertStringIncludes(added, "fn entry(@builtin(local_invocation_index) stagger_index: u32, ");
+  assertStringIncludes(added, ") { stagger_thread = stagger_index;");
+});
+
+Deno.test("stagger() leaves shaders without barriers, and texts without an entry point", () => {
+  assertEquals(stagger("@compute @workgroup_size(1) fn main() { }"), undefined);
+  assertEquals(stagger("fn helper() { workgroupBarrier(); }"), undefined);
+});
+
+Deno.test("stagger() finds the barriers of every kernel that has workgroup memory", () => {
+  const shapes: Record<Operation, unknown> = {
+    attend: decodeShape(),
+    append: appendShape(),
+    project: { part: "q", tokens: 3, padding: 0, H: 16, R: 256, Dn: 128, Dv: 128, weight: "f16" },
+    prefill: mlaShape({ q: [65], kv: [65] }),
+    mla: mlaShape({ q: [65], kv: [65] }),
+  };
+  let staggered = 0;
+  for (const kernel of KERNELS as readonly (Kernel & KernelBase<Operation, unknown>)[]) {
+    const shape = shapes[kernel.operation];
+    const isSeparate = kernel.variant === "separate";
+    const { dispatches } = kernel.launch(
+      isSeparate ? { ...shape as object, layout: "separate" } : shape,
+      { pages: 6, tableWidth: 5 },
+      {},
+      deviceTraits(32),
+    );
+    for (const { shader, workgroupBytes, label } of dispatches) {
+      const text = stagger(shader);
+      assertEquals(text !== undefined, workgroupBytes > 0, `${kernel.operation}/${kernel.variant} ${label}`);
+      if (text) staggered++;
+    }
+  }
+  assert(staggered > 10);
+});
