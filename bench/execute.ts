@@ -10,7 +10,7 @@ import type { PreparedLaunch } from "./plan.ts";
 import { encodeFill, patternOf, type Poison } from "./poison.ts";
 
 export { type BoundLaunch, prepare, type PreparedLaunch } from "./plan.ts";
-export { POISON_WORD } from "./poison.ts";
+export { type Poison, POISON_WORD } from "./poison.ts";
 
 /** Encodes the filling of every buffer that the launch may write (not `inout`) with `poison`, in whole. */
 export function encodePoison(
