@@ -4,9 +4,9 @@
  * Case i of a seed depends on the seed, on i and on the kernels alone, never on how many are drawn: `--fuzz 10000` goes on
  * where `--fuzz 100` ended, and shards need not know of each other.
  *
- * Sizes that are constants of the shaders' text cost most: compiling all kernels for one model takes llvmpipe twelve seconds,
- * running a case two hundredths of one. So the kernels take turns of {@linkcode FUZZ_TURN} cases on one model, which `mla` and
- * its parts then share, before the next model is drawn.
+ * Sizes that are constants of the shaders' text cost most: compiling all kernels for one model takes llvmpipe a quarter of a
+ * minute, checking a case a twentieth of a second. So the kernels take turns of {@linkcode FUZZ_TURN} cases on one model, which
+ * `mla` and its parts then share, before the next model is drawn.
  *
  * @module
  */
@@ -25,10 +25,10 @@ import type { KernelName } from "./select.ts";
 import type { Shard } from "./shard.ts";
 
 /** Consecutive cases of one kernel. The kernels take turns; a round, in which each has its turn, shares a model. */
-export const FUZZ_TURN = 13;
+export const FUZZ_TURN = 20;
 
 /** Most cases of one fuzz: what a report holds. */
-export const MAX_FUZZ = 1_000_000;
+export const MAX_FUZZ = 100_000;
 
 /** Name under which a report lists the cases. */
 export const FUZZ_SUITE = "fuzz";
@@ -48,13 +48,13 @@ export interface FuzzOptions {
 /** Streams: order of the kernels, models, turns, cases, seeds of their inputs. */
 const STREAM = { order: 0x6f, model: 0x6d, turn: 0x74, fuzz: 0x66, input: 0x69 };
 
-/** Times that a shape is drawn anew where the kernel refuses it: some user's kernels take few. */
-const ATTEMPTS = 24;
+/** Models, and shapes of each, that are drawn where the kernel refuses what was drawn: some user's kernels take few. */
+const ATTEMPTS = { models: 16, shapes: 24 };
 /** Times that the caps of a shape are lowered to fit its budget. */
 const LOWERINGS = 60;
 
 /** Work of a case, in flops or what takes as long: a few milliseconds of two cores at most, and of some a hundred. */
-const WORK = { least: 1e5, most: 4e7, seldom: 3e8, percent: 2 };
+const WORK = { least: 1e5, most: 1e7, seldom: 1e8, percent: 2 };
 /** Flops that take as long as making, filling and uploading one element of an input. */
 const FLOPS_PER_ELEMENT = 10;
 
@@ -117,12 +117,21 @@ function drawCase(place: Place): Case {
   const { seed, i, kernel } = place;
   // The generator is one-to-one in i: no two cases of a seed have the same inputs, and so none the same id.
   const inputSeed = uint32At(new Draw(seed, STREAM.input).key, i);
-  let drawn: Case | undefined;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    drawn = fitBudget(new Draw(seed, STREAM.fuzz, i, attempt), drawTurn(place, attempt), inputSeed);
-    if (isTaken(kernel, drawn)) break;
+  const draw = (attempt: number, shape: number) =>
+    fitBudget(new Draw(seed, STREAM.fuzz, i, attempt, shape), drawTurn(place, attempt), inputSeed);
+  for (let attempt = 0; attempt < ATTEMPTS.models; attempt++) {
+    if (!isTaken(kernel, plainCase(drawTurn(place, attempt)))) continue;
+    for (let shape = 0; shape < ATTEMPTS.shapes; shape++) {
+      const drawn = draw(attempt, shape);
+      if (isTaken(kernel, drawn)) return drawn;
+    }
   }
-  return drawn!;
+  return draw(0, 0);
+}
+
+/** One decode step: a kernel that refuses even that takes nothing of the model. */
+function plainCase(turn: Turn): Case {
+  return makeCase(ownFields(turn, { B: 1, H: 1, q: 1, kv: 1, page: 64 }));
 }
 
 function drawTurn({ seed, turn, round, kernel }: Place, attempt: number): Turn {
@@ -201,17 +210,22 @@ function unfolded(operation: Operation, { H, kv, Dn, Dv }: AttendShape): number 
 type Fields = AxisValues & { readonly operation: Operation; readonly variant: string };
 
 function drawFields(draw: Draw, turn: Turn, caps: FuzzCaps): Fields {
-  const { operation, variant } = turn.kernel;
+  const { operation } = turn.kernel;
   const page = drawPage(draw, caps.page);
   const values: AxisValues = {
-    ...turn.model,
     ...drawLengths(draw, page, caps, RULES[operation]),
     page,
     H: drawUpTo(draw, HEADS, caps.H),
     ...drawRest(draw, turn),
   };
-  const own = AXES.filter((axis) => axis.operations.includes(operation) && values[axis.name] !== undefined);
-  return { ...Object.fromEntries(own.map(({ name }) => [name, values[name]])), operation, variant };
+  return ownFields(turn, values);
+}
+
+/** `values` and those of the turn's model, of the axes that the operation has. */
+function ownFields({ kernel: { operation, variant }, model }: Turn, values: AxisValues): Fields {
+  const all: AxisValues = { ...model, ...values };
+  const own = AXES.filter((axis) => axis.operations.includes(operation) && all[axis.name] !== undefined);
+  return { ...Object.fromEntries(own.map(({ name }) => [name, all[name]])), operation, variant };
 }
 
 function layoutFor({ layouts }: FuzzKernel, wanted: Layout): Layout {

@@ -36,7 +36,7 @@ export function summarizeSuites(
 }
 
 /**
- * The ids of `cases`, one a line, and below an empty line the suites with their number of cases.
+ * The ids of `cases`, one a line, and below an empty line the suites, if any, with their number of cases.
  *
  * @returns Text that ends with a newline.
  */
@@ -47,7 +47,7 @@ export function formatList(cases: readonly Case[], suites: readonly SuiteSummary
   const lines = [
     ...cases.map(({ id }) => id),
     "",
-    `${countCases(cases.length)} selected. Suites:`,
+    `${countCases(cases.length)} selected.${suites.length > 0 ? " Suites:" : ""}`,
     ...suites.map(({ name, summary }, i) =>
       `  ${name.padEnd(nameWidth)}  ${counts[i].padStart(countWidth)}  ${summary}`
     ),
