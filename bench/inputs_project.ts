@@ -4,10 +4,9 @@
  * @module
  */
 import { checkProject } from "../reference/acceptance.ts";
-import { emulatedProjectFlops, emulateProject } from "../reference/emulate_project.ts";
-import { type Emulation, LEAST_DRAWS, planEmulation, referenceRows } from "../reference/emulation.ts";
-import { makeProjectInputs, type ProjectInputs } from "../reference/model_inputs.ts";
-import { type ProjectReference, projectReference } from "../reference/project.ts";
+import { projectEmulation } from "../reference/emulate_project.ts";
+import { makeProjectInputs } from "../reference/model_inputs.ts";
+import { projectReference } from "../reference/project.ts";
 import { projectOutput } from "../reference/referenced_outputs.ts";
 import { sampleProjectRows } from "../reference/rows.ts";
 import { blindProject } from "../reference/trivial.ts";
@@ -22,7 +21,7 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
   const inputs = makeProjectInputs(shape, c.input, c.seed);
   const rows = sampleProjectRows(shape, referenceBudgetFlops, c.seed);
   const reference = projectReference(inputs, rows);
-  const emulation = emulateSome(inputs, reference);
+  const emulation = projectEmulation(inputs, reference);
   const allRows = shape.tokens * shape.H;
   return {
     state: new Map(),
@@ -41,11 +40,4 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
       outputs: (results) => [projectOutput(shape, reference, floats(results, output))],
     }],
   };
-}
-
-/** What honest kernels err by in some of the reference's rows. */
-function emulateSome(inputs: ProjectInputs, reference: ProjectReference): Emulation {
-  const seen = new Int32Array(reference.rows.length).fill(1);
-  const { entries, variants } = planEmulation({ seen }, () => emulatedProjectFlops(inputs.shape), LEAST_DRAWS);
-  return emulateProject(inputs, referenceRows(reference, entries), variants);
 }

@@ -5,9 +5,16 @@
  */
 import { splitCache } from "../reference/cache.ts";
 import { DTYPE_BYTES } from "../reference/dtypes.ts";
-import { emulateAttend, emulatedAttendFlops } from "../reference/emulate_attend.ts";
+import { attendEmulation, emulatedAttendFlops } from "../reference/emulate_attend.ts";
 import { emulatedProjectedFlops } from "../reference/emulate_projected.ts";
-import { type Emulation, planEmulation, referenceRows } from "../reference/emulation.ts";
+import {
+  type Emulation,
+  type EmulationPart,
+  joinEmulations,
+  planEmulation,
+  referenceRows,
+} from "../reference/emulation.ts";
+import { halvingsOf } from "../reference/expanded_probes.ts";
 import { type AttendInputs, cachedBefore, makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed, attendFlops, type AttendReference } from "../reference/mla.ts";
 import { makeMlaInputs, type MlaInputs } from "../reference/mla_inputs.ts";
@@ -77,22 +84,25 @@ export class ReferencePool {
     return await this.#rows("projected", inputs, rows, flops) as ProjectedReference;
   }
 
-  /** What honest kernels err by in some of the rows of `reference` (`reference/emulation.ts`). */
+  /** What honest kernels err by, from some of the rows of `reference` (`reference/emulation.ts`). */
   async emulateAttend(inputs: AttendInputs, reference: AttendReference): Promise<Emulation> {
     const flopsOf = (tokens: number) => emulatedAttendFlops(inputs.shape, tokens);
     const plan = planEmulation(reference, flopsOf);
-    const rows = referenceRows(reference, plan.entries);
-    const flops = plan.variants.length * attendFlops(inputs.shape, rows.rows);
-    if (flops < INLINE_FLOPS) return emulateAttend(inputs, rows, plan.variants);
-    return await this.#emulate("emulateAttend", inputs, rows, plan.variants, flops);
+    if (planFlops(plan, reference.seen, flopsOf) < INLINE_FLOPS) return attendEmulation(inputs, reference);
+    return await this.#emulate("emulateAttend", inputs, reference, plan, flopsOf);
   }
 
   /** The same of `prefill` and the attention of `mla`, in both forms. */
   async emulateProjected(inputs: PrefillInputs, reference: ProjectedReference): Promise<Emulation> {
-    const plan = planEmulation(reference, (tokens) => emulatedProjectedFlops(inputs.shape, tokens));
-    const rows = referenceRows(reference, plan.entries);
-    const flops = plan.variants.length * projectedFlops(inputs.shape, rows.rows);
-    return await this.#emulate("emulateProjected", inputs, rows, plan.variants, flops);
+    const flopsOf = (tokens: number) => emulatedProjectedFlops(inputs.shape, tokens);
+    const plan = planEmulation(reference, flopsOf);
+    const expanded = this.#workers.run({
+      kind: "emulateExpanded",
+      inputs: share(inputs),
+      halvings: halvingsOf(reference),
+    }) as Promise<Emulation>;
+    const absorbed = this.#emulate("emulateAbsorbed", inputs, reference, plan, flopsOf);
+    return joinEmulations(await Promise.all([absorbed, expanded]));
   }
 
   /** A cache in the separate layout; a large one is split in parts by all Workers. */
@@ -168,25 +178,41 @@ export class ReferencePool {
     return { ...joinArrays(references as Record<string, Float64Array>[]), rows } as unknown;
   }
 
-  async #emulate(
-    kind: "emulateAttend" | "emulateProjected",
-    inputs: AttendInputs | PrefillInputs,
+  /** Emulates the parts of a plan, their variants shared out. */
+  async #emulate<Inputs extends AttendInputs | PrefillInputs>(
+    kind: "emulateAttend" | "emulateAbsorbed",
+    inputs: Inputs,
     reference: AttendReference | ProjectedReference,
-    variants: readonly number[],
-    flops: number,
+    plan: readonly EmulationPart[],
+    flopsOf: (tokens: number) => number,
   ): Promise<Emulation> {
     const shared = share(inputs);
-    const parts = Math.max(1, Math.min(variants.length, this.#workers.size, Math.ceil(flops / PART_FLOPS)));
-    const bounds = Array.from({ length: parts + 1 }, (_, i) => Math.round(i * variants.length / parts));
-    const emulations = await Promise.all(
-      bounds.slice(1).map((end, i) =>
-        this.#workers.run(
-          { kind, inputs: shared, reference, variants: variants.slice(bounds[i], end) } as ReferenceRequest,
-        )
-      ),
-    );
-    return joinArrays(emulations as Record<string, Float64Array>[]) as unknown as Emulation;
+    const requests = plan.flatMap((part) => {
+      const rows = referenceRows(reference, part.entries);
+      const most = Math.ceil(planFlops([part], reference.seen, flopsOf) / PART_FLOPS);
+      const parts = Math.max(1, Math.min(part.variants.length, this.#workers.size, most));
+      return Array.from({ length: parts }, (_, i) => {
+        const [begin, end] = [i, i + 1].map((k) => Math.round(k * part.variants.length / parts));
+        const { tokens } = part;
+        const own = { inputs: shared, variants: part.variants.slice(begin, end) };
+        return (tokens === undefined
+          ? { ...own, kind, reference: rows }
+          : { ...own, kind: `${kind}Prefix`, rows: rows.rows, tokens }) as ReferenceRequest;
+      });
+    });
+    return joinEmulations(await Promise.all(requests.map((request) => this.#workers.run(request))) as Emulation[]);
   }
+}
+
+/** Flops of the parts of a plan. */
+function planFlops(
+  plan: readonly EmulationPart[],
+  seen: Int32Array,
+  flopsOf: (tokens: number) => number,
+): number {
+  return total(plan.map(({ entries, variants, tokens = Infinity }) => {
+    return variants.length * total([...entries].map((entry) => flopsOf(Math.min(tokens, seen[entry]))));
+  }));
 }
 
 /** Elements of the cache, the queries and, where there is one, the weight. */

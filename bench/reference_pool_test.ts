@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { splitCache } from "../reference/cache.ts";
-import { emulateAttend, emulatedAttendFlops } from "../reference/emulate_attend.ts";
-import { type Emulation, planEmulation, referenceRows } from "../reference/emulation.ts";
+import { attendEmulation } from "../reference/emulate_attend.ts";
+import { projectedEmulation } from "../reference/emulate_projected.ts";
+import type { Emulation } from "../reference/emulation.ts";
 import { makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
 import { makeMlaInputs } from "../reference/mla_inputs.ts";
@@ -45,9 +46,14 @@ Deno.test("ReferencePool emulates in parts what one thread emulates at once", as
     const inputs = await pool.inputs(shape, "normal", 7);
     const reference = attendAbsorbed(inputs);
     const emulation = await pool.emulateAttend(inputs, reference);
-    const { entries, variants } = planEmulation(reference, (tokens) => emulatedAttendFlops(shape, tokens));
-    assertEquals(sorted(emulation), sorted(emulateAttend(inputs, referenceRows(reference, entries), variants)));
+    assertEquals(sorted(emulation), sorted(attendEmulation(inputs, reference)));
     assert(emulation.out.length >= 4 && emulation.out.every((error) => error > 0));
+    const model: PrefillShape = { ...shape, q: [3, 0, 9], kv: [300, 0, 30], weight: "f16", padding: 1 };
+    const prefill = makePrefillInputs(model, "normal", 7);
+    const projected = attendProjected(prefill);
+    const both = await pool.emulateProjected(prefill, projected);
+    assertEquals(sorted(both), sorted(projectedEmulation(prefill, projected)));
+    assertEquals(new Set(both.shape).size, 6);
   } finally {
     pool.close();
   }

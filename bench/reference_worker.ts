@@ -6,8 +6,8 @@
 import { splitCache } from "../reference/cache.ts";
 import { bitsView, type Dtype, nanBits } from "../reference/dtypes.ts";
 import { type AttendInputs, type CacheFill, fillAttendCache, makeAttendInputs } from "../reference/inputs.ts";
-import { emulateAttend } from "../reference/emulate_attend.ts";
-import { emulateProjected } from "../reference/emulate_projected.ts";
+import { emulateAttend, emulateAttendPrefix } from "../reference/emulate_attend.ts";
+import { emulateAbsorbed, emulateAbsorbedPrefix, emulateExpanded } from "../reference/emulate_projected.ts";
 import { attendAbsorbed, type AttendReference } from "../reference/mla.ts";
 import { fillMlaCache, makeMlaInputs } from "../reference/mla_inputs.ts";
 import { fillPrefillCache, makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
@@ -49,11 +49,26 @@ export type ReferenceRequest =
     readonly variants: readonly number[];
   }
   | {
-    readonly kind: "emulateProjected";
+    readonly kind: "emulateAbsorbed";
     readonly inputs: PrefillInputs;
     readonly reference: ProjectedReference;
     readonly variants: readonly number[];
-  };
+  }
+  | {
+    readonly kind: "emulateAttendPrefix";
+    readonly inputs: AttendInputs;
+    readonly rows: Int32Array;
+    readonly variants: readonly number[];
+    readonly tokens: number;
+  }
+  | {
+    readonly kind: "emulateAbsorbedPrefix";
+    readonly inputs: PrefillInputs;
+    readonly rows: Int32Array;
+    readonly variants: readonly number[];
+    readonly tokens: number;
+  }
+  | { readonly kind: "emulateExpanded"; readonly inputs: PrefillInputs; readonly halvings: number };
 
 /** What it answers: the value, or why there is none. */
 export interface ReferenceResponse {
@@ -100,8 +115,14 @@ function answer(request: ReferenceRequest): unknown {
       return attendProjected(request.inputs, request.rows);
     case "emulateAttend":
       return emulateAttend(request.inputs, request.reference, request.variants);
-    case "emulateProjected":
-      return emulateProjected(request.inputs, request.reference, request.variants);
+    case "emulateAbsorbed":
+      return emulateAbsorbed(request.inputs, request.reference, request.variants);
+    case "emulateAttendPrefix":
+      return emulateAttendPrefix(request.inputs, request.rows, request.variants, request.tokens);
+    case "emulateAbsorbedPrefix":
+      return emulateAbsorbedPrefix(request.inputs, request.rows, request.variants, request.tokens);
+    case "emulateExpanded":
+      return emulateExpanded(request.inputs, request.halvings);
     default:
       return request satisfies never;
   }

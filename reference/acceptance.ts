@@ -19,6 +19,7 @@ import { total } from "./shapes.ts";
 export { checkCache, checkUnchanged } from "./acceptance_bits.ts";
 export { checkRecorded, checkRecordedRows } from "./acceptance_recorded.ts";
 export { type AttendActual, EMPTY_LSE, naturalLse } from "./acceptance_rows.ts";
+export type { Emulation } from "./emulation.ts";
 export { checkTolerance, type Closeness, type ExpectedRows, type Tolerance, TOLERANCES } from "./tolerances.ts";
 
 /**

@@ -38,6 +38,8 @@ export interface SummationOrder {
   readonly tile: number;
   /** Parts of a row's tokens, each with a softmax of its own; merged by their log-sum-exp. */
   readonly splits: number;
+  /** Whether weights are divided by their sum before values are multiplied by them, as where softmax is a pass of its own. */
+  readonly normalizes?: boolean;
 }
 
 /** Vectors that lie at equal distances. */
@@ -82,12 +84,17 @@ const STREAM = { start: 20, exp: 21, log: 22, divide: 23, bias: 24 } as const;
 /** Steps of a chain that are first in every order. */
 export const HEAD = 8;
 
+/** Reduction shapes of variants: naive, tiled, and naive with normalized weights. */
+export const REDUCTION_SHAPES = 3;
+
 /** Most lanes of {@linkcode SummationOrder}. */
 const MOST_LANES = 32;
 
 /**
- * An honest kernel, one of many: `variant` draws the errors of its built-ins and the order of its sums. Even ones are naive,
- * a single chain and token by token, odd ones have lanes, tiles and splits as fused kernels do.
+ * An honest kernel, one of many: `variant` draws the errors of its built-ins and the order of its sums. Of every three the
+ * first is naive, a single chain and token by token; the second has lanes, tiles and splits as fused kernels do; the third
+ * is naive with softmax as a pass of its own: its sums differ where all weights do not, n times 1 is exact and n times 1/n
+ * is not.
  */
 export function kernelArithmetic({ arithmetic }: KernelPrecision, variant: number): Arithmetic {
   switch (arithmetic) {
@@ -100,8 +107,9 @@ export function kernelArithmetic({ arithmetic }: KernelPrecision, variant: numbe
 
 function orderOf(variant: number): SummationOrder {
   const start = uniformAt(streamKey(variant, STREAM.start), 0);
-  if (variant % 2 === 0) return { lanes: 1, start, tile: 1, splits: 1 };
-  const turn = variant >> 1;
+  const shape = variant % REDUCTION_SHAPES;
+  if (shape !== 1) return { lanes: 1, start, tile: 1, splits: 1, normalizes: shape === 2 };
+  const turn = Math.floor(variant / REDUCTION_SHAPES);
   return { lanes: [8, 32, 4, 16][turn % 4], start, tile: [16, 32, 8, 64][turn % 4], splits: 1 + (turn + 1) % 3 };
 }
 

@@ -63,8 +63,9 @@ Deno.test("built-ins err by no more than WGSL allows, as a function of the argum
   assertGreater(Math.max(...errors), 0.4);
 });
 
-Deno.test("variants are naive and tiled in turn, and no two of them alike", () => {
-  assertEquals(VARIANTS.map(({ order }) => order.lanes === 1), VARIANTS.map((_, i) => i % 2 === 0));
+Deno.test("variants are naive, tiled and naive with normalized weights in turn, and no two of them alike", () => {
+  assertEquals(VARIANTS.map(({ order }) => order.lanes === 1), VARIANTS.map((_, i) => i % 3 !== 1));
+  assertEquals(VARIANTS.map(({ order }) => order.normalizes ?? false), VARIANTS.map((_, i) => i % 3 === 2));
   const orders = VARIANTS.map(({ order }) => JSON.stringify(order));
   assertEquals(new Set(orders).size, orders.length);
   assert(VARIANTS.some(({ order }) => order.splits > 1 && order.tile > 16));

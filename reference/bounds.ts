@@ -1,5 +1,6 @@
 /**
- * How far an honest f32 kernel may be from the f64 reference.
+ * How far an honest f32 kernel may be from the f64 reference, whatever its inputs and its order of sums: the ceiling over what
+ * an emulation of the case leaves (`emulation.ts`).
  *
  * With u = 2⁻²⁴, a sum of n products in any order has, with high probability, an error of at most λ√n·u times its
  * condition, the sum of the products' magnitudes (Higham & Mary, "A new approach to probabilistic rounding error
@@ -22,6 +23,10 @@
  * Nor do the errors scatter of addends below u of the sum, and of addends that differ by less than floats do there: one
  * accumulator loses all of the former, and rounds all of the latter the same way. The reference knows what share of the sum
  * that is, {@linkcode AttendReference.vanishing}; it counts twice, because rows that all err by it have an rms of as much.
+ *
+ * Nor do the errors scatter of n addends that are alike, where they are no integers: a kernel that divides the weights by
+ * their sum first adds n times v/n, and every partial sum may be rounded the same way by up to u of it, n/2·u of the whole.
+ * Weights that are alike are seen from `weightNorm`; that the values are is taken from their having one sign.
  *
  * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and the
  * final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference works on
@@ -102,10 +107,24 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
     const score = (LAMBDA * Math.sqrt(R + Dr) * (scoreAbs[row] + size) + 8 * scoreAbs[row]) * U32;
     const weight = score + (6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
     const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
-    for (let d = row * R; d < (row + 1) * R; d++) bounds.out[d] = 2 * (weight + sum) * outAbs[d] + FLUSHED;
+    const alike = areAlike(n, reference.weightNorm[row]) ? n / 2 * U32 : 0;
+    for (let d = row * R; d < (row + 1) * R; d++) {
+      const drift = isOfOneSign(reference.out[d], outAbs[d]) ? alike : 0;
+      bounds.out[d] = 2 * (weight + sum + drift) * outAbs[d] + FLUSHED;
+    }
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
   }
   return bounds;
+}
+
+/** Whether n weights differ by no more than their sum's floats do: n·Σp² is 1 and their relative variance. */
+export function areAlike(n: number, weightNorm: number): boolean {
+  return n * weightNorm * weightNorm - 1 < (2 * n * U32) ** 2;
+}
+
+/** Whether the addends of an element have one sign. */
+export function isOfOneSign(out: number, outAbs: number): boolean {
+  return Math.abs(out) > (1 - 1e-6) * outAbs;
 }
 
 /** Error bounds of an f32 kernel of `prefill` or `mla`, of either form, for the rows of `reference`. */

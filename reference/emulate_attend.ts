@@ -6,9 +6,18 @@
 import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
 import { attendScales } from "./error_scales.ts";
 import { emulatedLse, emulateRow } from "./emulated_row.ts";
-import { type Emulation, errorInScales, poolOf } from "./emulation.ts";
+import {
+  type Emulation,
+  errorInScales,
+  joinEmulations,
+  ofPrefixes,
+  planEmulation,
+  poolOf,
+  prefixOf,
+  referenceRows,
+} from "./emulation.ts";
 import type { AttendInputs } from "./inputs.ts";
-import type { AttendReference } from "./mla.ts";
+import { attendAbsorbed, type AttendReference } from "./mla.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
 import type { AttendShape } from "./shapes.ts";
 
@@ -55,6 +64,28 @@ export function* emulateAttendRows(
 /** The LSE that a kernel stores, in the base that is asked for, as the natural one that it is compared as. */
 export function inBase({ lseBase }: Pick<AttendShape, "lseBase">, lse: number): number {
   return lseBase === "2" ? Math.fround(lse * Math.fround(Math.LOG2E)) * Math.LN2 : lse;
+}
+
+/** What honest kernels err by, from rows chosen of `reference`. */
+export function attendEmulation(inputs: AttendInputs, reference: AttendReference): Emulation {
+  const parts = planEmulation(reference, (tokens) => emulatedAttendFlops(inputs.shape, tokens));
+  return joinEmulations(parts.map((part) => {
+    const rows = referenceRows(reference, part.entries);
+    return part.tokens === undefined
+      ? emulateAttend(inputs, rows, part.variants)
+      : emulateAttendPrefix(inputs, rows.rows, part.variants, part.tokens);
+  }));
+}
+
+/** Errors of `rows` over the first `tokens` of their sequences. */
+export function emulateAttendPrefix(
+  inputs: AttendInputs,
+  rows: Int32Array,
+  variants: readonly number[],
+  tokens: number,
+): Emulation {
+  const prefix = prefixOf(inputs, tokens);
+  return ofPrefixes(emulateAttend(prefix, attendAbsorbed(prefix, rows), variants));
 }
 
 /**

@@ -7,7 +7,7 @@ import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./
 import { projectBounds } from "./bounds.ts";
 import type { EmulatedAnswer } from "./emulate_attend.ts";
 import { transposed } from "./emulate_projected.ts";
-import { type Emulation, poolOf } from "./emulation.ts";
+import { type Emulation, joinEmulations, LEAST_DRAWS, planEmulation, poolOf, referenceRows } from "./emulation.ts";
 import type { ProjectInputs } from "./model_inputs.ts";
 import type { ProjectReference } from "./project.ts";
 import { groupByHead } from "./rows.ts";
@@ -34,6 +34,15 @@ export function* emulateProjectRows(
       }
     }
   }
+}
+
+/** What honest kernels err by, from rows chosen of `reference`. */
+export function projectEmulation(inputs: ProjectInputs, reference: ProjectReference): Emulation {
+  const seen = new Int32Array(reference.rows.length).fill(1);
+  const parts = planEmulation({ seen }, () => emulatedProjectFlops(inputs.shape), LEAST_DRAWS);
+  return joinEmulations(
+    parts.map(({ entries, variants }) => emulateProject(inputs, referenceRows(reference, entries), variants)),
+  );
 }
 
 /** Errors of the rows of `reference` in several variants of a kernel, in units of their scales. */

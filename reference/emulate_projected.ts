@@ -1,18 +1,25 @@
 /**
  * Rows of a `prefill` or a call of `mla` as kernels of both forms compute them, and how far they are from the reference.
  *
- * The absorbed form is emulated on rows of the batch. Unfolding keys and values costs Dn+Dv sums of R for each token and head,
- * a hundred times a row, so the expanded form is emulated on probes: small batches of one head and the first tokens of one
- * sequence, asked by many of the batch's queries. What an error is of its bound depends little on the number of tokens.
+ * The absorbed form is emulated on rows of the batch, the expanded one on probes (`expanded_probes.ts`).
  *
  * @module
  */
 import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision, type Vectors } from "./arithmetic.ts";
-import { DTYPE_BYTES } from "./dtypes.ts";
 import { emulatedLse, emulateRow } from "./emulated_row.ts";
 import { type EmulatedAnswer, inBase } from "./emulate_attend.ts";
 import { projectedScales } from "./error_scales.ts";
-import { type Emulation, errorInScales, poolOf } from "./emulation.ts";
+import {
+  type Emulation,
+  errorInScales,
+  joinEmulations,
+  ofPrefixes,
+  planEmulation,
+  poolOf,
+  prefixOf,
+  referenceRows,
+} from "./emulation.ts";
+import { expandedProbes, halvingsOf, PROBE_VARIANTS } from "./expanded_probes.ts";
 import type { PrefillInputs } from "./model_inputs.ts";
 import { attendProjected, type ProjectedReference } from "./projected.ts";
 import { groupByHead } from "./rows.ts";
@@ -104,8 +111,8 @@ function* expandedRows(
   const query = new Float64Array(width);
   for (const [head, entries] of groupByHead(rows, H)) {
     const own = Int32Array.from(entries, (entry) => rows[entry]);
-    const keyWeights = headWeights({ ...shape, kvB }, "k", head),
-      valueWeights = headWeights({ ...shape, kvB }, "v", head);
+    const keyWeights = headWeights({ ...shape, kvB }, "k", head);
+    const valueWeights = headWeights({ ...shape, kvB }, "v", head);
     for (const { first, seen, keys } of rowsBySequence(inputs, own)) {
       for (const [kernel, arithmetic] of kernels.entries()) {
         const unfolded = unfold(shape, keys, keyWeights, valueWeights, arithmetic);
@@ -153,39 +160,66 @@ export function transposed(matrix: Float64Array, columns: number): Float64Array 
   return result;
 }
 
-/**
- * Errors of both forms in several variants of a kernel, in units of their scales: absorbed of the rows of `reference`,
- * expanded of probes.
- */
-export function emulateProjected(
+/** What honest kernels of both forms err by, from rows chosen of `reference` and from probes. */
+export function projectedEmulation(inputs: PrefillInputs, reference: ProjectedReference): Emulation {
+  const parts = planEmulation(reference, (tokens) => emulatedProjectedFlops(inputs.shape, tokens));
+  return joinEmulations([
+    ...parts.map((part) => {
+      const rows = referenceRows(reference, part.entries);
+      return part.tokens === undefined
+        ? emulateAbsorbed(inputs, rows, part.variants)
+        : emulateAbsorbedPrefix(inputs, rows.rows, part.variants, part.tokens);
+    }),
+    emulateExpanded(inputs, halvingsOf(reference)),
+  ]);
+}
+
+/** Errors of the rows of `reference` in several variants of an absorbing kernel, in units of their scales. */
+export function emulateAbsorbed(
   inputs: PrefillInputs,
   reference: ProjectedReference,
   variants: readonly number[],
   precision: KernelPrecision = F32,
 ): Emulation {
-  const draws: Draws = { shape: [], out: [], lse: [] };
-  emulateInto(draws, inputs, reference, "absorbed", variants, precision);
-  for (const probe of expandedProbes(inputs, reference.weightNorm)) {
-    emulateInto(draws, probe, attendProjected(probe), "expanded", variants.slice(0, PROBE_VARIANTS), precision);
-  }
-  return {
-    shape: Int32Array.from(draws.shape),
-    out: Float64Array.from(draws.out),
-    lse: Float64Array.from(draws.lse),
-  };
+  return emulationOf(inputs, reference, "absorbed", variants, precision);
 }
 
-/** Arrays of an {@linkcode Emulation} that grow. */
-type Draws = { readonly [Name in keyof Emulation]: number[] };
+/** The same of `rows` over the first `tokens` of their sequences. */
+export function emulateAbsorbedPrefix(
+  inputs: PrefillInputs,
+  rows: Int32Array,
+  variants: readonly number[],
+  tokens: number,
+): Emulation {
+  const prefix = prefixOf(inputs, tokens);
+  return ofPrefixes(emulateAbsorbed(prefix, attendProjected(prefix, rows), variants));
+}
 
-function emulateInto(
-  { shape, out, lse }: Draws,
+/**
+ * The same of a kernel that unfolds keys and values, from probes.
+ *
+ * @param halvings How often large queries are halved ({@linkcode halvingsOf}).
+ */
+export function emulateExpanded(
+  inputs: PrefillInputs,
+  halvings: number,
+  precision: KernelPrecision = F32,
+): Emulation {
+  return joinEmulations(
+    expandedProbes(inputs, halvings).map((probe) =>
+      emulationOf(probe, attendProjected(probe), "expanded", PROBE_VARIANTS, precision)
+    ),
+  );
+}
+
+function emulationOf(
   inputs: PrefillInputs,
   reference: ProjectedReference,
   form: EmulatedForm,
   variants: readonly number[],
   precision: KernelPrecision,
-): void {
+): Emulation {
+  const shape: number[] = [], out: number[] = [], lse: number[] = [];
   const scales = projectedScales(inputs.shape, reference);
   const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
   for (const answer of emulateProjectedRows(inputs, reference.rows, form, kernels)) {
@@ -193,64 +227,7 @@ function emulateInto(
     out.push(errorInScales(answer.out, reference.out, scales.out, answer.entry * inputs.shape.Dv));
     lse.push(errorInScales([answer.lse], reference.lse, scales.lse, answer.entry));
   }
-}
-
-/** Queries of a probe. */
-const PROBE_QUERIES = 16;
-/** Tokens of a probe. */
-const PROBE_TOKENS = 16;
-/** Variants in which probes are emulated: each unfolds keys and values anew. */
-const PROBE_VARIANTS = 2;
-/** Mean `weightNorm` from which rows have nearly all their weight on one token. */
-const ONE_TOKEN = 0.9;
-
-/** The first tokens of the longest sequence with the first head, and of the shortest that has any with the last. */
-function expandedProbes(inputs: PrefillInputs, weightNorm: Float64Array): PrefillInputs[] {
-  const { B, H, kv, q } = inputs.shape;
-  const sequences = Array.from({ length: B }, (_, b) => b).filter((b) => kv[b] > 0 && q[b] > 0)
-    .sort((a, b) => kv[b] - kv[a]);
-  if (sequences.length === 0) return [];
-  // Queries so large that one token takes the weight leave single weights unseen: then they are made smaller step by step.
-  const shrinks = weightNorm.reduce((a, b) => a + b, 0) > ONE_TOKEN * weightNorm.length;
-  const pairs = [[sequences[0], 0], [sequences.at(-1)!, H - 1]];
-  return pairs.filter(([b, h], i) => i === 0 || b !== pairs[0][0] || h !== 0)
-    .map(([sequence, head]) => probeOf(inputs, sequence, head, shrinks));
-}
-
-/** One head and the first tokens of one sequence, asked by queries of the whole batch. */
-function probeOf(inputs: PrefillInputs, sequence: number, head: number, shrinks: boolean): PrefillInputs {
-  const { shape, qNope, qPe, kvB, pageTable, tableWidth, cuSeqlen } = inputs;
-  const { H, R, Dr, Dn, Dv } = shape;
-  const tokens = Math.min(PROBE_TOKENS, shape.kv[sequence]);
-  const rows = cuSeqlen[shape.B] * H;
-  const pickRow = (query: number) => rows < PROBE_QUERIES ? query % rows : Math.floor(query * rows / PROBE_QUERIES);
-  const pick = (from: Float32Array, width: number) =>
-    Float32Array.from({ length: PROBE_QUERIES * width }, (_, i) => {
-      const query = Math.floor(i / width);
-      // A second round of few rows takes halves, so that no query is there twice.
-      const halvings = shrinks ? query % 8 : Math.floor(query / rows);
-      return from[pickRow(query) * width + i % width] / 2 ** halvings;
-    });
-  const headBytes = (Dn + Dv) * R * DTYPE_BYTES[shape.weight];
-  const own: PrefillShape = {
-    ...shape,
-    B: 1,
-    H: 1,
-    q: [PROBE_QUERIES],
-    kv: [tokens],
-    padding: 0,
-    causal: shape.causal && tokens >= PROBE_QUERIES,
-  };
-  return {
-    ...inputs,
-    shape: own,
-    qNope: pick(qNope, Dn),
-    qPe: pick(qPe, Dr),
-    kvB: kvB.subarray(head * headBytes, (head + 1) * headBytes),
-    pageTable: pageTable.subarray(sequence * tableWidth, (sequence + 1) * tableWidth),
-    kvLen: Int32Array.of(tokens),
-    cuSeqlen: Int32Array.of(0, PROBE_QUERIES),
-  };
+  return { shape: Int32Array.from(shape), out: Float64Array.from(out), lse: Float64Array.from(lse) };
 }
 
 /** Flops of emulating a row absorbed, from the tokens it sees. */

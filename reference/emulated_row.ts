@@ -43,11 +43,12 @@ export function emulateRow(row: EmulatedRow, arithmetic: Arithmetic): EmulatedSo
   const scores = new Float64Array(seen);
   arithmetic.dots(query, keys, scores);
   for (let t = 0; t < seen; t++) scores[t] = arithmetic.score(scores[t], scale);
-  const { splits, tile } = arithmetic.order;
+  const { splits, tile, normalizes } = arithmetic.order;
+  const emulate = normalizes ? normalizedSpan : onlineSpan;
   const span = Math.ceil(seen / (splits * tile)) * tile;
   const parts: EmulatedSoftmax[] = [];
   for (let first = 0; first < seen; first += span) {
-    parts.push(emulateSpan(row, arithmetic, scores, first, Math.min(seen, first + span)));
+    parts.push(emulate(row, arithmetic, scores, first, Math.min(seen, first + span)));
   }
   return parts.length === 1 ? parts[0] : merge(parts, arithmetic);
 }
@@ -57,7 +58,8 @@ export function emulatedLse({ maximum, sum }: EmulatedSoftmax, arithmetic: Arith
   return f(maximum + arithmetic.log(sum));
 }
 
-function emulateSpan(
+/** Online softmax over tiles. */
+function onlineSpan(
   { values, width }: EmulatedRow,
   arithmetic: Arithmetic,
   scores: Float64Array,
@@ -94,6 +96,28 @@ function emulateSpan(
   }
   const inverse = arithmetic.reciprocal(sum);
   for (let d = 0; d < width; d++) out[d] = f(out[d] * inverse);
+  return { maximum, sum, out };
+}
+
+/** Softmax first, then the product with the values. */
+function normalizedSpan(
+  { values, width }: EmulatedRow,
+  arithmetic: Arithmetic,
+  scores: Float64Array,
+  begin: number,
+  end: number,
+): EmulatedSoftmax {
+  const out = new Float64Array(width);
+  const maximum = largest(arithmetic, MASKED, scores, begin, end);
+  const weights = scores.slice(begin, end);
+  let sum = 0;
+  for (let t = 0; t < weights.length; t++) {
+    weights[t] = arithmetic.weight(f(weights[t] - maximum));
+    sum = f(sum + weights[t]);
+  }
+  const inverse = arithmetic.reciprocal(sum);
+  for (let t = 0; t < weights.length; t++) weights[t] = f(weights[t] * inverse);
+  addValues(out, values, weights, begin);
   return { maximum, sum, out };
 }
 

@@ -18,20 +18,24 @@
  * so what counts is what the draws let expect of a further one: Student's prediction bound, t its quantile with n−1 degrees
  * of freedom at which a normal variable is at z = {@linkcode DEVIATIONS} deviations (1 in 16,000), by Wallace's approximation
  * `t = √((n−1)·(e^{z²/(n−1)} − 1))` ("Bounds on normal approximations to Student's and the chi-square distributions", Ann.
- * Math. Stat. 30(4), 1959): 7.9 for n = 8, 5.4 for 16, 4.1 for 64. Twice that is more than six deviations of a normal error,
+ * Math. Stat. 30(4), 1959): 7.9 for n = 8, 5.3 for 16, 4.3 for 64. Twice that is more than six deviations of a normal error,
  * or eight times the mean of an exponential one, and errors are between: a score's rounding errors are normal, but as large
- * as its partial sums are by chance. The tenth of a scale is the rms error of the most accurate naive kernels: rows that
- * happen to be exact leave no room otherwise. And two ULP of the result itself are no matter of luck: a division may be
+ * as its partial sums are by chance. The tenth of a scale is about what naive kernels err by, root mean
+ * square: rows that happen to be exact leave no room otherwise. And two ULP of the result itself are no matter of luck: a division may be
  * off by 2.5 of them, and a copy by none.
  *
  * Measured with 30,000 naive kernels on random cases of all kinds of inputs: half of them use less than 25 % of the limit,
  * one in 1,000 more than 71 %. Kernels that sum in lanes and tiles use less.
  *
- * Kernels of different reduction shapes differ, so draws are pooled by shape, naive and tiled, of projections in both forms,
- * and the largest limit counts.
+ * Kernels of different reduction shapes differ, so draws are pooled by shape: naive, tiled, and with softmax as a pass of its own; of
+ * projections in both forms. The largest limit counts.
  *
  * @module
  */
+
+import { REDUCTION_SHAPES } from "./arithmetic.ts";
+import type { AttendShape } from "./shapes.ts";
+
 /** Normal standard deviations of the prediction bound, before it is doubled. */
 export const DEVIATIONS = 4;
 
@@ -42,6 +46,15 @@ const FLOOR_SHARE = 0.1;
 export const LEAST_DRAWS = 32;
 /** Times that each row is drawn where that can be afforded: heads may have the same query, and then are one draw. */
 const LEAST_TIMES = 4;
+/** Rows that are drawn more often where all cannot be. */
+const SENSITIVE_ROWS = 4;
+
+/** Draws of whole rows that are too few to judge by. */
+const FEW_DRAWS = 8;
+/** Tokens that rows are cut to at least where all of theirs are too many. */
+const LEAST_PREFIX = 64;
+/** What errors of rows that were cut count. */
+export const PREFIX_FACTOR = 1.5;
 
 /** What the emulation of a case may cost, as a share of its reference's flops… */
 const EMULATION_SHARE = 1 / 3;
@@ -58,12 +71,14 @@ export interface Emulation {
   readonly lse: Float64Array;
 }
 
-/** Which rows are emulated, and how often. */
-export interface EmulationPlan {
+/** Rows that are emulated together. */
+export interface EmulationPart {
   /** Entries of the reference, ascending. */
   readonly entries: Int32Array;
   /** Variants of `kernelArithmetic`. */
   readonly variants: readonly number[];
+  /** First tokens of their sequences that the rows see instead of their own. @default {their own} */
+  readonly tokens?: number;
 }
 
 /** Errors that are allowed, in scales. */
@@ -102,7 +117,7 @@ export function limitOf(errors: Iterable<number>): number {
 
 /** Number of the pool of a variant's reduction shape; `form` tells apart kernels that differ by more than their order. */
 export function poolOf(variant: number, form = 0): number {
-  return 2 * form + variant % 2;
+  return REDUCTION_SHAPES * form + variant % REDUCTION_SHAPES;
 }
 
 /** What {@linkcode planEmulation} looks at of a reference. */
@@ -114,26 +129,32 @@ export interface EmulatedRows {
 }
 
 /**
- * Chooses what to emulate of a reference, as many rows as the budget pays twice, in the naive and the tiled order: in turn
- * one of a spread over the numbers of tokens that rows see, the most and the fewest first, and one of those whose output
- * depends most on single weights, which may be few. What is left of the budget draws the same rows again.
+ * Chooses what to emulate of a reference, as many rows as the budget pays in every reduction shape: in turn one of a spread
+ * over the numbers of tokens that rows see, the most and the fewest first, and one of those whose output depends most on
+ * single weights. What is left of the budget draws the same rows again. Where nothing is left
+ *
+ * - the few rows that depend most on single weights are drawn more often all the same: of queries that mostly pick one token
+ *   they may be the only ones whose errors are large;
+ * - rows too long to be drawn {@linkcode FEW_DRAWS} times are also drawn over the first tokens of their sequences: errors in
+ *   scales hardly depend on how many there are, up to 1.8 times between 128 and 4,096 ({@linkcode PREFIX_FACTOR}).
  *
  * @param flopsOf Flops of one emulation of a row, from the tokens it sees.
  * @param drawsPerRow Independent draws that a row is. @default {1}
+ * @returns Parts; nothing where no row sees a token.
  */
 export function planEmulation(
   { seen, weightNorm }: EmulatedRows,
   flopsOf: (tokens: number) => number,
   drawsPerRow = 1,
-): EmulationPlan {
+): EmulationPart[] {
   const candidates = Array.from(seen.keys()).filter((entry) => seen[entry] > 0).sort((a, b) => seen[b] - seen[a]);
-  if (candidates.length === 0) return { entries: new Int32Array(0), variants: [] };
+  if (candidates.length === 0) return [];
   const reference = candidates.reduce((sum, entry) => sum + flopsOf(seen[entry]), 0);
   const budget = Math.max(LEAST_EMULATION_FLOPS, EMULATION_SHARE * reference);
   const chosen = new Set<number>();
   let flops = 0;
   const choose = (entry: number) => {
-    const row = 2 * flopsOf(seen[entry]);
+    const row = REDUCTION_SHAPES * flopsOf(seen[entry]);
     if (chosen.has(entry) || (flops + row > budget && chosen.size > 0)) return;
     chosen.add(entry);
     flops += row;
@@ -148,7 +169,27 @@ export function planEmulation(
   }
   const wanted = Math.max(LEAST_TIMES, Math.ceil(LEAST_DRAWS / chosen.size)) / drawsPerRow;
   const times = Math.max(1, Math.min(wanted, Math.floor(budget / flops)));
-  return { entries: Int32Array.from(chosen).sort(), variants: Array.from({ length: 2 * times }, (_, i) => i) };
+  const parts = [partOf([...chosen], 0, times)];
+  if (times < LEAST_TIMES && sensitive.length > 0) {
+    const rows = sensitive.slice(0, SENSITIVE_ROWS);
+    const cost = REDUCTION_SHAPES * rows.reduce((sum, entry) => sum + flopsOf(seen[entry]), 0);
+    const more = Math.min(LEAST_DRAWS / SENSITIVE_ROWS, Math.floor(budget / cost));
+    if (more > 0) parts.push(partOf(rows, times, more));
+  }
+  if (chosen.size * times * drawsPerRow < FEW_DRAWS) {
+    const rows = [...spread(candidates.length)].slice(0, LEAST_DRAWS).map((place) => candidates[place]);
+    let tokens = LEAST_PREFIX;
+    while (REDUCTION_SHAPES * LEAST_DRAWS * flopsOf(2 * tokens) <= budget) tokens *= 2;
+    const part = partOf(rows, 0, Math.ceil(LEAST_DRAWS / rows.length));
+    if (tokens < seen[candidates[0]]) parts.push({ ...part, tokens });
+  }
+  return parts;
+}
+
+/** Rows `entries` in `count` variants of every shape, from the `first` of each on. */
+function partOf(entries: readonly number[], first: number, count: number): EmulationPart {
+  const variants = Array.from({ length: REDUCTION_SHAPES * count }, (_, i) => REDUCTION_SHAPES * first + i);
+  return { entries: Int32Array.from(entries).sort(), variants };
 }
 
 /** What wrong weights do to the output of a row: none where one token has all the weight, little where many share it. */
@@ -170,6 +211,26 @@ function* spread(n: number): Generator<number> {
       yield place;
     }
   }
+}
+
+/** Draws of several parts together. */
+export function joinEmulations(parts: readonly Emulation[]): Emulation {
+  return {
+    shape: Int32Array.from(parts.flatMap(({ shape }) => [...shape])),
+    out: Float64Array.from(parts.flatMap(({ out }) => [...out])),
+    lse: Float64Array.from(parts.flatMap(({ lse }) => [...lse])),
+  };
+}
+
+/** Errors of rows that were cut to their first tokens, as those of whole ones. */
+export function ofPrefixes({ shape, out, lse }: Emulation): Emulation {
+  return { shape, out: out.map((error) => PREFIX_FACTOR * error), lse: lse.map((error) => PREFIX_FACTOR * error) };
+}
+
+/** The batch whose sequences end after `tokens` and whose rows see all of their sequence. */
+export function prefixOf<Batch extends { readonly shape: AttendShape }>(batch: Batch, tokens: number): Batch {
+  const { shape } = batch;
+  return { ...batch, shape: { ...shape, kv: shape.kv.map((kv) => Math.min(kv, tokens)), causal: false } };
 }
 
 /** Reference rows `entries`, in that order: every array of a reference is laid out by row. */

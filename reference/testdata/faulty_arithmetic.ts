@@ -33,10 +33,14 @@ export const FINE_FAULTS = [
 /** Name of a fault of precision. */
 export type FineFault = typeof FINE_FAULTS[number];
 
-/** Orders of sums: one accumulator, token by token; or 32 lanes, tiles of 16 tokens, two splits that are merged. */
-export const ORDERS: Readonly<Record<"serial" | "tiled", SummationOrder>> = {
+/**
+ * Orders of sums: one accumulator, token by token; 32 lanes, tiles of 16 tokens, two splits that are merged; or one accumulator
+ * of weights that are divided by their sum.
+ */
+export const ORDERS: Readonly<Record<"serial" | "tiled" | "normalized", SummationOrder>> = {
   serial: { lanes: 1, start: 0, tile: 1, splits: 1 },
   tiled: { lanes: 32, start: 0, tile: 16, splits: 2 },
+  normalized: { lanes: 1, start: 0, tile: 1, splits: 1, normalizes: true },
 };
 
 const f = Math.fround;
