@@ -15,6 +15,7 @@ import {
   referenceRows,
 } from "./emulation.ts";
 import { makeAttendInputs } from "./inputs.ts";
+import { attendLimits } from "./limits.ts";
 import { attendAbsorbed } from "./mla.ts";
 import { makePrefillInputs, makeProjectInputs } from "./mla_inputs.ts";
 import { projectReference } from "./project.ts";
@@ -135,6 +136,23 @@ Deno.test("honest kernels stay within the limits, and use a good part of them, w
   }
   assert(median(used) > 0.1 && median(used) < 0.4, `${median(used)}`);
   assertLess(Math.max(...used), 0.9);
+});
+
+Deno.test("a bias far below every limit is seen by the errors' energy, where there are rows enough to tell", () => {
+  const judge = (H: number, share: number) => {
+    const { inputs, reference, emulation } = setUp({ ...SHAPE, H }, "normal");
+    const limits = attendLimits(inputs.shape, reference, emulation);
+    const biased = (expected: Float64Array, bound: Float64Array) => expected.map((x, i) => x + share * bound[i]);
+    const out = Float32Array.from(biased(reference.out, limits.out.bound));
+    return checkAttend(inputs, reference, { out, lse: biased(reference.lse, limits.lse.bound) }, emulation);
+  };
+  for (const { passed, mismatches, message } of judge(64, 0.55)) {
+    assertEquals([passed, mismatches], [false, 0]);
+    assert(message!.includes("NMSE") && message!.includes("cosine difference"));
+  }
+  assert(isPassed(judge(64, 0.4)));
+  // One row is one draw: its error may be all that a single error may.
+  assert(isPassed(judge(1, 0.95)));
 });
 
 Deno.test("a sum of n equal addends may drift, and still a token that is left out shows", () => {
