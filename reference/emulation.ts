@@ -8,9 +8,10 @@
  * are measured in units of a scale that says how they differ from row to row (`error_scales.ts`), and pooled over the case.
  * The limit of element i is
  *
- * `min(ceiling_i, β·scale_i + 4u·|expected_i|)`, `β = 2·max(s, m + t·d·√(1 + 1/n)) + 0.1`,
+ * `min(ceiling_i, β·scale_i + 4u·|expected_i|)`, `β = 2·g·max(s, m + t·d·√(1 + 1/n)) + 0.1`,
  *
- * with s the largest of n draws, m their mean and d their standard deviation. A draw is a row in one order of summation with
+ * with s the largest of n draws, m their mean and d their standard deviation. Where N > n draws are judged their largest
+ * exceeds that of n by `g = √(ln N / ln n)`, as for normal ones. A draw is a row in one order of summation with
  * one set of errors of the built-ins, and counts by its worst element: elements of a row share the errors of its weights, so
  * they are no draws of their own (those of a `project`, which has no weights, are).
  *
@@ -89,22 +90,27 @@ export interface ErrorLimits {
   readonly lse: number;
 }
 
-/** The limits that draws leave; infinite where there are too few of them. */
-export function errorLimits({ shape, out, lse }: Emulation): ErrorLimits {
-  return { out: largestLimit(shape, out), lse: largestLimit(shape, lse) };
+/**
+ * The limits that draws leave; infinite where there are too few of them.
+ *
+ * @param judged Draws that are held against the limits: rows, or elements of a `project`.
+ */
+export function errorLimits({ shape, out, lse }: Emulation, judged: number): ErrorLimits {
+  return { out: largestLimit(shape, out, judged), lse: largestLimit(shape, lse, judged) };
 }
 
-function largestLimit(shapes: Int32Array, errors: Float64Array): number {
-  const limits = [...new Set(shapes)].map((pool) => limitOf(errors.filter((_, i) => shapes[i] === pool)));
+function largestLimit(shapes: Int32Array, errors: Float64Array, judged: number): number {
+  const limits = [...new Set(shapes)].map((pool) => limitOf(errors.filter((_, i) => shapes[i] === pool), judged));
   return limits.length === 0 ? Infinity : Math.max(...limits);
 }
 
 /**
- * Limit for a draw of the same kind as `errors`, in their unit.
+ * Limit for draws of the same kind as `errors`, in their unit.
  *
  * @param errors Draws; equal ones count once, since heads with the same query do not err independently.
+ * @param judged Draws that are held against it.
  */
-export function limitOf(errors: Iterable<number>): number {
+export function limitOf(errors: Iterable<number>, judged: number): number {
   const draws = [...new Set(errors)];
   const freedom = draws.length - 1;
   if (freedom < 1) return Infinity;
@@ -112,7 +118,9 @@ export function limitOf(errors: Iterable<number>): number {
   const deviation = Math.sqrt(draws.reduce((sum, draw) => sum + (draw - mean) ** 2, 0) / freedom);
   const quantile = Math.sqrt(freedom * Math.expm1(DEVIATIONS ** 2 / freedom));
   const most = draws.reduce((a, b) => Math.max(a, b));
-  return 2 * Math.max(most, mean + quantile * deviation * Math.sqrt(1 + 1 / draws.length)) + FLOOR_SHARE;
+  const expected = Math.max(most, mean + quantile * deviation * Math.sqrt(1 + 1 / draws.length));
+  const growth = Math.max(1, Math.sqrt(Math.log(judged) / Math.log(Math.max(FEW_DRAWS, draws.length))));
+  return 2 * growth * expected + FLOOR_SHARE;
 }
 
 /** Number of the pool of a variant's reduction shape; `form` tells apart kernels that differ by more than their order. */
@@ -173,7 +181,7 @@ export function planEmulation(
   if (times < LEAST_TIMES && sensitive.length > 0) {
     const rows = sensitive.slice(0, SENSITIVE_ROWS);
     const cost = REDUCTION_SHAPES * rows.reduce((sum, entry) => sum + flopsOf(seen[entry]), 0);
-    const more = Math.min(LEAST_DRAWS / SENSITIVE_ROWS, Math.floor(budget / cost));
+    const more = Math.min(LEAST_DRAWS / SENSITIVE_ROWS, Math.floor(budget / 2 / cost));
     if (more > 0) parts.push(partOf(rows, times, more));
   }
   if (chosen.size * times * drawsPerRow < FEW_DRAWS) {

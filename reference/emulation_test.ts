@@ -55,7 +55,7 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[v
 Deno.test("limitOf() is twice Student's prediction bound, or twice the largest draw, and a tenth", () => {
   // Mean 2, standard deviation 1.
   const draws = (n: number) => Array.from({ length: n }, (_, i) => 2 + (i % 2 === 0 ? 1 : -1) * (1 + i * 1e-9));
-  const student = (n: number) => (limitOf(draws(n)) - 0.1) / 2 - 2;
+  const student = (n: number) => (limitOf(draws(n), 1) - 0.1) / 2 - 2;
   const z = DEVIATIONS;
   const quantile = (freedom: number) => Math.sqrt(freedom * (Math.exp(z * z / freedom) - 1));
   for (const n of [4, 16, 1000]) {
@@ -65,14 +65,18 @@ Deno.test("limitOf() is twice Student's prediction bound, or twice the largest d
   assertAlmostEquals(quantile(14) / 5.6186, 1, 0.03);
   assertAlmostEquals(quantile(30) / 4.6451, 1, 0.015);
   assertAlmostEquals(quantile(63) / 4.2867, 1, 0.005);
-  assertAlmostEquals(limitOf([...draws(10_000), 30]), 60.1);
+  assertAlmostEquals(limitOf([...draws(10_000), 30], 1), 60.1);
+  // More rows than were drawn err more at most, as normal ones do; fewer do not err less.
+  const of64 = limitOf(draws(64), 64) - 0.1;
+  assertAlmostEquals((limitOf(draws(64), 64 ** 2) - 0.1) / of64, Math.SQRT2, 1e-9);
+  assertEquals(limitOf(draws(64), 10) - 0.1, of64);
 });
 
 Deno.test("limitOf() counts equal draws once, and knows nothing of a single one", () => {
-  assertEquals(limitOf([0.3, 0.3, 0.3, 0.3]), Infinity);
-  assertEquals(limitOf([]), Infinity);
-  assertEquals(limitOf([0.1, 0.3, 0.3, 0.3]), limitOf([0.1, 0.3]));
-  assertLess(limitOf([0.1, 0.3, 0.2, 0.15]), limitOf([0.1, 0.3]));
+  assertEquals(limitOf([0.3, 0.3, 0.3, 0.3], 1), Infinity);
+  assertEquals(limitOf([], 1), Infinity);
+  assertEquals(limitOf([0.1, 0.3, 0.3, 0.3], 1), limitOf([0.1, 0.3], 1));
+  assertLess(limitOf([0.1, 0.3, 0.2, 0.15], 1), limitOf([0.1, 0.3], 1));
 });
 
 Deno.test("errorLimits() pools each reduction shape by itself, and takes the largest limit", () => {
@@ -81,10 +85,10 @@ Deno.test("errorLimits() pools each reduction shape by itself, and takes the lar
     out: Float64Array.of(0.1, 0.11, 0.12, 0.8, 0.81, 0.82),
     lse: new Float64Array(6).fill(NaN),
   });
-  assertAlmostEquals(errorLimits(emulation([0, 0, 0, 1, 1, 1])).out, limitOf([0.8, 0.81, 0.82]), 1e-12);
-  assertGreater(errorLimits(emulation([0, 0, 0, 0, 0, 0])).out, 2 * limitOf([0.8, 0.81, 0.82]));
-  assertEquals(errorLimits(emulation([0, 0, 0, 1, 1, 1])).lse, Infinity);
-  assertEquals(errorLimits({ ...emulation([]), out: new Float64Array(0) }).out, Infinity);
+  assertAlmostEquals(errorLimits(emulation([0, 0, 0, 1, 1, 1]), 1).out, limitOf([0.8, 0.81, 0.82], 1), 1e-12);
+  assertGreater(errorLimits(emulation([0, 0, 0, 0, 0, 0]), 1).out, 2 * limitOf([0.8, 0.81, 0.82], 1));
+  assertEquals(errorLimits(emulation([0, 0, 0, 1, 1, 1]), 1).lse, Infinity);
+  assertEquals(errorLimits({ ...emulation([]), out: new Float64Array(0) }, 1).out, Infinity);
 });
 
 Deno.test("planEmulation() takes the longest and the shortest rows and those that depend on single weights", () => {

@@ -44,7 +44,9 @@ export function projectedLimits(
 /** Limits of a `project`, whose bounds are their own scales. */
 export function projectLimits(shape: ProjectShape, reference: ProjectReference, emulation?: Emulation): Limits {
   const ceiling = projectBounds(shape, reference);
-  return emulation ? tightened(ceiling, reference.out, errorLimits(emulation).out, ceiling) : { bound: ceiling };
+  return emulation
+    ? tightened(ceiling, reference.out, errorLimits(emulation, reference.out.length).out, ceiling)
+    : { bound: ceiling };
 }
 
 function rowLimits(
@@ -54,7 +56,7 @@ function rowLimits(
   scalesOf: () => AttendBounds,
 ): AttendLimits {
   if (!emulation) return { out: { bound: bounds.out }, lse: { bound: bounds.lse } };
-  const limits = errorLimits(emulation);
+  const limits = errorLimits(emulation, reference.lse.length);
   const scales = scalesOf();
   return {
     out: tightened(bounds.out, reference.out, limits.out, scales.out),
