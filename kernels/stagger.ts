@@ -15,17 +15,20 @@ const DELAY = 256;
 /** Barriers of a workgroup. */
 const BARRIER = /\bworkgroupBarrier\s*\(\s*\)\s*;/g;
 
-/** The entry point, up to its first parameter, and the rest of the parameters. */
-const ENTRY = /(@compute[^{;]*?\bfn\s+\w+\s*\()([^{]*?)(\)\s*\{)/;
+/** The entry point that is compiled, up to its first parameter, and the rest of the parameters. */
+const ENTRY = /(@compute[^{;]*?\bfn\s+main\s*\()([^{]*?)(\)\s*\{)/;
 
-/** Parameter that numbers the threads. */
-const INDEX = /@builtin\(\s*local_invocation_index\s*\)\s*(\w+)/;
+/** Parameter, or member of a parameter's type, that numbers the threads. */
+const INDEX = /@builtin\(\s*local_invocation_index\s*,?\s*\)\s*(\w+)/;
+
+/** Types that a parameter may have. */
+const STRUCT = /\bstruct\s+(\w+)\s*\{([^}]*)\}/g;
 
 /**
  * `shader` with a delay after each `workgroupBarrier()`, undefined where it has none or its entry point is not found. It
  * needs four more bytes of workgroup memory.
  *
- * @param shader WGSL with one entry point.
+ * @param shader WGSL with the entry point `main`.
  */
 export function stagger(shader: string): string | undefined {
   if (!ENTRY.test(shader)) return undefined;
@@ -33,7 +36,7 @@ export function stagger(shader: string): string | undefined {
   const delayed = shader.replaceAll(BARRIER, (barrier) => `${barrier} stagger_wait(${barriers++}u);`);
   if (barriers === 0) return undefined;
   const entered = delayed.replace(ENTRY, (_, head: string, parameters: string, tail: string) => {
-    const own = INDEX.exec(parameters)?.[1];
+    const own = INDEX.exec(parameters)?.[1] ?? indexInStruct(shader, parameters);
     const index = own ?? "stagger_index";
     const added = own ? "" : `@builtin(local_invocation_index) ${index}: u32, `;
     return `${head}${added}${parameters}${tail} stagger_thread = ${index};`;
@@ -46,6 +49,15 @@ fn stagger_wait(barrier: u32) {
   for (var i = 0u; i < ${DELAY}u; i++) { atomicAdd(&stagger_count, 1u); }
 }
 `;
+}
+
+/** `in.thread` where a parameter `in` has a type with that number: a second one in the same entry point is an error. */
+function indexInStruct(shader: string, parameters: string): string | undefined {
+  for (const [, type, members] of shader.matchAll(STRUCT)) {
+    const member = INDEX.exec(members)?.[1];
+    const parameter = member && new RegExp(`(\\w+)\\s*:\\s*${type}\\b`).exec(parameters)?.[1];
+    if (parameter) return `${parameter}.${member}`;
+  }
 }
 
 /** Bytes of workgroup memory that {@linkcode stagger} adds, with what alignment may cost. */

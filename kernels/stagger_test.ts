@@ -10,10 +10,24 @@ Deno.test("stagger() waits after every barrier, by turns, and numbers the thread
   assertStringIncludes(named, "fn main(@builtin(local_invocation_index) t: u32) { stagger_thread = t;");
   assertMatch(named, /workgroupBarrier\(\); stagger_wait\(0u\);[^]*workgroupBarrier \( \) ; stagger_wait\(1u\);/);
   const added = stagger(
-    `@compute\n@workgroup_size(64)\nfn entry(\n  @builtin(workgroup_id) w: vec3<u32>,\n) {\n${body}`,
+    `@compute\n@workgroup_size(64)\nfn main(\n  @builtin(workgroup_id) w: vec3<u32>,\n) {\n${body}`,
   )!;
-  assertStringIncludes(added, "fn entry(@builtin(local_invocation_index) stagger_index: u32, ");
+  assertStringIncludes(added, "fn main(@builtin(local_invocation_index) stagger_index: u32, ");
   assertStringIncludes(added, ") { stagger_thread = stagger_index;");
+});
+
+Deno.test("stagger() takes the number of a thread from a struct: a second builtin of the same kind is no WGSL", () => {
+  const struct = "struct In {\n  @builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index,) t: u32,\n}\n";
+  const text = stagger(`${struct}@compute @workgroup_size(64) fn main(in: In) { workgroupBarrier(); }`)!;
+  assertStringIncludes(text, "fn main(in: In) { stagger_thread = in.t;");
+  assertEquals(text.match(/local_invocation_index/g)?.length, 1);
+});
+
+Deno.test("stagger() numbers the threads of main, not those of another entry point before it", () => {
+  const other = "@compute @workgroup_size(1) fn other() { }\n";
+  const text = stagger(`${other}@compute @workgroup_size(64) fn main() { workgroupBarrier(); }`)!;
+  assertStringIncludes(text, "fn other() { }");
+  assertStringIncludes(text, "fn main(@builtin(local_invocation_index) stagger_index: u32, ) { stagger_thread =");
 });
 
 Deno.test("stagger() leaves shaders without barriers, and texts without an entry point", () => {
