@@ -25,8 +25,8 @@
  * square: rows that happen to be exact leave no room otherwise. And two ULP of the result itself are no matter of luck: a division may be
  * off by 2.5 of them, and a copy by none.
  *
- * Measured with 30,000 naive kernels on random cases of all kinds of inputs: half of them use less than 25 % of the limit,
- * one in 1,000 more than 71 %. Kernels that sum in lanes and tiles use less.
+ * Measured on 4,000 random cases of all kinds of inputs, 38,000 comparisons of honest kernels of every reduction shape and form:
+ * half of them use less than 17 % of the limit, one in 1,000 more than 60 %, none more than 83 %.
  *
  * Kernels of different reduction shapes differ, so draws are pooled by shape: naive, tiled, and with softmax as a pass of its own; of
  * projections in both forms. The largest limit counts.
