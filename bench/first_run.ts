@@ -21,6 +21,8 @@ export interface FirstRun {
   readonly inputs: CaseInputs;
   /** Inputs on the device. */
   readonly upload: Upload;
+  /** Cases of the sweep that it is one of, 1 where it runs for itself: of many cases some are checked further. */
+  readonly sweepCases: number;
   /** The launch of each call. */
   readonly launches: readonly Launch[];
   /** What the last call left, by buffer name. */

@@ -9,7 +9,7 @@ import type { BatchCall } from "../reference/variations.ts";
 import { type BufferRange, uploadStorage } from "./buffers.ts";
 import { runOnce } from "./execute.ts";
 import type { FirstRun } from "./first_run.ts";
-import { guarded } from "./guard.ts";
+import { ExecutionError, guarded } from "./guard.ts";
 import { type GuiseCall, writeCall } from "./guise_inputs.ts";
 import { pairKernel } from "./pairing.ts";
 import { prepare } from "./plan.ts";
@@ -66,6 +66,16 @@ export function isSameLaunch(a: Launch, b: Launch): boolean {
         (spec.contents?.length ?? 0) === (other.contents?.length ?? 0) &&
         (spec.contents?.every((word, at) => word === other.contents![at]) ?? true);
     });
+}
+
+/** {@linkcode runGuise}; undefined where the device lacks room for further buffers, which says nothing about the kernel. */
+export async function tryGuise(run: FirstRun, guise: PlannedGuise): Promise<Map<string, Uint8Array> | undefined> {
+  try {
+    return await runGuise(run, guise);
+  } catch (error) {
+    if (error instanceof ExecutionError && error.outOfMemory) return undefined;
+    throw error;
+  }
 }
 
 /**

@@ -11,11 +11,10 @@ import type { Check } from "../reference/check.ts";
 import { total } from "../reference/shapes.ts";
 import type { Batch, BatchCall } from "../reference/variations.ts";
 import type { FirstRun } from "./first_run.ts";
-import { ExecutionError } from "./guard.ts";
 import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
 import type { GuiseOutcome } from "./guise_outcome.ts";
-import { isSameLaunch, planGuise, type PlannedGuise, runGuise } from "./guise_run.ts";
+import { isSameLaunch, planGuise, type PlannedGuise, tryGuise } from "./guise_run.ts";
 import { type Relation, RELATIONS } from "./relations.ts";
 
 /** What a case may cost at most to be run in other guises, a dozen or so. */
@@ -44,11 +43,11 @@ export async function checkInvariances(run: FirstRun): Promise<Check[]> {
 }
 
 /** Whether the case is small enough to be run again, and one of those drawn from a large sweep. */
-export function isTried({ session, c, inputs }: FirstRun): boolean {
+export function isTried({ session, c, inputs, sweepCases }: FirstRun): boolean {
   const limit = MOST_WORK[session.gpu.adapter.software ? "software" : "hardware"];
   const works = inputs.calls.map(({ work }) => work);
   return total(works.map(workFlops)) <= limit.flops && total(works.map(minBytes)) <= limit.bytes &&
-    isDrawn(c.id, session.cases);
+    isDrawn(c.id, sweepCases);
 }
 
 /**
@@ -78,11 +77,7 @@ async function checkRelation(tried: Tried, relation: Relation): Promise<Check | 
   const { run, batch } = tried;
   const outcomes = await Promise.all(
     planAll(tried, relation).map(async (guise) => {
-      const results = await runGuise(run, guise).catch((error) => {
-        // A device without room for a second set of buffers says nothing about the kernel.
-        if (error instanceof ExecutionError && error.outOfMemory) return undefined;
-        throw error;
-      });
+      const results = await tryGuise(run, guise);
       if (!results) return [];
       const isExact = exactness(tried, relation, guise);
       const outcome = compareGuise({

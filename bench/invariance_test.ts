@@ -6,6 +6,8 @@ import { parseCaseId } from "../suites/case_id.ts";
 import { isDrawn, MOST_CASES } from "./invariance.ts";
 import type { Check, Result } from "./result.ts";
 import { RELATIONS } from "./relations.ts";
+import { runCase } from "./run_case.ts";
+import { Session } from "./session.ts";
 import { runCases } from "./sweep.ts";
 import { VARIANT_FAULTS } from "./testdata/variant_faults.ts";
 
@@ -90,4 +92,17 @@ Deno.test("of a large sweep about as many cases are drawn as of one that is run 
   assert(drawn.length > 0.8 * MOST_CASES && drawn.length < 1.2 * MOST_CASES, `${drawn.length}`);
   assertEquals(drawn.filter((id) => isDrawn(id, ids.length)), drawn);
   assert(ids.every((id) => isDrawn(id, MOST_CASES)));
+});
+
+Deno.test("a case that is only checked, as those are in which a failure is searched for, is tried in a large sweep too", async () => {
+  const { kernel, axes } = VARIANT_FAULTS[0];
+  const c = parseCaseId(`${kernelName(kernel)}:${axes}`);
+  const session = await Session.open({ kernels: [kernel], timing: false }, 1e9);
+  try {
+    assert(!isDrawn(c.id, session.cases));
+    assertEquals((await runCase(session, c)).status, "verified");
+    assertEquals((await runCase(session, c, { checksOnly: true })).status, "incorrect");
+  } finally {
+    session.close();
+  }
 });

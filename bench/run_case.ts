@@ -175,8 +175,10 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       ...blindTo(inputs),
     };
     if (!verification.passed) return { status: "incorrect", verification };
-    const firstRun: FirstRun = { session, c, kernel: run.kernel, inputs, upload, launches, results };
     const { take, checksOnly } = run.runOptions;
+    // Where a failure is searched for, what one case of a sweep fails by must be checked in every smaller one.
+    const sweepCases = checksOnly ? 1 : session.cases;
+    const firstRun: FirstRun = { session, c, kernel: run.kernel, inputs, upload, sweepCases, launches, results };
     if (take) {
       await take(firstRun);
       return { status: "verified", verification };

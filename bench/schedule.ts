@@ -11,7 +11,7 @@ import type { Check } from "../reference/check.ts";
 import type { FirstRun } from "./first_run.ts";
 import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
-import { planGuise, runGuise } from "./guise_run.ts";
+import { planGuise, tryGuise } from "./guise_run.ts";
 import { isTried } from "./invariance.ts";
 
 /** Name of the check. */
@@ -45,7 +45,8 @@ export async function checkSchedule(run: FirstRun, options: ScheduleOptions = {}
   const planned = guise.planned.map((call) => ({ ...call, launch: changeLaunch(call.launch, change) }));
   const isStaggered = planned.some(({ launch }, i) => launch !== guise.planned[i].launch);
   if (!isStaggered || planned.some(({ launch }) => checkLimits(launch, gpu.traits) !== undefined)) return [];
-  const results = await runGuise(run, { ...guise, planned });
+  const results = await tryGuise(run, { ...guise, planned });
+  if (!results) return [];
   const { elements, mismatches, message, wrong } = compareGuise({
     call: inputs.calls.at(-1)!,
     first: { batch, results: run.results },

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { KERNELS } from "../kernels/registry.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import type { FirstRun } from "./first_run.ts";
+import { ExecutionError } from "./guard.ts";
 import { runCase } from "./run_case.ts";
 import { checkSchedule } from "./schedule.ts";
 import { Session } from "./session.ts";
@@ -64,5 +65,19 @@ Deno.test("nothing is run again on a CPU, where nothing changes, or where bits a
     assertEquals(await checkSchedule(run, { onSoftware: true, change: () => undefined }), []);
     const kernel = { ...run.kernel, deterministic: false };
     assertEquals(await checkSchedule({ ...run, kernel }, { onSoftware: true }), []);
+  });
+});
+
+Deno.test("a device without room for further buffers takes nothing from a case that passed", async () => {
+  await withRuns(CASES.slice(1, 2), async (run) => {
+    const device = new Proxy(run.session.gpu.device, {
+      get(target, name) {
+        if (name === "createBuffer") throw new ExecutionError("run", "no room", true);
+        const value = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const session = { ...run.session, gpu: { ...run.session.gpu, device } } as Session;
+    assertEquals(await checkSchedule({ ...run, session }, { onSoftware: true }), []);
   });
 });
