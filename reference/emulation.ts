@@ -3,37 +3,36 @@
  * (`arithmetic.ts`), and what they err by is pooled into a limit for the kernel under test.
  *
  * The rule is that of FlashAttention's tests, a maximal error of at most twice that of an implementation in the same
- * precision plus a floor (there 3·10⁻⁵ absolute), under the a-priori bound (Higham & Mary 2019, `bounds.ts`) as ceiling. Errors
- * of single elements of two honest kernels are independent draws, so no element is compared with its own emulation: errors
- * are measured in units of a scale that says how they differ from row to row (`error_scales.ts`), and pooled over the case.
- * The limit of element i is
+ * precision plus a floor (there 3·10⁻⁵ absolute), under the a-priori bound (Higham & Mary 2019, `bounds.ts`) as
+ * ceiling. Errors of single elements of two honest kernels are independent draws, so no element is compared with its
+ * own emulation: errors are measured in units of a scale that says how they differ from row to row (`error_scales.ts`),
+ * and pooled over the case. The limit of element i is
  *
  * `min(ceiling_i, β·scale_i + 4u·|expected_i|)`, `β = 2·g·max(s, m + t·d·√(1 + 1/n)) + 0.1`,
  *
- * with s the largest of n draws, m their mean and d their standard deviation. Where N > n draws are judged their largest
- * exceeds that of n by `g = √(ln N / ln n)`, as for normal ones. A draw is a row in one order of summation with
- * one set of errors of the built-ins, and counts by its worst element: elements of a row share the errors of its weights, so
- * they are no draws of their own (those of a `project`, which has no weights, are).
+ * with s the largest of n draws, m their mean and d their standard deviation. Where N > n draws are judged their
+ * largest exceeds that of n by `g = √(ln N / ln n)`, as for normal ones. A draw is a row in one order of summation with
+ * one set of errors of the built-ins, and counts by its worst element: elements of a row share the errors of its
+ * weights, so they are no draws of their own (those of a `project`, which has no weights, are).
  *
- * s alone would do for many draws. Of few it may be small by luck, or all of them may have missed the rows that err most;
- * so what counts is what the draws let expect of a further one: Student's prediction bound, t its quantile with n−1 degrees
- * of freedom at which a normal variable is at z = {@linkcode DEVIATIONS} deviations (1 in 16,000), by Wallace's approximation
- * `t = √((n−1)·(e^{z²/(n−1)} − 1))` ("Bounds on normal approximations to Student's and the chi-square distributions", Ann.
- * Math. Stat. 30(4), 1959): 7.9 for n = 8, 5.3 for 16, 4.3 for 64. Twice that is more than six deviations of a normal error,
- * or eight times the mean of an exponential one, and errors are between: a score's rounding errors are normal, but as large
- * as its partial sums are by chance. The tenth of a scale is about what naive kernels err by, root mean
- * square: rows that happen to be exact leave no room otherwise. And two ULP of the result itself are no matter of luck: a division may be
- * off by 2.5 of them, and a copy by none.
+ * s alone would do for many draws. Of few it may be small by luck, or all of them may have missed the rows that err
+ * most; so what counts is what the draws let expect of a further one: Student's prediction bound, t its quantile with
+ * n−1 degrees of freedom at which a normal variable is at z = {@linkcode DEVIATIONS} deviations (1 in 16,000), by
+ * Wallace's approximation `t = √((n−1)·(e^{z²/(n−1)} − 1))` ("Bounds on normal approximations to Student's and the
+ * chi-square distributions", Ann. Math. Stat. 30(4), 1959): 7.9 for n = 8, 5.3 for 16, 4.3 for 64. Twice that is more
+ * than six deviations of a normal error, or eight times the mean of an exponential one, and errors are between: a
+ * score's rounding errors are normal, but as large as its partial sums are by chance. The tenth of a scale is about
+ * what naive kernels err by, root mean square: rows that happen to be exact leave no room otherwise. And two ULP of the
+ * result itself are no matter of luck: a division may be off by 2.5 of them, and a copy by none.
  *
- * Measured on 4,000 random cases of all kinds of inputs, 38,000 comparisons of honest kernels of every reduction shape and form:
- * half of them use less than 17 % of the limit, one in 1,000 more than 60 %, none more than 83 %.
+ * Measured on 4,000 random cases of all kinds of inputs, 38,000 comparisons of honest kernels of every reduction shape
+ * and form: half of them use less than 17 % of the limit, one in 1,000 more than 60 %, none more than 83 %.
  *
- * Kernels of different reduction shapes differ, so draws are pooled by shape: naive, tiled, and with softmax as a pass of its own; of
- * projections in both forms. The largest limit counts.
+ * Kernels of different reduction shapes differ, so draws are pooled by shape: naive, tiled, and with softmax as a pass
+ * of its own; of projections in both forms. The largest limit counts.
  *
  * @module
  */
-
 import { REDUCTION_SHAPES } from "./arithmetic.ts";
 import type { AttendShape } from "./shapes.ts";
 
