@@ -4,7 +4,7 @@
  * @module
  */
 import type { Check } from "../reference/check.ts";
-import { createStorage, readBack } from "./buffers.ts";
+import { createStorage, readBack, writeStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import { type Digest, digestOf, encodeDigest } from "./digests.ts";
 import { encodePoison } from "./execute.ts";
@@ -12,18 +12,30 @@ import { guarded } from "./guard.ts";
 import { Guards } from "./guard_bands.ts";
 import type { Results } from "./inputs_buffers.ts";
 import type { PreparedLaunch } from "./plan.ts";
+import { encodeFill, patternOf } from "./poison.ts";
 import { Tally } from "./tally.ts";
 import type { Upload } from "./uploads.ts";
 
-/** Poisons outputs, scratch and bands, and gives buffers that are changed in place their first content. */
+/**
+ * Poisons outputs, scratch, bands and what follows the contents of `plan` buffers, which another run may have poisoned
+ * otherwise, and gives buffers that are changed in place their first content.
+ */
 export async function resetState(gpu: Gpu, prepared: PreparedLaunch, upload: Upload): Promise<void> {
+  const { launch, buffers } = prepared;
+  const plans = launch.buffers.flatMap(({ name, contents }) =>
+    contents ? [{ range: buffers.get(name)!, contents }] : []
+  );
   await guarded(gpu, "run", () => {
     const encoder = gpu.device.createCommandEncoder();
     new Guards(gpu, prepared).encodeFill(encoder, "nan");
     const pass = encoder.beginComputePass();
     encodePoison(gpu, pass, prepared);
+    for (const { range } of plans) encodeFill(gpu, pass, range, patternOf("own", "nan"));
     pass.end();
     gpu.device.queue.submit([encoder.finish()]);
+    for (const { range, contents: { buffer, byteOffset, byteLength } } of plans) {
+      writeStorage(gpu, range, new Uint8Array(buffer, byteOffset, byteLength));
+    }
     upload.restore();
   });
 }
