@@ -126,6 +126,18 @@ Deno.test("the pattern names what all wrong elements share and the right ones do
   assertEquals(pattern(() => false), undefined);
 });
 
+Deno.test("a stride is one of values, not of those that were sampled", () => {
+  const pattern = (tokens: number[], wrong: number[]) =>
+    told({
+      rows: tokens.length,
+      width: 1,
+      place: (row) => ({ sequence: 0, head: 0, token: tokens[row], page: 0 }),
+      share: (row) => wrong.includes(tokens[row]) ? 9 : 0,
+    }).pattern;
+  assertEquals(pattern([0, 1, 15, 16, 100, 101, 500], [0, 15, 100]), ["tokens 0, 15, 100"]);
+  assertEquals(pattern([0, 1, 16, 31, 32, 100], [0, 16, 32]), ["tokens 0, 16, … (every 16th)"]);
+});
+
 Deno.test("an edge that all elements sit on is no pattern", () => {
   const { pattern } = told(decoding((b) => b === 1 ? 9 : 0, [33, 33, 33]));
   assertEquals(pattern, ["sequence 1", "page 2"]);

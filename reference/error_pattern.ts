@@ -80,8 +80,9 @@ function rangeOf(name: string, all: readonly number[], wrong: ReadonlySet<number
   const last = at.length - 1;
   if (at.length === 1) return `${name} ${value(0)}`;
   if (at[last] - at[0] === last) return `${name}s ${value(0)}–${value(last)}`;
-  const stride = at[1] - at[0];
-  if (at.length > 2 && at.every((place, i) => place === at[0] + i * stride)) {
+  // Of sampled values those between may be wrong as well: the stride is one of values, not of places in the list.
+  const stride = all[at[1]] - all[at[0]];
+  if (at.length > 2 && at.every((place, i) => all[place] === all[at[0]] + i * stride)) {
     return `${name}s ${value(0)}, ${value(1)}, … (every ${ordinal(stride)})`;
   }
   return at.length <= MAX_LISTED ? `${name}s ${at.map((i) => all[i]).join(", ")}` : "";
