@@ -7,7 +7,7 @@ import type { Journal } from "../bench/journal.ts";
 import type { Provider } from "../bench/provider.ts";
 import type { Result } from "../bench/result.ts";
 import { type GpuChild, startChild, supervise } from "../bench/supervise.ts";
-import { isSettled, type PlannedMutant } from "../reports/kill_matrix.ts";
+import { controlOf, isSettled, type PlannedMutant } from "../reports/kill_matrix.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import type { Progress } from "./progress.ts";
 
@@ -39,8 +39,9 @@ export interface MutantsRun {
 }
 
 /**
- * Runs what is not among the results yet, in rounds: the next case of every mutant that no case has seen. Cases of one shape
- * run one after another, so that they share their reference.
+ * Runs what is not among the results yet, in rounds: the next case of every mutant that no case has seen; at the end the
+ * controls, which are the cases that saw something with the kernels as they are. Cases of one shape run one after another, so
+ * that they share their reference.
  */
 export async function runMutants(run: MutantsRun): Promise<void> {
   let first: GpuChild | undefined = run.provider.child;
@@ -68,15 +69,26 @@ export async function runMutants(run: MutantsRun): Promise<void> {
 }
 
 /** Case ids, a list for each process. */
-function nextRound({ mutants, full, results }: MutantsRun): string[][] {
+function nextRound(run: MutantsRun): string[][] {
+  const lists = mutantRound(run);
+  if (lists.length > 0) return lists;
+  const controls = new Set(run.mutants.flatMap((mutant) => controlOf(mutant, run.results) ?? []));
+  return inTurn(byShape([...controls].filter((id) => !run.results.has(id))));
+}
+
+/** Deals ids to the processes. */
+function inTurn(ids: readonly string[]): string[][] {
+  return Array.from({ length: CHILDREN }, (_, child) => ids.filter((_, i) => i % CHILDREN === child))
+    .filter((list) => list.length > 0);
+}
+
+function mutantRound({ mutants, full, results }: MutantsRun): string[][] {
   const waiting = (mutant: PlannedMutant) => mutant.cases.map(({ id }) => id).filter((id) => !results.has(id));
   if (!full) {
     const ids = mutants.filter((mutant) => !isSettled(mutant, results)).flatMap((mutant) =>
       waiting(mutant).slice(0, 1)
     );
-    const sorted = byShape(ids);
-    return Array.from({ length: CHILDREN }, (_, child) => sorted.filter((_, i) => i % CHILDREN === child))
-      .filter((list) => list.length > 0);
+    return inTurn(byShape(ids));
   }
   const lists: string[][] = [];
   for (let i = 0; i < mutants.length; i += MUTANTS_OF_A_CHILD) {
@@ -103,7 +115,8 @@ async function runCases(run: MutantsRun, ids: readonly string[], child: GpuChild
     onResult(result) {
       journal.append(result);
       results.set(result.id, result);
-      const mutant = mutantOf.get(result.id.slice(0, result.id.indexOf(":")))!;
+      const mutant = mutantOf.get(result.id.slice(0, result.id.indexOf(":")));
+      if (!mutant) return; // A control.
       const isDone = run.full ? false : isSettled(mutant, results);
       if (isDone || mutant.cases.every(({ id }) => results.has(id))) progress.end(result);
     },

@@ -95,14 +95,14 @@ Deno.test("a run that was cut short goes on where it ended, and gives the same m
     const whole = await readMatrix(dir);
     const journal = `${dir}/cases.ndjson`;
     const lines = (await Deno.readTextFile(journal)).split("\n");
-    assertEquals(lines.length, 5, "header, two cases of one, one of the other, and the end");
+    assertEquals(lines.length, 6, "header, two cases of one, one of the other and its control, and the end");
     // A kill leaves a line that is cut short.
     await Deno.writeTextFile(journal, `${lines[0]}\n${lines[1]}\n${lines[2].slice(0, 20)}`);
     await Deno.remove(`${dir}/mutants.json`);
     const { code } = await run([`--resume=${dir}`, "--quiet"], only("harmless", "wrong"));
     assertEquals(code, 2);
     const after = (await Deno.readTextFile(journal)).split("\n");
-    assertEquals([after.length, after[0], after[1]], [5, lines[0], lines[1]], "what was done is not done again");
+    assertEquals([after.length, after[0], after[1]], [6, lines[0], lines[1]], "what was done is not done again");
     assertEquals((await readMatrix(dir)).mutants, whole.mutants);
   }));
 

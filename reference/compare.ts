@@ -68,7 +68,7 @@ export function compare(comparison: Comparison): Check {
   }
   let outOfBound = 0, wrongMask = 0, firstWrongMask = -1, worst = -1;
   let maxAbsError = 0, maxRelError = 0, budgetUsed = 0, ceilingUsed = 0, finite = 0;
-  let errorEnergy = 0, expectedEnergy = 0, actualEnergy = 0, boundEnergy = 0, boundFourths = 0;
+  let errorEnergy = 0, expectedEnergy = 0, actualEnergy = 0, boundEnergy = 0, boundFourths = 0, ceilingEnergy = 0;
   for (let i = 0; i < elements; i++) {
     const a = actual[i], e = expected[i], b = bound[i];
     if (!Number.isFinite(a) || !Number.isFinite(e)) {
@@ -94,6 +94,7 @@ export function compare(comparison: Comparison): Check {
     actualEnergy += a * a;
     boundEnergy += b * b;
     boundFourths += b * b * b * b;
+    if (ceiling) ceilingEnergy += ceiling[i] * ceiling[i];
   }
   const reasons: string[] = [];
   if (wrongMask > 0) {
@@ -107,7 +108,9 @@ export function compare(comparison: Comparison): Check {
     // Σ(a−e)²/Σ(a²+e²) is the same as 1 − 2Σae/Σ(a²+e²), without the cancellation.
     cosineDifference = errorEnergy / (actualEnergy + expectedEnergy);
     const share = ceiling ? rmsShareOf(boundEnergy / boundFourths * boundEnergy / width) : RMS_SHARE;
-    const limit = share ** 2 * boundEnergy / expectedEnergy;
+    // An emulation never allows more than the a-priori bounds would by themselves.
+    const energy = Math.min(share ** 2 * boundEnergy, RMS_SHARE ** 2 * (ceiling ? ceilingEnergy : boundEnergy));
+    const limit = energy / expectedEnergy;
     if (!(nmse <= limit)) reasons.push(`NMSE ${nmse.toExponential(2)} exceeds ${limit.toExponential(2)}`);
     const cosineLimit = limit < 1 ? limit / (1 + (1 - Math.sqrt(limit)) ** 2) : 1;
     if (!(cosineDifference <= cosineLimit * (1 + 1e-9))) {

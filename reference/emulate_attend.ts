@@ -15,6 +15,7 @@ import {
   poolOf,
   prefixOf,
   referenceRows,
+  RowDraws,
 } from "./emulation.ts";
 import type { AttendInputs } from "./inputs.ts";
 import { attendAbsorbed, type AttendReference } from "./mla.ts";
@@ -101,15 +102,17 @@ export function emulateAttend(
 ): Emulation {
   const scales = attendScales(inputs.shape, reference);
   const { R } = inputs.shape;
-  const shape: number[] = [], out: number[] = [], lse: number[] = [];
+  const draws = new RowDraws();
   const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
-  for (const answer of emulateAttendRows(inputs, reference.rows, kernels)) {
-    const { entry } = answer;
-    shape.push(poolOf(variants[answer.kernel]));
-    out.push(errorInScales(answer.out, reference.out, scales.out, entry * R));
-    lse.push(errorInScales([answer.lse], reference.lse, scales.lse, entry));
+  for (const { kernel, entry, out, lse } of emulateAttendRows(inputs, reference.rows, kernels)) {
+    draws.add(
+      variants[kernel],
+      poolOf(variants[kernel]),
+      errorInScales(out, reference.out, scales.out, entry * R),
+      errorInScales([lse], reference.lse, scales.lse, entry),
+    );
   }
-  return { shape: Int32Array.from(shape), out: Float64Array.from(out), lse: Float64Array.from(lse) };
+  return draws.emulation;
 }
 
 /** Flops of emulating a row that sees `tokens`, as the reference counts them. */

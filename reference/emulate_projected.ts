@@ -18,6 +18,7 @@ import {
   poolOf,
   prefixOf,
   referenceRows,
+  RowDraws,
 } from "./emulation.ts";
 import { expandedProbes, halvingsOf, PROBE_VARIANTS } from "./expanded_probes.ts";
 import type { PrefillInputs } from "./model_inputs.ts";
@@ -219,15 +220,18 @@ function emulationOf(
   variants: readonly number[],
   precision: KernelPrecision,
 ): Emulation {
-  const shape: number[] = [], out: number[] = [], lse: number[] = [];
+  const draws = new RowDraws();
   const scales = projectedScales(inputs.shape, reference);
   const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
-  for (const answer of emulateProjectedRows(inputs, reference.rows, form, kernels)) {
-    shape.push(poolOf(variants[answer.kernel], form === "absorbed" ? 0 : 1));
-    out.push(errorInScales(answer.out, reference.out, scales.out, answer.entry * inputs.shape.Dv));
-    lse.push(errorInScales([answer.lse], reference.lse, scales.lse, answer.entry));
+  for (const { kernel, entry, out, lse } of emulateProjectedRows(inputs, reference.rows, form, kernels)) {
+    draws.add(
+      variants[kernel],
+      poolOf(variants[kernel], form === "absorbed" ? 0 : 1),
+      errorInScales(out, reference.out, scales.out, entry * inputs.shape.Dv),
+      errorInScales([lse], reference.lse, scales.lse, entry),
+    );
   }
-  return { shape: Int32Array.from(shape), out: Float64Array.from(out), lse: Float64Array.from(lse) };
+  return draws.emulation;
 }
 
 /** Flops of emulating a row absorbed, from the tokens it sees. */

@@ -106,11 +106,11 @@ function largestLimit(shapes: Int32Array, errors: Float64Array, judged: number):
 /**
  * Limit for draws of the same kind as `errors`, in their unit.
  *
- * @param errors Draws; equal ones count once, since heads with the same query do not err independently.
+ * @param errors Draws. Equal ones all count: errors of a few rows are a few multiples of a rounding, and come back.
  * @param judged Draws that are held against it.
  */
 export function limitOf(errors: Iterable<number>, judged: number): number {
-  const draws = [...new Set(errors)];
+  const draws = [...errors].filter((error) => !Number.isNaN(error));
   const freedom = draws.length - 1;
   if (freedom < 1) return Infinity;
   const mean = draws.reduce((a, b) => a + b) / draws.length;
@@ -120,6 +120,37 @@ export function limitOf(errors: Iterable<number>, judged: number): number {
   const expected = Math.max(most, mean + quantile * deviation * Math.sqrt(1 + 1 / draws.length));
   const growth = Math.max(1, Math.sqrt(Math.log(judged) / Math.log(Math.max(FEW_DRAWS, draws.length))));
   return 2 * growth * expected + FLOOR_SHARE;
+}
+
+/** Draws of whole rows as they are made. */
+export class RowDraws {
+  readonly #shape: number[] = [];
+  readonly #out: number[] = [];
+  readonly #lse: number[] = [];
+  readonly #known = new Set<string>();
+
+  /**
+   * Adds a draw. Rows of one variant that err alike in both are one: heads with the same query do the same arithmetic.
+   *
+   * @param pool {@linkcode poolOf} the variant.
+   */
+  add(variant: number, pool: number, out: number, lse: number): void {
+    const key = `${variant} ${out} ${lse}`;
+    if (this.#known.has(key)) return;
+    this.#known.add(key);
+    this.#shape.push(pool);
+    this.#out.push(out);
+    this.#lse.push(lse);
+  }
+
+  /** All of them. */
+  get emulation(): Emulation {
+    return {
+      shape: Int32Array.from(this.#shape),
+      out: Float64Array.from(this.#out),
+      lse: Float64Array.from(this.#lse),
+    };
+  }
 }
 
 /** Number of the pool of a variant's reduction shape; `form` tells apart kernels that differ by more than their order. */

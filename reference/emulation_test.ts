@@ -13,6 +13,7 @@ import {
   limitOf,
   planEmulation,
   referenceRows,
+  RowDraws,
 } from "./emulation.ts";
 import { makeAttendInputs } from "./inputs.ts";
 import { attendLimits } from "./limits.ts";
@@ -72,11 +73,32 @@ Deno.test("limitOf() is twice Student's prediction bound, or twice the largest d
   assertEquals(limitOf(draws(64), 10) - 0.1, of64);
 });
 
-Deno.test("limitOf() counts equal draws once, and knows nothing of a single one", () => {
-  assertEquals(limitOf([0.3, 0.3, 0.3, 0.3], 1), Infinity);
-  assertEquals(limitOf([], 1), Infinity);
-  assertEquals(limitOf([0.1, 0.3, 0.3, 0.3], 1), limitOf([0.1, 0.3], 1));
-  assertLess(limitOf([0.1, 0.3, 0.2, 0.15], 1), limitOf([0.1, 0.3], 1));
+Deno.test("limitOf() counts equal draws, and knows nothing of a single one", () => {
+  assertAlmostEquals(limitOf([0.3, 0.3, 0.3, 0.3], 1), 0.7);
+  assertEquals(limitOf([0.3], 1), Infinity);
+  assertEquals(limitOf([NaN, NaN], 1), Infinity);
+  assertLess(limitOf([0.1, 0.1, 0.3, 0.3, 0.1, 0.3], 1), limitOf([0.1, 0.3], 1));
+});
+
+Deno.test("rows of one kernel that err alike are one draw, those of two kernels are two", () => {
+  const draws = new RowDraws();
+  for (const [variant, out, lse] of [[0, 0.1, 0.2], [0, 0.1, 0.2], [0, 0.1, 0.3], [3, 0.1, 0.2]]) {
+    draws.add(variant, 0, out, lse);
+  }
+  assertEquals(draws.emulation, {
+    shape: Int32Array.of(0, 0, 0),
+    out: Float64Array.of(0.1, 0.1, 0.1),
+    lse: Float64Array.of(0.2, 0.3, 0.2),
+  });
+});
+
+Deno.test("a sequence of one token has a limit of its own: what is off by 2⁻¹³ of itself is wrong", () => {
+  const shape = { ...SHAPE, H: 16, R: 512, Dr: 64, kv: [1] };
+  const { inputs, reference, emulation } = setUp(shape, "normal");
+  const right = { out: Float32Array.from(reference.out), lse: Float32Array.from(reference.lse) };
+  assertEquals(checkAttend(inputs, reference, right, emulation).map(({ passed }) => passed), [true, true]);
+  const off = { ...right, out: right.out.map((x) => x * (1 + 2 ** -13)) };
+  assertEquals(checkAttend(inputs, reference, off, emulation)[0].passed, false);
 });
 
 Deno.test("errorLimits() pools each reduction shape by itself, and takes the largest limit", () => {

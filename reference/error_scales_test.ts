@@ -1,6 +1,7 @@
 import { assert, assertLess } from "@std/assert";
 import { attendBounds } from "./bounds.ts";
 import { emulateAttend } from "./emulate_attend.ts";
+import { referenceRows } from "./emulation.ts";
 import { attendScales } from "./error_scales.ts";
 import { makeAttendInputs } from "./inputs.ts";
 import { attendAbsorbed } from "./mla.ts";
@@ -28,11 +29,10 @@ function spreads(kind: InputKind, of: "out" | "lse") {
   const inputs = makeAttendInputs(SHAPE, kind, 1);
   const reference = attendAbsorbed(inputs);
   const scales = attendScales(SHAPE, reference), bounds = attendBounds(SHAPE, reference);
-  // Draws stand in the order of rows that see a token, two for each.
   const rows = [...reference.rows.keys()].filter((row) => reference.seen[row] > 1);
-  const seenRows = [...reference.rows.keys()].filter((row) => reference.seen[row] > 0);
-  const draws = emulateAttend(inputs, reference, [0, 3])[of];
-  const errors = new Map(seenRows.map((row, i) => [row, rms([draws[2 * i], draws[2 * i + 1]])]));
+  // Row by row: of rows that err alike one is a draw.
+  const drawsOf = (row: number) => emulateAttend(inputs, referenceRows(reference, Int32Array.of(row)), [0, 3])[of];
+  const errors = new Map(rows.map((row) => [row, rms([...drawsOf(row)])]));
   const byWeight = rows.sort((a, b) => reference.weightNorm[a] - reference.weightNorm[b]);
   const bins = Array.from({ length: 6 }, (_, i) => {
     return byWeight.slice(Math.round(i * rows.length / 6), Math.round((i + 1) * rows.length / 6));

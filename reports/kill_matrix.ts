@@ -30,8 +30,9 @@ export interface PlannedMutant {
 }
 
 /**
- * What became of a mutant: `killed` by its numbers; `survived` every case that it ran; `broken` where it did not compile or
- * crashed, which shows nothing; `skipped` where the device refuses all its cases; `pending` where the run ended before.
+ * What became of a mutant: `killed` by its numbers, in a case that the kernel without the fault passes; `survived` every case
+ * that it ran; `broken` where it did not compile or crashed, or where that kernel fails the case as well, which shows nothing;
+ * `skipped` where the device refuses all its cases; `pending` where the run ended before.
  */
 export type MutantStatus = "killed" | "survived" | "broken" | "skipped" | "pending";
 
@@ -133,6 +134,12 @@ export function isSettled(mutant: PlannedMutant, results: ReadonlyMap<string, Re
   return mutant.cases.some(({ id }) => isSeen(results.get(id)) || results.get(id)?.status === "failed");
 }
 
+/** The control of a mutant that was seen: the same case of the kernel without the fault; undefined where nothing saw it. */
+export function controlOf(mutant: PlannedMutant, results: ReadonlyMap<string, Result>): string | undefined {
+  const seen = mutant.cases.find(({ id }) => isSeen(results.get(id)));
+  return seen && `${mutant.base}:${shapeOf(seen.id)}`;
+}
+
 function isSeen(result: Result | undefined): result is Result & { readonly status: "incorrect" } {
   return result?.status === "incorrect";
 }
@@ -157,7 +164,13 @@ function judgeMutant(mutant: PlannedMutant, results: ReadonlyMap<string, Result>
     suites: suitesOf(ran),
   };
   if (failed) return { ...common, status: "broken", reason: `${failed.id}: ${explain(failed.result)}` };
-  if (kills.length > 0) return { ...common, status: "killed", kill: killOf(kills[0]) };
+  const control = controlOf(mutant, results);
+  if (control !== undefined) {
+    const without = results.get(control);
+    if (!without) return { ...common, status: "pending" };
+    if (without.status === "verified") return { ...common, status: "killed", kill: killOf(kills[0]) };
+    return { ...common, status: "broken", reason: `fails without the fault, too: ${control}: ${explain(without)}` };
+  }
   if (ran.length < cases.length) return { ...common, status: "pending" };
   if (verified.length === 0) {
     return { ...common, status: "skipped", reason: ran.length > 0 ? explain(ran[0].result) : "no case" };

@@ -2,6 +2,7 @@ import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { Environment, Result } from "../bench/result.ts";
 import type { Check } from "../reference/check.ts";
 import {
+  controlOf,
   exitCodeOf,
   isSettled,
   killMatrix,
@@ -49,8 +50,12 @@ const skipped = (id: string) => result(id, { status: "skipped", reason: "needs t
 
 const idOf = ({ cases }: PlannedMutant, i = 0) => cases[i].id;
 
+/** The case of the kernel without the fault. */
+const controlId = (id: string, base = "attend/fused") => `${base}${id.slice(id.indexOf(":"))}`;
+
 function matrixOf(mutants: readonly PlannedMutant[], ...results: [string, Result][]) {
-  return killMatrix({ environment, full: false, mutants, results: new Map(results) });
+  const controls = mutants.flatMap(({ base, cases }) => cases.map(({ id }) => passed(controlId(id, base))));
+  return killMatrix({ environment, full: false, mutants, results: new Map([...controls, ...results]) });
 }
 
 Deno.test("a mutant is killed by the first case that is incorrect, under the first check that failed", () => {
@@ -129,4 +134,16 @@ Deno.test("the Markdown has a table for each class, escapes what others wrote, a
   assertStringIncludes(text, "| `attend/fused-b` | survived |");
   assertMatch(text, /\| `a` \| what a is \| project\\#1 \\\| a bug \| out \| lse ° \|/);
   assertMatch(text, /\| `b` \| .* \| \*\*survived\*\* \| {2}\|/);
+});
+
+Deno.test("what the kernel fails without the fault as well kills nothing, and without a control nothing is said", () => {
+  const twice = mutant("twice");
+  const id = idOf(twice);
+  const { mutants: [own], counts } = matrixOf([twice], seen(id, "lse"), seen(controlId(id), "out"));
+  assertEquals([own.status, own.kill, counts.killed], ["broken", undefined, 0]);
+  assertMatch(own.reason!, /^fails without the fault, too: attend\/fused:B=1;.*out is wrong/);
+  const alone = killMatrix({ environment, full: false, mutants: [twice], results: new Map([seen(id, "lse")]) });
+  assertEquals(alone.mutants[0].status, "pending");
+  assertEquals(controlOf(twice, new Map([seen(id, "lse")])), controlId(id));
+  assertEquals(controlOf(twice, new Map([passed(id)])), undefined);
 });
