@@ -163,7 +163,11 @@ export interface KernelBase<O extends Operation, S> {
   readonly requires: readonly string[];
   /** Layouts of the cache that it takes; suites make no case of another. @default all */
   readonly layouts?: readonly Layout[];
-  /** Whether it leaves the same bits each time that it runs on the same inputs. @default {true} */
+  /**
+   * Whether it leaves the same bits each time that it runs on the same inputs. Not so is also a `project` that sums in an order
+   * which depends on the number of tokens by data alone, without showing in its shaders or in what it chose: a token alone
+   * would otherwise have to give the bits that it gives among others. @default {true}
+   */
   readonly deterministic?: boolean;
   /**
    * Why this kernel cannot run `shape` on `device`, in words that name the value and the choices; undefined when it
