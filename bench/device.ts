@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeviceTraits, Limits } from "../kernels/kernel.ts";
+import { PipelineCache } from "./pipeline_cache.ts";
 import type { Environment } from "./result.ts";
 
 /** Features that are asked for where the adapter can give them; kernels name what they need in `requires`. */
@@ -30,7 +31,7 @@ export interface Gpu {
   readonly adapter: Environment["adapter"];
   /** Set once the device is lost; it must then be opened anew. */
   lost?: string;
-  /** Pipelines by shader text, so that cases which differ only in data share one. */
+  /** Pipelines by shader text, so that cases which differ only in data share one; the oldest may be gone. */
   readonly pipelines: Map<string, GPUComputePipeline>;
   /** Closes the device. */
   close(): void;
@@ -84,7 +85,7 @@ export async function openGpu(): Promise<Gpu> {
       subgroupMinSize,
       subgroupMaxSize,
     },
-    pipelines: new Map(),
+    pipelines: new PipelineCache(),
     close() {
       gpu.lost ??= "closed";
       device.destroy();

@@ -7,9 +7,6 @@ import type { BufferSpec, DispatchSpec } from "../kernels/kernel.ts";
 import type { Gpu } from "./device.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 
-/** Pipelines that are kept: more than the suites of a sweep take turns with, fewer than thousands of random cases make. */
-const MAX_PIPELINES = 512;
-
 /**
  * Compiles one dispatch with explicit layouts (an automatic one drops bindings that the shader does not touch for a
  * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text.
@@ -38,8 +35,6 @@ export async function compile(
       return device.createComputePipeline({ label: dispatch.label, layout, compute: { module, entryPoint: "main" } });
     });
     gpu.pipelines.set(dispatch.shader, pipeline);
-    // The oldest goes; where a plan still holds it, it lives on there.
-    if (gpu.pipelines.size > MAX_PIPELINES) gpu.pipelines.delete(gpu.pipelines.keys().next().value!);
     return pipeline;
   } catch (error) {
     const messages = (await module?.getCompilationInfo())?.messages.filter(({ type }) => type === "error") ?? [];
