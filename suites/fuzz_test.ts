@@ -33,6 +33,7 @@ Deno.test("a longer fuzz begins with the shorter one, and its shards are its par
 
 Deno.test("every case has an id of its own that is read back as the same case", () => {
   assertEquals(new Set(ids(drawn)).size, COUNT);
+  assertEquals(new Set(drawn.map(({ seed }) => seed)).size, COUNT);
   for (const c of drawn) assertEquals(parseCaseId(c.id), c);
 });
 
