@@ -93,7 +93,7 @@ Deno.test("verify ends with 2 where a kernel is wrong, and prints the command th
     ]);
     assertEquals(code, 2);
     assertMatch(out, /INCORRECT attend\/idles:/);
-    assertMatch(out, /deno task verify --filter 'attend\/idles:B=1;H=2;.*' --kernel '.*faulty_kernels\.ts'/);
+    assertMatch(out, /deno task verify --filter 'attend\/idles:B=1;H=1;R=16;.*' --kernel '.*faulty_kernels\.ts'/);
   }));
 
 Deno.test("Ctrl-C keeps the journal, and --resume runs only the rest", () =>

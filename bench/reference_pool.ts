@@ -31,7 +31,7 @@ import {
   type PrefillShape,
   total,
 } from "../reference/shapes.ts";
-import { type CachedWork, type CacheParts, type ReferenceRequest, share } from "./reference_worker.ts";
+import { answer, type CachedWork, type CacheParts, type ReferenceRequest, share } from "./reference_worker.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
 /** Flops from which rows are computed by a Worker, about a millisecond: a message costs a tenth of that. */
@@ -43,13 +43,21 @@ const INLINE_ELEMENTS = 5e5;
 /** Least elements of a part: a few milliseconds of work. */
 const PART_ELEMENTS = 1e6;
 
+/** Module of the Workers: starting one reads it. */
+const WORKER = new URL("./reference_worker.ts", import.meta.url);
+
+function mayStartWorkers(): boolean {
+  return WORKER.protocol !== "file:" ||
+    Deno.permissions.querySync({ name: "read", path: WORKER }).state === "granted";
+}
+
 /** The reference on a pool of Workers; they start when first needed. */
 export class ReferencePool {
   readonly #workers: WorkerPool<ReferenceRequest>;
 
   /** @param size Workers at most; one core is left to the thread that drives the GPU. */
   constructor(size: number = Math.max(1, navigator.hardwareConcurrency - 1)) {
-    this.#workers = new WorkerPool(new URL("./reference_worker.ts", import.meta.url), size);
+    this.#workers = new WorkerPool(WORKER, size);
   }
 
   /** Seeded inputs of `attend`; large ones are made in parts by all Workers and live in shared memory. */
@@ -96,7 +104,7 @@ export class ReferencePool {
   async emulateProjected(inputs: PrefillInputs, reference: ProjectedReference): Promise<Emulation> {
     const flopsOf = (tokens: number) => emulatedProjectedFlops(inputs.shape, tokens);
     const plan = planEmulation(reference, flopsOf);
-    const expanded = this.#workers.run({
+    const expanded = this.#run({
       kind: "emulateExpanded",
       inputs: share(inputs),
       halvings: halvingsOf(reference),
@@ -115,7 +123,7 @@ export class ReferencePool {
     const kpe = new Uint8Array(new SharedArrayBuffer(slots * rope));
     await Promise.all(
       this.#parts(slots, shape.R + shape.Dr).map(({ begin, end }) =>
-        this.#workers.run({
+        this.#run({
           kind: "split",
           cache: shared.subarray(begin * (latent + rope), end * (latent + rope)),
           shape,
@@ -124,6 +132,11 @@ export class ReferencePool {
       ),
     );
     return { ckv, kpe };
+  }
+
+  /** Answers on a Worker, or here where a program without permission to read this project's modules can start none. */
+  async #run(request: ReferenceRequest): Promise<unknown> {
+    return mayStartWorkers() ? await this.#workers.run(request) : answer(request);
   }
 
   /** Ends the Workers. */
@@ -139,19 +152,19 @@ export class ReferencePool {
     const cache = new Uint8Array(new SharedArrayBuffer(pages * shape.page * tokenBytes));
     await Promise.all(
       this.#parts(pages, shape.page * tokenBytes).map(({ begin, end }) =>
-        this.#workers.run({
+        this.#run({
           kind: "poison",
           cache: cache.subarray(begin * shape.page * tokenBytes, end * shape.page * tokenBytes),
           dtype: shape.cache,
         })
       ),
     );
-    const rest = () => this.#workers.run({ kind: "inputs", work, input: kind, seed, cache });
+    const rest = () => this.#run({ kind: "inputs", work, input: kind, seed, cache });
     // The queries of `peak` are made of keys; those of other kinds need none.
     const early = kind === "peak" ? undefined : rest();
     const tokens = total(work.operation === "mla" ? cachedBefore(shape) : shape.kv);
     const parts = this.#parts(tokens, shape.R + shape.Dr);
-    const filled = parts.map((part) => this.#workers.run({ kind: "fill", work, fill: { kind, seed, cache, part } }));
+    const filled = parts.map((part) => this.#run({ kind: "fill", work, fill: { kind, seed, cache, part } }));
     await Promise.all([early, ...filled]);
     return await (early ?? rest());
   }
@@ -172,7 +185,7 @@ export class ReferencePool {
     const bounds = Array.from({ length: parts + 1 }, (_, i) => Math.round(i * rows.length / parts));
     const references = await Promise.all(
       bounds.slice(1).map((end, i) =>
-        this.#workers.run({ kind, inputs: shared, rows: rows.slice(bounds[i], end) } as ReferenceRequest)
+        this.#run({ kind, inputs: shared, rows: rows.slice(bounds[i], end) } as ReferenceRequest)
       ),
     );
     return { ...joinArrays(references as Record<string, Float64Array>[]), rows } as unknown;
@@ -200,7 +213,7 @@ export class ReferencePool {
           : { ...own, kind: `${kind}Prefix`, rows: rows.rows, tokens }) as ReferenceRequest;
       });
     });
-    return joinEmulations(await Promise.all(requests.map((request) => this.#workers.run(request))) as Emulation[]);
+    return joinEmulations(await Promise.all(requests.map((request) => this.#run(request))) as Emulation[]);
   }
 }
 

@@ -98,7 +98,8 @@ function shareArray(array: Uint8Array): Uint8Array {
   return new (array.constructor as new (buffer: SharedArrayBuffer) => Uint8Array)(copy.buffer);
 }
 
-function answer(request: ReferenceRequest): unknown {
+/** Does what `request` asks for. */
+export function answer(request: ReferenceRequest): unknown {
   switch (request.kind) {
     case "poison":
       bitsView(request.cache, request.dtype).fill(nanBits(request.dtype));
