@@ -58,6 +58,8 @@ async function main(): Promise<void> {
     gpu,
     kernels,
     timing: plan.timing,
+    calibration: plan.calibration,
+    onCalibration: (calibration) => say({ event: "calibrated", calibration }),
     inFlight: plan.inFlight,
     shrink: plan.shrink,
     onShrink: (result) => say({ event: "shrinking", result }),

@@ -14,6 +14,8 @@ import { guarded, settled } from "./guard.ts";
 export interface Clock {
   /** Nanoseconds per timestamp tick. */
   readonly tickNs: number;
+  /** How far its readings lie apart: their range from the 10th to the 90th percentile over their median; absent where it was not measured. */
+  readonly tickSpread?: number;
   /** Why {@linkcode Clock.tickNs} cannot be believed; absent when it can. */
   readonly doubt?: string;
   /** Best probe duration of the session, ns; undefined before the first and on software adapters. */
@@ -152,8 +154,8 @@ export function clockFrom(readings: readonly Pick<Spans, "firstTick" | "submitte
   const tickNs = quantile(slopes, 0.5);
   const spread = (quantile(slopes, 0.9) - quantile(slopes, 0.1)) / tickNs;
   const snapped = Math.abs(tickNs - 1) < 0.005 ? 1 : tickNs;
-  if (spread <= MAX_TICK_SPREAD) return { tickNs: snapped };
-  return { tickNs: snapped, doubt: `the tick period varies by ${(100 * spread).toFixed(1)} %` };
+  if (spread <= MAX_TICK_SPREAD) return { tickNs: snapped, tickSpread: spread };
+  return { tickNs: snapped, tickSpread: spread, doubt: `the tick period varies by ${(100 * spread).toFixed(1)} %` };
 }
 
 /** Reads the clock around other passes in the same submission: the spans of `passes`, and the probe before and after. */

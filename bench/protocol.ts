@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { Environment, Result } from "./result.ts";
+import type { Calibration, Environment, Result } from "./result.ts";
 import type { PackedOutputs } from "./stored_outputs.ts";
 
 /** A recorded file to replay. */
@@ -25,6 +25,8 @@ export interface Plan {
   readonly recorded: readonly RecordedFile[];
   /** Whether verified cases are timed. */
   readonly timing: boolean;
+  /** What an earlier child of the run measured the device to do at best. @default {it is measured} */
+  readonly calibration?: Calibration;
   /** Names of the kernels with which each case that passes is compared, one per operation. */
   readonly againstKernels?: readonly string[];
   /** Folder of stored outputs with which it is compared instead. */
@@ -41,6 +43,7 @@ export interface Plan {
 export type ChildEvent =
   | { readonly event: "device"; readonly adapter: Environment["adapter"] }
   | { readonly event: "no-adapter"; readonly message: string }
+  | { readonly event: "calibrated"; readonly calibration: Calibration }
   | { readonly event: "begin"; readonly id: string }
   | { readonly event: "outputs"; readonly outputs: Omit<PackedOutputs, "data">; readonly base64: string }
   /** A failure, before a smaller case is searched; the result follows, unless the search ends the child. */

@@ -113,6 +113,8 @@ export interface ResultBase {
   readonly axes: Readonly<Record<string, string | number>>;
   /** Wall time of the case on the host, ms. */
   readonly hostMs: number;
+  /** Time of the GPU by timestamps over all its passes: warm-up, probes and samples, ms; absent where it is not known. */
+  readonly gpuMs?: number;
   /** Wall time to create its pipelines, ms; absent when all were cached or none was made. */
   readonly compileMs?: number;
   /** What the kernel chose (`splits`, …). */
@@ -179,6 +181,43 @@ export type Result = Measured | Verified | Incorrect | Skipped | Failed;
 /** Tag of {@linkcode Result}. */
 export type Status = Result["status"];
 
+/** A figure of a {@linkcode Calibration}. */
+export interface CalibratedFigure {
+  /** Above zero, in the unit that the figure's name ends with. */
+  readonly value: number;
+  /** Interquartile range over the median of the readings that it comes from; absent where it is no figure of many. */
+  readonly spread?: number;
+}
+
+/**
+ * What a device does at best, measured once per run before its first case (`calibration.ts`). A figure is absent where it
+ * could not be measured or believed, and `doubts` says why.
+ */
+export interface Calibration {
+  /** Nanoseconds per timestamp tick. */
+  readonly tickNs?: CalibratedFigure;
+  /** Step of the timestamps. */
+  readonly quantumNs?: CalibratedFigure;
+  /** Span of a pass without any work; the median. */
+  readonly emptyPassNs?: CalibratedFigure;
+  /** What one more dispatch adds to a pass, of a kernel that waits for the one before it; the median. */
+  readonly dispatchNs?: CalibratedFigure;
+  /** Reading of memory that no cache holds. */
+  readonly readBytesPerS?: CalibratedFigure;
+  /** Copying of such memory by a shader; bytes read and bytes written count. */
+  readonly copyBytesPerS?: CalibratedFigure;
+  /** Reading of workgroup memory without bank conflicts, by all workgroups together. */
+  readonly workgroupBytesPerS?: CalibratedFigure;
+  /** Independent FMAs in f32; one counts as two flops. */
+  readonly f32FlopsPerS?: CalibratedFigure;
+  /** The same in f16, two at a time; absent too without the feature `shader-f16`. */
+  readonly f16FlopsPerS?: CalibratedFigure;
+  /** What is wrong with it, one line each; empty when nothing is. */
+  readonly doubts: readonly string[];
+  /** Wall time that it took, ms. */
+  readonly wallMs: number;
+}
+
 /** Where and with what a run was made. */
 export interface Environment {
   /** Version of this project. */
@@ -211,6 +250,8 @@ export interface Environment {
     readonly subgroupMinSize: number;
     readonly subgroupMaxSize: number;
   };
+  /** What the adapter does at best; absent where nothing was timed or there are no timestamps. */
+  readonly calibration?: Calibration;
   /** Arguments of the command, after the task. */
   readonly argv: readonly string[];
   /** `bench` or `verify`. */

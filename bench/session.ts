@@ -7,11 +7,12 @@ import type { Kernel } from "../kernels/kernel.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
+import { calibrate } from "./calibration.ts";
 import { calibrateClock, type Clock, warmUp } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import type { Against } from "./differential.ts";
 import type { MeasureOptions } from "./measure.ts";
-import type { Result } from "./result.ts";
+import type { Calibration, Result } from "./result.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import type { PackedOutputs } from "./stored_outputs.ts";
 import { Uploads } from "./uploads.ts";
@@ -28,6 +29,10 @@ export interface SweepOptions {
   readonly recorded?: ReadonlyMap<string, RecordedTensors>;
   /** How to measure. @default by the kind of adapter */
   readonly measure?: MeasureOptions;
+  /** What the device was measured to do at best. @default {measured where cases are timed, before the first} */
+  readonly calibration?: Calibration;
+  /** Called with it once it is measured here. */
+  readonly onCalibration?: (calibration: Calibration) => void;
   /** Flops that the reference of one case may cost; above it rows are sampled. @default {referenceBudget} of the sweep */
   readonly referenceBudgetFlops?: number;
   /** What each case that passes is compared with. @default {nothing} */
@@ -71,6 +76,8 @@ export class Session {
   gpu: Gpu;
   /** Its clock. */
   clock: Clock = { tickNs: 1 };
+  /** What the device does at best; absent where nothing is timed or there are no timestamps. */
+  calibration?: Calibration;
   /** Inputs on the device. */
   uploads: Uploads = new Uploads();
   /** Options of the sweep. */
@@ -85,10 +92,11 @@ export class Session {
     this.gpu = gpu;
     this.options = options;
     this.cases = cases;
+    this.calibration = options.calibration;
     this.#referenceBudgetFlops = options.referenceBudgetFlops ?? referenceBudget(cases, gpu.adapter.software);
   }
 
-  /** Opens the device for a sweep of `cases` where `options` has none, and reads its clock where cases are timed. */
+  /** Opens the device for a sweep of `cases` where `options` has none, and reads its clock and its limits where cases are timed. */
   static async open(options: SweepOptions, cases: number): Promise<Session> {
     const session = new Session(options.gpu ?? await openGpu(), options, cases);
     await session.#startClock();
@@ -145,9 +153,15 @@ export class Session {
   }
 
   async #startClock(): Promise<void> {
-    const { gpu } = this;
-    if (this.options.timing === false || gpu.adapter.software || !gpu.traits.features.has("timestamp-query")) return;
-    this.clock = await calibrateClock(gpu);
-    await warmUp(gpu, this.clock, { minMs: 1000, maxMs: 12_000 });
+    const { gpu, options } = this;
+    if (options.timing === false || !gpu.traits.features.has("timestamp-query")) return;
+    if (!gpu.adapter.software) {
+      this.clock = await calibrateClock(gpu);
+      await warmUp(gpu, this.clock, { minMs: 1000, maxMs: 12_000 });
+    }
+    // A device that is opened anew is the same one: its limits are, and results of one run are held against one of each.
+    if (this.calibration) return;
+    this.calibration = await calibrate(gpu, this.clock);
+    options.onCalibration?.(this.calibration);
   }
 }

@@ -7,7 +7,7 @@
 import { fileURLToPath } from "node:url";
 import type { Case } from "../suites/case.ts";
 import { type ChildEvent, lines, type Plan } from "./protocol.ts";
-import type { Environment, Failed, Result } from "./result.ts";
+import type { Calibration, Environment, Failed, Result } from "./result.ts";
 import type { PackedOutputs } from "./stored_outputs.ts";
 
 /** Options of {@linkcode startChild} and {@linkcode supervise}. */
@@ -185,6 +185,8 @@ export interface SuperviseOptions extends ChildOptions {
   readonly caseLimitMs: (c: Case) => number;
   /** Called when a case begins. */
   readonly onBegin?: (id: string) => void;
+  /** Called once with what the device does at best, before the first case, where cases are timed. */
+  readonly onCalibration?: (calibration: Calibration) => void;
   /** Called with the outputs of each case that passed, before its result, where the plan asks for them. */
   readonly onOutputs?: (outputs: PackedOutputs) => void;
   /** Called with each result, in order. */
@@ -209,6 +211,12 @@ export async function supervise(
   signal?.addEventListener("abort", kill);
   try {
     let done = 0;
+    // Measured by the first child, so that all results of a run are held against the same limits.
+    let { calibration } = plan;
+    const onCalibration = (measured: Calibration) => {
+      calibration = measured;
+      options.onCalibration?.(measured);
+    };
     // Cases of which one ended a child, nobody knows which: each of them runs alone.
     let suspects = 0;
     while (done < cases.length && !signal?.aborted) {
@@ -218,8 +226,13 @@ export async function supervise(
       const doneBefore = done;
       const end = suspects > 0 ? done + suspects : cases.length;
       const ids = cases.slice(done, end).map(({ id }) => id);
-      await child.send({ ...plan, cases: ids, ...(suspects > 0 ? { inFlight: 1 } : {}) }).catch(() => {});
-      const { begun, stage, message, hostMs } = await follow(child, options, cases.slice(done, end), () => done++);
+      await child.send({ ...plan, calibration, cases: ids, ...(suspects > 0 ? { inFlight: 1 } : {}) }).catch(() => {});
+      const { begun, stage, message, hostMs } = await follow(
+        child,
+        { ...options, onCalibration },
+        cases.slice(done, end),
+        () => done++,
+      );
       const ending = await child.end();
       child = undefined;
       if (signal?.aborted || done === cases.length) return;
@@ -291,6 +304,9 @@ async function follow(
     if (event === "timeout") return await end("timeout");
     if (event === undefined) return await end("crashed");
     switch (event.event) {
+      case "calibrated":
+        options.onCalibration?.(event.calibration);
+        break;
       case "begin":
         if (begun++ === 0) since = performance.now();
         options.onBegin?.(event.id);
