@@ -1,10 +1,11 @@
 /**
- * The append-only record of a run, one JSON value per line: a header, then every result as soon as it exists. A kill at
+ * The append-only record of a run, one JSON value per line: a header, then every result as soon as it exists, and what the
+ * device was calibrated to before the first of them. A kill at
  * any moment loses at most the case in flight, and `--resume` goes on from what is there.
  *
  * @module
  */
-import type { Environment, Result, Status } from "./result.ts";
+import type { Calibration, Environment, Result, Status } from "./result.ts";
 import { fingerprintDifferences } from "./fingerprint.ts";
 
 /** The cases of a run, as far as a resumed run must agree. */
@@ -25,10 +26,16 @@ export interface JournalHeader {
   readonly cases: CaseList;
 }
 
+/** What the device was seen to do at best, by those who timed the results that follow. */
+export interface CalibrationEntry {
+  /** As in the report's environment. */
+  readonly calibration: Calibration;
+}
+
 /** A journal open for appending. */
 export interface Journal extends Disposable {
   /** Writes one line and waits until the disk has it. */
-  append(result: Result): void;
+  append(entry: Result | CalibrationEntry): void;
   /** Closes the file; the lines written stay. */
   close(): void;
 }
@@ -39,6 +46,8 @@ export interface JournalContent {
   readonly header: JournalHeader;
   /** One result per case id, the last where an id comes twice, in the order in which the ids first came. */
   readonly results: readonly Result[];
+  /** The last calibration; absent where there is none. */
+  readonly calibration?: Calibration;
   /** Whether the last line was cut short; it is not among the results. */
   readonly torn: boolean;
 }
@@ -141,7 +150,7 @@ function planArguments(argv: readonly string[]): string[] {
 
 function journalOf(file: Deno.FsFile): Journal {
   return {
-    append: (result) => writeLine(file, result),
+    append: (entry) => writeLine(file, entry),
     close: () => file.close(),
     [Symbol.dispose]: () => file.close(),
   };
@@ -174,11 +183,21 @@ function parseJournal(bytes: Uint8Array, source: string): JournalContent {
     throw new SyntaxError(`Cannot read journal ${source}: line 1 is not the header of a journal of version 1`);
   }
   const results = new Map<string, Result>();
+  let calibration: Calibration | undefined;
   values.slice(1).forEach((value, index) => {
+    if (isCalibration(value)) {
+      ({ calibration } = value);
+      return;
+    }
     if (!isResult(value)) throw new SyntaxError(`Cannot read journal ${source}: line ${index + 2} is not a result`);
     results.set(value.id, value);
   });
-  return { header, results: [...results.values()], torn: end < bytes.length };
+  return { header, results: [...results.values()], ...calibration && { calibration }, torn: end < bytes.length };
+}
+
+function isCalibration(value: unknown): value is CalibrationEntry {
+  const { calibration } = (value ?? {}) as Partial<CalibrationEntry>;
+  return typeof calibration === "object" && calibration !== null && Array.isArray(calibration.doubts);
 }
 
 /** Structure only as far as this module relies on it; `reports/` validates what it reads by schema. */

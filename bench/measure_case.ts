@@ -8,12 +8,13 @@ import type { Check } from "../reference/check.ts";
 import type { Case } from "../suites/case.ts";
 import type { CaseCall } from "./case_inputs.ts";
 import type { Digest } from "./digests.ts";
-import { HARDWARE_MEASURE, measure, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
+import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import type { PreparedLaunch } from "./plan.ts";
-import type { Incorrect, Measured, ResultBase, Verification } from "./result.ts";
+import type { Incorrect, Measured, Measurement, ResultBase, Verification } from "./result.ts";
+import { peaksOf } from "./roofline.ts";
 import { checkInputs } from "./round_checks.ts";
 import type { Session } from "./session.ts";
-import { judge } from "./statistics.ts";
+import { judge, type Peaks } from "./statistics.ts";
 import { readState, resetState, type TimedState } from "./timed_state.ts";
 import type { Upload } from "./uploads.ts";
 
@@ -39,9 +40,10 @@ export interface VerifiedCase {
 
 /** Measures it. Incorrect where the timed launches left something else that is wrong: their times mean nothing. */
 export async function measureCase(
-  { gpu, clock, options }: Session,
+  session: Session,
   verified: VerifiedCase,
 ): Promise<Omit<Measured, keyof ResultBase> | Omit<Incorrect, keyof ResultBase>> {
+  const { gpu, clock, options } = session;
   const { call, prepared, upload, verification } = verified;
   let wrong: Verification | undefined;
   const work = { minBytes: minBytes(call.work), flops: workFlops(call.work) };
@@ -61,10 +63,29 @@ export async function measureCase(
   const times = await measure(gpu, clock, subject, how);
   if (!times) return { status: "incorrect", verification: wrong! };
   const measurement = { ...times, ...work };
-  const { verdict, reasons } = judge(measurement);
+  const { verdict, reasons } = judge(measurement, limitsOf(session, prepared, measurement, how));
   return clock.doubt !== undefined && times.timer === "timestamp-query"
     ? { status: "measured", verification, measurement, verdict: "invalid", reasons: [clock.doubt, ...reasons] }
     : { status: "measured", verification, measurement, verdict, reasons };
+}
+
+/**
+ * What the device allows the launch. A CPU's limits are those of the moment, in company of who knows what, and its times say
+ * nothing: they are not judged.
+ */
+function limitsOf(
+  { gpu, calibration }: Session,
+  { launch }: PreparedLaunch,
+  { minBytes, runs }: Measurement,
+  { cacheBytes }: MeasureOptions,
+): Peaks {
+  if (!calibration || gpu.adapter.software) return {};
+  const bytesOf = (...roles: string[]) =>
+    launch.buffers.reduce((sum, { role, bytes }) => roles.includes(role) ? sum + bytes : sum, 0);
+  // Outputs are written to the same place each time and may stay in a cache, and pages that sequences share are read once.
+  const readBytes = Math.min(minBytes - bytesOf("output"), bytesOf("input", "inout"));
+  const rotation = runs.find(({ mode }) => mode === "cold")?.rotation ?? 0;
+  return { ...peaksOf(calibration), uncachedBytes: readBytes * rotation > cacheBytes ? readBytes : 0 };
 }
 
 /** What timed launches left must be what was verified, bit by bit where the kernel promises that. */

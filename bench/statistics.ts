@@ -43,12 +43,14 @@ export interface Interval {
   readonly high: number;
 }
 
-/** Speeds that a device has been seen to reach; what seems faster was not measured right. */
+/** Speeds that a device has been seen to reach; what seems faster was not measured right. An absent one is not judged. */
 export interface Peaks {
-  /** Measured by a copy. */
-  readonly bytesPerS: number;
-  /** Measured by independent FMAs. */
-  readonly flopsPerS: number;
+  /** Of memory that no cache holds. */
+  readonly bytesPerS?: number;
+  /** Of independent FMAs. */
+  readonly flopsPerS?: number;
+  /** Bytes of a cold launch that certainly come from such memory. @default {those that it must move} */
+  readonly uncachedBytes?: number;
 }
 
 /** Two times between which the samples switch, in the unit of the samples. */
@@ -223,9 +225,9 @@ export function clockRatio(clock: ClockProbe): number {
  * the clock was slower than {@linkcode maxClockRatio} allows.
  *
  * @param measurement Samples with the work of one launch.
- * @param peaks What the device has been seen to reach; absent: not judged.
+ * @param peaks What the device has been seen to reach.
  */
-export function judge(measurement: Measurement, peaks?: Peaks): Judgement {
+export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
   const invalid: string[] = [];
   const unstable: string[] = [];
   if (measurement.runs.length === 0) invalid.push("no samples were taken");
@@ -244,14 +246,13 @@ export function judge(measurement: Measurement, peaks?: Peaks): Judgement {
     }
     const summary = summarize(samplesNs);
     if (!(summary.minNs > 0)) invalid.push(`${mode}: timer unreliable, a sample is ${summary.minNs} ns`);
-    if (peaks !== undefined) {
-      const seconds = summary.medianNs * 1e-9;
-      if (mode === "cold" && !(measurement.minBytes / seconds <= peakAllowance * peaks.bytesPerS)) {
-        invalid.push(impossible(mode, measurement.minBytes / seconds / 1e9, peaks.bytesPerS / 1e9, "GB/s"));
-      }
-      if (!(measurement.flops / seconds <= peakAllowance * peaks.flopsPerS)) {
-        invalid.push(impossible(mode, measurement.flops / seconds / 1e12, peaks.flopsPerS / 1e12, "TFLOP/s"));
-      }
+    const { bytesPerS, flopsPerS, uncachedBytes = measurement.minBytes } = peaks;
+    const seconds = summary.medianNs * 1e-9;
+    if (bytesPerS !== undefined && mode === "cold" && !(uncachedBytes / seconds <= peakAllowance * bytesPerS)) {
+      invalid.push(impossible(mode, uncachedBytes / seconds / 1e9, bytesPerS / 1e9, "GB/s"));
+    }
+    if (flopsPerS !== undefined && !(measurement.flops / seconds <= peakAllowance * flopsPerS)) {
+      invalid.push(impossible(mode, measurement.flops / seconds / 1e12, flopsPerS / 1e12, "TFLOP/s"));
     }
     if (isUnstable(summary)) {
       const width = summary.relativeHalfWidth;

@@ -120,6 +120,9 @@ async function sweep(
   const { software } = provider.adapter;
   const interruption = new AbortController();
   let breakdown: unknown;
+  // A resumed run measures it again, since times of now must be held against the device of now: another of the same name may
+  // be in its place. Where nothing was left to run, what the journal has holds.
+  let calibration = resumed?.calibration;
   const stopListening = terminal.onInterrupt(() => interruption.abort());
   try {
     await supervise(cases.filter(({ id }) => !results.has(id)), {
@@ -137,6 +140,10 @@ async function sweep(
         return against && "kernels" in against ? 2 * limitMs : limitMs;
       },
       signal: interruption.signal,
+      onCalibration(measured) {
+        calibration = measured;
+        journal.append({ calibration });
+      },
       onBegin: (id) => progress.begin(id),
       onOutputs: (packed) => outputs?.append(packed),
       onResult(result) {
@@ -153,7 +160,11 @@ async function sweep(
   }
   const report: Report = {
     schemaVersion: 1,
-    environment: { ...environment, wallS: earlierS + (performance.now() - start) / 1000 },
+    environment: {
+      ...environment,
+      ...calibration && { calibration },
+      wallS: earlierS + (performance.now() - start) / 1000,
+    },
     results: ids.flatMap((id) => results.get(id) ?? []),
   };
   await writeReports(report, plan.out);

@@ -1,0 +1,72 @@
+/**
+ * How near a time comes to what the device was seen to do at best. Computed on reading and never stored.
+ *
+ * @module
+ */
+import type { Calibration, Measurement } from "./result.ts";
+import type { Peaks } from "./statistics.ts";
+
+/** A figure of the calibration that can bind a case. */
+export type Limit = "readBytesPerS" | "copyBytesPerS" | "f32FlopsPerS" | "f16FlopsPerS";
+
+/** A time beside the least that the device allows. */
+export interface Roofline {
+  /** The least time over the time: 1 at the limit. */
+  readonly share: number;
+  /** What sets the least time. */
+  readonly limit: Limit;
+  /** That figure, bytes/s or flops/s. */
+  readonly perS: number;
+}
+
+/** What {@linkcode rooflineOf} takes beside the work. */
+export interface RooflineOptions {
+  /** Precision of the kernel's arithmetic: in f16 it may pass the rate of f32. @default {"f32"} */
+  readonly precision?: "f32" | "f16";
+}
+
+/**
+ * The share of the limit that binds: `max(minBytes / bandwidth, flops / rate) / time`. The bandwidth is that of reading, and
+ * of copying for an operation without arithmetic, which reads and writes alike. Bytes are those that the operation must move:
+ * where a cache serves some of them, hot inputs or pages that sequences share, the share may pass 1.
+ *
+ * @example A kernel at 30 TFLOP/s where 60 are possible
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const calibration = { readBytesPerS: { value: 4e12 }, f32FlopsPerS: { value: 60e12 }, doubts: [], wallMs: 0 };
+ * const roofline = rooflineOf({ minBytes: 4e6, flops: 300e6 }, 10_000, calibration);
+ * assertEquals(roofline, { share: 0.5, limit: "f32FlopsPerS", perS: 60e12 });
+ * ```
+ * @param work Bytes and flops of one launch.
+ * @param timeNs Time of one launch, above zero.
+ * @param calibration What the device does at best.
+ * @returns Undefined where a limit that may be the one that binds is not known.
+ */
+export function rooflineOf(
+  { minBytes, flops }: Pick<Measurement, "minBytes" | "flops">,
+  timeNs: number,
+  calibration: Calibration | undefined,
+  { precision = "f32" }: RooflineOptions = {},
+): Roofline | undefined {
+  const moves: readonly (readonly [Limit, number])[] = flops > 0
+    ? [["readBytesPerS", minBytes], [`${precision}FlopsPerS`, flops]]
+    : [["copyBytesPerS", minBytes]];
+  const bounds = moves.map(([limit, work]) => {
+    const perS = calibration?.[limit]?.value ?? NaN;
+    return { share: work / perS / (timeNs * 1e-9), limit, perS };
+  });
+  const binding = bounds.reduce((a, b) => b.share > a.share ? b : a);
+  return bounds.every(({ share }) => Number.isFinite(share)) ? binding : undefined;
+}
+
+/**
+ * What no time of a run may be faster than. Of arithmetic the fastest rate counts, since a kernel may compute in f16, and of
+ * memory the faster of reading and copying.
+ */
+export function peaksOf({ readBytesPerS, copyBytesPerS, f32FlopsPerS, f16FlopsPerS }: Calibration): Peaks {
+  const fastest = (...figures: (Calibration[Limit])[]) => {
+    const values = figures.flatMap((figure) => figure?.value ?? []);
+    return values.length > 0 ? Math.max(...values) : undefined;
+  };
+  return { bytesPerS: fastest(readBytesPerS, copyBytesPerS), flopsPerS: fastest(f32FlopsPerS, f16FlopsPerS) };
+}
