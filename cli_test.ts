@@ -77,10 +77,27 @@ Deno.test("bench verifies, times and writes every report", () =>
     assertEquals(code, 0, out);
     const names = [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
     assertEquals(names, ["cases.ndjson", "junit.xml", "report.html", "report.json", "report.md", "results.csv"]);
-    const { results: [result] } = await readReport(dir);
+    const { environment, results: [result] } = await readReport(dir);
     assert(result.status === "measured" && result.measurement.runs[0].samplesNs.length >= 6);
     assertEquals([result.id, result.verification.coverage], [SMALL, 1]);
+    assertEquals(environment.calibration?.doubts, []);
+    const csv = await Deno.readTextFile(`${dir}/results.csv`);
+    assertMatch(csv, /f32FlopsPerS|readBytesPerS/);
+    // A run that is complete is not calibrated again, and keeps what it was.
+    assertEquals((await runCli(["bench", `--resume=${dir}`, "--quiet"])).code, 0);
+    assertEquals((await readReport(dir)).environment.calibration, environment.calibration);
+    await Deno.remove(`${dir}/report.json`);
+    assertEquals((await runCli(["report", dir])).code, 0);
+    assertEquals((await readReport(dir)).environment.calibration, environment.calibration);
   }));
+
+Deno.test("info names what each kernel lacks, and what the device does at best", async () => {
+  const { code, out } = await runCli(["info"]);
+  assertEquals(code, 0, out);
+  assertMatch(out, /^memory, read +[\d.]+ [GT]B\/s/m);
+  assertMatch(out, /^FMA in f32 +[\d.]+ [GT]FLOP\/s/m);
+  assertMatch(out, /^attend\/fused +/m);
+});
 
 Deno.test("verify ends with 2 where a kernel is wrong, and prints the command that runs it again", () =>
   withFolder(async (dir) => {
@@ -199,6 +216,7 @@ Deno.test("files may have any name, and need not be in the working directory", (
 Deno.test("report draws the same files from report.json, and from the journal of a killed run", () =>
   withFolder(async (dir) => {
     await runCli(["verify", `--filter=${SMALL}`, `--out=${dir}/run`, "--quiet"]);
+    assertEquals((await readReport(`${dir}/run`)).environment.calibration, undefined);
     const html = await Deno.readTextFile(`${dir}/run/report.html`);
     await Deno.remove(`${dir}/run/report.html`);
     assertEquals((await runCli(["report", `${dir}/run`])).code, 0);

@@ -129,7 +129,8 @@ ${SINK}var<workgroup> tile: array<array<vec4<u32>, 32>, ${TILE_ROWS}>;
 ${HEAD}  let column = thread & 31u;
 ${
     unroll(TILE_ROWS * 32 / THREADS, (i) =>
-      `tile[(thread >> 5u) + ${i * THREADS / 32}u][column] = vec4<u32>(P.seed * (thread + ${i}u));`)
+      `tile[(thread >> 5u) + ${i * THREADS / 32}u][column] = ` +
+      `P.seed * (thread + ${i * THREADS}u) * vec4<u32>(1u, 3u, 5u, 7u);`)
   }
   workgroupBarrier();
   var sum = vec4<u32>(thread);
@@ -139,7 +140,7 @@ ${unroll(TILE_ROWS * TILE_READS, (i) => `sum ^= tile[${i % TILE_ROWS}][x${Math.f
   }
   sink[thread] = sum.x ^ sum.y ^ sum.z ^ sum.w;
 }`;
-  // Each round reads more than arithmetic does in it: an eighth of the work takes about as long.
+  // A round takes longer than one of arithmetic: an eighth of the rounds takes about as long.
   const [own, turns] = [Math.ceil(groups / 2), Math.ceil(rounds / 4)];
   const dispatch: DispatchOutline = {
     label: "workgroup memory",

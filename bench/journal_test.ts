@@ -34,6 +34,21 @@ Deno.test("readJournal() returns what was appended, in order", () =>
     assertEquals(readJournal(path), { header, results, torn: false });
   }));
 
+Deno.test("readJournal() keeps the last calibration apart from the results", () =>
+  withFile((path) => {
+    const calibration = { readBytesPerS: { value: 4e12, spread: 0.01 }, doubts: [], wallMs: 1 };
+    {
+      using journal = openJournal(path, header);
+      journal.append({ calibration: { ...calibration, wallMs: 2 } });
+      journal.append(results[0]);
+      journal.append({ calibration });
+      journal.append(results[1]);
+    }
+    assertEquals(readJournal(path), { header, results: results.slice(0, 2), calibration, torn: false });
+    Deno.writeTextFileSync(path, `${JSON.stringify(header)}\n{"calibration":7}\n`);
+    assertThrows(() => readJournal(path), SyntaxError, "line 2 is not a result");
+  }));
+
 Deno.test("append() has the line in the file before it returns", () =>
   withFile((path) => {
     using journal = openJournal(path, header);

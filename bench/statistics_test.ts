@@ -153,6 +153,14 @@ Deno.test("judge() calls a figure beyond the peaks impossible, hot bytes excepte
   assertMatch(hot.reasons[0], /^hot: impossible, 0.986 TFLOP\/s .* 0.500$/);
 });
 
+Deno.test("judge() holds against memory only what no cache can serve, and nothing against a peak that is not known", () => {
+  const cold = measurement([{ samplesNs: steady }]);
+  assertEquals(judge(cold, { bytesPerS: 0.7e12, uncachedBytes: 0.5e6 }).verdict, "ok");
+  assertEquals(judge(cold, { bytesPerS: 0.7e12, uncachedBytes: 0.9e6 }).verdict, "invalid");
+  assertEquals(judge(cold, { bytesPerS: undefined, flopsPerS: undefined }).verdict, "ok");
+  assertEquals(judge(cold, { bytesPerS: NaN }).verdict, "invalid");
+});
+
 Deno.test("judge() calls wide, scarce and throttled samples unstable", () => {
   const wide = judge(measurement([{ samplesNs: [90, 100, 100, 100, 100, 110] }]));
   assertEquals([wide.verdict, wide.reasons.length], ["unstable", 1]);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { parseCaseId } from "../suites/case_id.ts";
 import type { Plan } from "./protocol.ts";
-import type { Result } from "./result.ts";
+import type { Calibration, Result } from "./result.ts";
 import { type ChildOptions, startChild, supervise } from "./supervise.ts";
 
 const MODULE = new URL("./testdata/faulty_kernels.ts", import.meta.url).href;
@@ -35,6 +35,23 @@ Deno.test("supervise() survives a crash, an exit and a hang, and runs every othe
   assertEquals(failures.map(({ stage }) => stage), ["crashed", "crashed", "timeout"]);
   assertMatch(failures[0].message, /SIGABRT/);
   assertMatch(failures[2].message, /no result within 5 s/);
+});
+
+Deno.test("what the first child calibrates holds for those that come after a crash", async () => {
+  const calibrations: Calibration[] = [];
+  const results: Result[] = [];
+  const cases = ["fused", "aborts", "fused"].map((variant, i) =>
+    parseCaseId(`attend/${variant}:B=1;H=2;R=32;Dr=16;q=1;kv=${5 + i};page=4;cache=f32`)
+  );
+  await supervise(cases, { kernelModules: [MODULE], recorded: [], timing: true }, {
+    ...OPTIONS,
+    child: await startChild(OPTIONS),
+    caseLimitMs: () => 30_000,
+    onCalibration: (calibration) => void calibrations.push(calibration),
+    onResult: (result) => void results.push(result),
+  });
+  assertEquals(results.map(({ status }) => status), ["measured", "failed", "measured"]);
+  assertEquals(calibrations.map(({ doubts }) => doubts), [[]]);
 });
 
 Deno.test("a time limit beyond what a timer takes is not over at once", async () => {

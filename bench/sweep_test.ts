@@ -6,7 +6,7 @@ import { parseCaseId } from "../suites/case_id.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import { fickle, scribbles } from "./testdata/faulty_kernels.ts";
 import { SOFTWARE_MEASURE } from "./measure.ts";
-import type { Result } from "./result.ts";
+import type { Calibration, Result } from "./result.ts";
 import { runCases, type SweepOptions } from "./sweep.ts";
 
 const ATTEND = "H=2;R=32;Dr=16;q=1;kv=9;page=4;cache=f32";
@@ -44,6 +44,48 @@ Deno.test("runCases() times by the slope of host time where the device has no ti
   assertEquals(result.measurement.timer, "host-slope");
   const [{ samplesNs }] = result.measurement.runs;
   assert(samplesNs.length > 0 && samplesNs.every((ns) => ns > 0));
+});
+
+/** What a device does that is slower than every figure measured here, or faster. */
+function calibrationTo(flopsPerS: number): Calibration {
+  const [f32FlopsPerS, readBytesPerS] = [{ value: flopsPerS }, { value: 1 }];
+  return { f32FlopsPerS, readBytesPerS, copyBytesPerS: readBytesPerS, doubts: [], wallMs: 0 };
+}
+
+Deno.test("a time is invalid that is faster than the calibration of the hardware allows, and never one of a CPU", async () => {
+  const verdicts = async (software: boolean, flopsPerS: number) => {
+    const gpu = await openGpu();
+    // Without timestamps, or the clock of the hardware that this pretends to be would be waited for.
+    const features = new Set([...gpu.traits.features].filter((name) => name !== "timestamp-query"));
+    const results = await run(
+      cases(`attend/fused:B=1;${ATTEND}`, "append/combined:B=2;R=32;Dr=16;q=3;kv=9;page=4;cache=bf16"),
+      {
+        gpu: { ...gpu, adapter: { ...gpu.adapter, software }, traits: { ...gpu.traits, features } },
+        measure: { ...SOFTWARE_MEASURE, budgetMs: 20 },
+        calibration: calibrationTo(flopsPerS),
+      },
+    );
+    return results.map((result) => {
+      assert(result.status === "measured", JSON.stringify(result));
+      return result.reasons.some((reason) => reason.includes("impossible")) ? "impossible" : "possible";
+    });
+  };
+  // Hot bytes may come from a cache: `append` is not held against the one byte a second.
+  assertEquals(await verdicts(false, 1), ["impossible", "possible"]);
+  assertEquals(await verdicts(false, 1e15), ["possible", "possible"]);
+  assertEquals(await verdicts(true, 1), ["possible", "possible"]);
+});
+
+Deno.test("runCases() calibrates once where cases are timed, not where it is told the limits or nothing is timed", async () => {
+  const calibrated = async (options: Partial<SweepOptions>) => {
+    let times = 0;
+    const list = cases(`attend/fused:B=1;${ATTEND}`);
+    await run(list, { ...options, onCalibration: () => void times++ });
+    return times;
+  };
+  assertEquals(await calibrated({}), 1);
+  assertEquals(await calibrated({ calibration: calibrationTo(1e12) }), 0);
+  assertEquals(await calibrated({ timing: false }), 0);
 });
 
 Deno.test("a device that is lost is opened anew, and the cases after it run", async () => {

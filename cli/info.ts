@@ -3,6 +3,9 @@
  *
  * @module
  */
+import type { Calibration } from "../bench/result.ts";
+import type { GpuChild } from "../bench/supervise.ts";
+import { calibrationInWords } from "../reports/calibration.ts";
 import { describeHost } from "../bench/environment.ts";
 import { startProvider } from "../bench/provider.ts";
 import { kernelName } from "../kernels/kernel.ts";
@@ -11,10 +14,13 @@ import type { Flags } from "./flags.ts";
 import { providerOf } from "./bench.ts";
 import type { Terminal } from "./terminal.ts";
 
+/** Longest wait for a calibration, ms. */
+const CALIBRATION_LIMIT_MS = 60_000;
+
 /** Runs `info` and returns the exit code. */
 export async function info(flags: Flags, terminal: Terminal): Promise<number> {
   const { child, adapter } = await startProvider(providerOf(flags), {}, (line) => terminal.err(`${line}\n`));
-  await child.end();
+  const calibration = await calibrationOf(child).finally(() => child.end());
   const { version, runtime, host } = await describeHost();
   const subgroups = adapter.subgroupMinSize === adapter.subgroupMaxSize
     ? String(adapter.subgroupMinSize)
@@ -27,6 +33,7 @@ export async function info(flags: Flags, terminal: Terminal): Promise<number> {
     ["provider", adapter.provider],
     ["features", adapter.features.join(", ") || "none of those that kernels use"],
     ["subgroup size", adapter.subgroupMaxSize === 0 ? "no subgroups" : subgroups],
+    ...calibration ? calibrationInWords(calibration) : [],
     ...Object.entries(adapter.limits).map(([name, value]): [string, string] => [name, String(value)]),
     ...KERNELS.map((kernel): [string, string] => {
       const missing = kernel.requires.filter((feature) => !adapter.features.includes(feature));
@@ -36,4 +43,14 @@ export async function info(flags: Flags, terminal: Terminal): Promise<number> {
   const width = Math.max(...rows.map(([name]) => name.length));
   terminal.out(rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join(""));
   return 0;
+}
+
+/** What the device does at best: a plan without cases measures nothing else. Undefined where it has no timestamps. */
+async function calibrationOf(child: GpuChild): Promise<Calibration | undefined> {
+  await child.send({ cases: [], kernelModules: [], recorded: [], timing: true });
+  for (;;) {
+    const event = await child.next(CALIBRATION_LIMIT_MS);
+    if (event === undefined || event === "timeout") return undefined;
+    if (event.event === "calibrated") return event.calibration;
+  }
 }

@@ -46,8 +46,8 @@ async function readAny(path: string): Promise<Report> {
   const journal = `${path}/cases.ndjson`;
   const hasReport = await exists(`${path}/report.json`) || !await exists(journal);
   if (hasReport) return await readReportFile(path, "report");
-  const { header, results } = readJournal(journal);
-  return { schemaVersion: 1, environment: header.environment, results };
+  const { header, results, calibration } = readJournal(journal);
+  return { schemaVersion: 1, environment: { ...header.environment, ...calibration && { calibration } }, results };
 }
 
 async function exists(path: string): Promise<boolean> {

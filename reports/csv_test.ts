@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { parse } from "deno-std/csv/parse.js";
 import { toCsv } from "./csv.ts";
 import { figures, rowsOf } from "./figures.ts";
@@ -45,6 +45,17 @@ Deno.test("toCsv() leaves throughput of software and of invalid results empty", 
     for (const line of table(toCsv(report))) assertEquals([line.gbPerS, line.tflopPerS], ["", ""]);
   }
   assert(table(toCsv(makeReport()))[0].gbPerS !== "");
+});
+
+Deno.test("toCsv() has the share of the limit that binds and which one that is", () => {
+  const append = makeMeasured({ kernel: "append/combined" });
+  const moved = { ...append, measurement: { ...append.measurement, flops: 0 } };
+  const lines = table(toCsv(makeReport({ results: [makeMeasured(), moved] })));
+  assertEquals(lines.map(({ limit }) => limit), ["f32FlopsPerS", "f32FlopsPerS", "copyBytesPerS", "copyBytesPerS"]);
+  // 75,497,472 flops at 61.5 TFLOP/s are 1.228 of 50 µs.
+  assertAlmostEquals(Number(lines[0].limitShare), 0.02455, 2e-5);
+  const [uncalibrated] = table(toCsv(makeReport({ environment: { calibration: undefined } })));
+  assertEquals([uncalibrated.limit, uncalibrated.limitShare], ["", ""]);
 });
 
 Deno.test("toCsv() disarms formulas in names and reasons", () => {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Measured, Report, Result, Samples, Verification } from "../bench/result.ts";
+import type { Calibration, Measured, Report, Result, Samples, Verification } from "../bench/result.ts";
+import { type Roofline, rooflineOf } from "../bench/roofline.ts";
 import { clockRatio, summarize, type Summary } from "../bench/statistics.ts";
 
 /** A result as one line of a table: a measured one has a row for each mode. */
@@ -14,6 +15,8 @@ export interface Row {
   readonly kernel: string;
   /** Whether the adapter is a CPU implementation: times are shown as such, throughput is not. */
   readonly software: boolean;
+  /** What that adapter does at best, where it was calibrated. */
+  readonly calibration?: Calibration;
   /** Samples of the row's mode; absent where nothing was measured. */
   readonly run?: Samples;
   /** Statistics of those samples; absent where there is none. */
@@ -44,9 +47,9 @@ export function kernelOf(id: string): string {
 
 /** Rows of a report in its order, a measured result's headline mode first. */
 export function rowsOf(report: Report): Row[] {
-  const { software } = report.environment.adapter;
+  const { adapter: { software }, calibration } = report.environment;
   return report.results.flatMap((result): Row[] => {
-    const row: Row = { result, kernel: kernelOf(result.id), software };
+    const row: Row = { result, kernel: kernelOf(result.id), software, calibration };
     if (result.status !== "measured" || result.measurement.runs.length === 0) return [row];
     return result.measurement.runs.map((run) => ({
       ...row,
@@ -83,6 +86,7 @@ export const figures: readonly Figure[] = [
     value: (row) => perSecond(row, (measured) => measured.measurement.flops / 1e12),
     format: (value) => `${formatNumber(value)} TFLOP/s`,
   },
+  share("limitShare", "of limit", (row) => rooflineOfRow(row)?.share, "higher"),
   time("minNs", "min", (summary) => summary.minNs),
   time("q1Ns", "q1", (summary) => summary.q1Ns),
   time("q3Ns", "q3", (summary) => summary.q3Ns),
@@ -112,6 +116,13 @@ export const figures: readonly Figure[] = [
     label: "host",
     unit: "ms",
     value: (row) => row.result.hostMs,
+    format: (value) => formatTimeNs(value * 1e6),
+  },
+  {
+    name: "gpuMs",
+    label: "GPU",
+    unit: "ms",
+    value: (row) => row.result.gpuMs,
     format: (value) => formatTimeNs(value * 1e6),
   },
 ];
@@ -145,6 +156,12 @@ export function formatTimeNs(ns: number): string {
   return `${formatNumber(ns / scale)} ${unit}`;
 }
 
+/** `62.1 TFLOP/s`, `8.04 GB/s`: a rate of bytes or flops. */
+export function formatRate(perS: number, unit: "B/s" | "FLOP/s"): string {
+  const [scale, prefix] = perS >= 0.9995e12 ? [1e12, "T"] : [1e9, "G"];
+  return `${formatNumber(perS / scale)} ${prefix}${unit}`;
+}
+
 /** Three significant digits, plain up to six digits before the point: `0.0123`, `58.0`, `1234`, `2.5e-7`. */
 export function formatNumber(value: number): string {
   const size = Math.abs(value);
@@ -170,6 +187,15 @@ function count(name: string, label: string, value: Figure["value"]): Figure {
 
 function share(name: string, label: string, value: Figure["value"], better: Figure["better"]): Figure {
   return { name, label, unit: "", better, value, format: formatShare };
+}
+
+/**
+ * The median of a row beside the limit that binds it; undefined where the time is not believed or a limit is not known. Given of
+ * a software adapter as well: a share of what the same CPU does at best.
+ */
+export function rooflineOfRow({ result, summary, calibration }: Row): Roofline | undefined {
+  if (result.status !== "measured" || result.verdict === "invalid" || summary === undefined) return undefined;
+  return rooflineOf(result.measurement, summary.medianNs, calibration);
 }
 
 /** `work` over the median; undefined where the operation does none, the time is not believed, or it says nothing about GPUs. */

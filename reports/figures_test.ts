@@ -1,5 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
-import { figure, figures, formatFigure, formatNumber, formatShare, formatTimeNs, kernelOf, rowsOf } from "./figures.ts";
+import {
+  figure,
+  figures,
+  formatFigure,
+  formatNumber,
+  formatRate,
+  formatShare,
+  formatTimeNs,
+  kernelOf,
+  rowsOf,
+} from "./figures.ts";
 import {
   hostileKernel,
   makeFailed,
@@ -66,6 +76,18 @@ Deno.test("a figure that does not exist is absent, not 0", () => {
   assertEquals(figures.filter((figure) => figure.value(skipped) !== undefined).map((figure) => figure.name), [
     "hostMs",
   ]);
+});
+
+Deno.test("formatRate() takes the larger prefix from a thousand on", () => {
+  const rates = [61.5e12, 1e12, 999.4e9, 64e9, 5e7].map((perS) => formatRate(perS, "FLOP/s"));
+  assertEquals(rates, ["61.5 TFLOP/s", "1.00 TFLOP/s", "999 GFLOP/s", "64.0 GFLOP/s", "0.0500 GFLOP/s"]);
+});
+
+Deno.test("limitShare is that of the limit that binds, also on a software adapter, and absent where a time is invalid", () => {
+  const results = [makeMeasured()];
+  assertEquals(formatFigure("limitShare", rowOf({ results })), "2.45 %");
+  assertEquals(formatFigure("limitShare", rowOf({ results, software: true })), "2359 %");
+  assertEquals(formatFigure("limitShare", rowOf({ results: [makeMeasured({ verdict: "invalid" })] })), "");
 });
 
 Deno.test("errorBudget is the largest of all checks", () => {

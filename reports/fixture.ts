@@ -5,6 +5,7 @@
  * @module
  */
 import type {
+  Calibration,
   Differential,
   Environment,
   Failed,
@@ -202,6 +203,7 @@ export function makeMeasured(options: MeasuredFixtureOptions = {}): Measured {
     id: makeId(kernel, options.axes),
     axes: { ...axesOfAttend, ...options.axes },
     hostMs: 412.5,
+    gpuMs: 250,
     compileMs: 31.25,
     chosen: { splits: 4 },
     verification: makeVerification(),
@@ -330,6 +332,38 @@ export function makeResults(): Result[] {
   ];
 }
 
+/** What an H200 does at best, or lavapipe on two cores; there one figure is not known. */
+export function makeCalibration(software = false): Calibration {
+  const of = (value: number, spread = 0.004) => ({ value, spread });
+  if (software) {
+    return {
+      tickNs: { value: 1 },
+      quantumNs: { value: 1 },
+      dispatchNs: of(22_600, 0.45),
+      readBytesPerS: of(9.1e9),
+      copyBytesPerS: of(8.8e9),
+      workgroupBytesPerS: of(11.2e9),
+      f32FlopsPerS: of(64e9),
+      f16FlopsPerS: of(6.5e9),
+      doubts: ["emptyPassNs: it was measured as 0"],
+      wallMs: 972,
+    };
+  }
+  return {
+    tickNs: of(1, 0.0001),
+    quantumNs: { value: 32 },
+    emptyPassNs: of(1_088, 0.03),
+    dispatchNs: of(1_600, 0.01),
+    readBytesPerS: of(4.6e12),
+    copyBytesPerS: of(3.8e12),
+    workgroupBytesPerS: of(28.7e12),
+    f32FlopsPerS: of(61.5e12),
+    f16FlopsPerS: of(103e12),
+    doubts: [],
+    wallMs: 1_450,
+  };
+}
+
 /** An environment of an NVIDIA H200, or of lavapipe when `software`. */
 export function makeEnvironment(software = false): Environment {
   return {
@@ -356,6 +390,7 @@ export function makeEnvironment(software = false): Environment {
       subgroupMinSize: software ? 8 : 32,
       subgroupMaxSize: software ? 8 : 32,
     },
+    calibration: makeCalibration(software),
     argv: ["--suite", "smoke"],
     command: "bench",
     suites: ["smoke"],

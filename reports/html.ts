@@ -62,7 +62,7 @@ export function renderHtml(report: Report): string {
     <main>
     ${summarySection(report, view)}
     ${interactiveSections(view)}
-    ${environmentSection(report.environment)}
+    ${environmentSection(report)}
     </main>
     <dialog id="detail" aria-label="Case"></dialog>
     <script type="application/json" id="data">${scriptJson(view.data)}</script>

@@ -19,7 +19,8 @@ import type { Summary } from "../bench/statistics.ts";
 import { type Choice, choicesOf, type ChoiceSummary, summarizeChoices } from "./choices.ts";
 import { largestDifference } from "./differential.ts";
 import { plainText } from "./escape.ts";
-import { figure, kernelOf, type Row, rowsOf } from "./figures.ts";
+import { rooflineInWords } from "./calibration.ts";
+import { figure, kernelOf, rooflineOfRow, type Row, rowsOf } from "./figures.ts";
 import { blindness, explain, isBlind } from "./outcome.ts";
 import { reproduceCommands, shrunkCommand } from "./reproduce.ts";
 import { compareValues } from "./view/format.js";
@@ -55,6 +56,8 @@ export interface ViewCase {
   readonly gbps?: number;
   /** Throughput. */
   readonly tflops?: number;
+  /** Least time that the device allows over the median. */
+  readonly limitShare?: number;
   /** Median of the operation's `unfused` kernel on the same case over this one's. */
   readonly speedup?: number;
   /** Largest share of its error bound that any check used. */
@@ -100,6 +103,8 @@ export interface ViewRun extends Samples {
   readonly gbps?: number;
   /** Throughput at the median; absent too where there are no flops. */
   readonly tflops?: number;
+  /** How near the median comes to the limit that binds; absent where that is not known. */
+  readonly limit?: { readonly share: number; readonly words: string };
 }
 
 /** Counts in bins of equal width. */
@@ -140,6 +145,8 @@ export interface ViewDetail {
   readonly chosen?: Readonly<Record<string, number>>;
   /** Wall time of the case, ms. */
   readonly hostMs: number;
+  /** Time of the GPU over all passes of the case, ms, where it is known. */
+  readonly gpuMs?: number;
   /** What the resolver would pick, why, and how it did. */
   readonly choice?: Choice;
   /** Host time of planning, ms. */
@@ -218,6 +225,7 @@ function caseOf(
     halfWidth: headline?.summary.relativeHalfWidth,
     gbps: headline?.gbps,
     tflops: headline?.tflops,
+    limitShare: headline?.limit?.share,
     speedup: headline && baseline !== undefined && !kernel.endsWith("/unfused")
       ? baseline / headline.summary.medianNs
       : undefined,
@@ -264,6 +272,7 @@ function detailOf(
     flops: measurement && measurement.flops > 0 ? measurement.flops : undefined,
     chosen: result.chosen,
     hostMs: result.hostMs,
+    gpuMs: result.gpuMs,
     choice,
     plan: result.plan,
   });
@@ -271,6 +280,7 @@ function detailOf(
 
 function runOf(row: Row): ViewRun[] {
   const { run, summary } = row;
+  const roofline = rooflineOfRow(row);
   if (run === undefined || summary === undefined) return [];
   return [dropUndefined({
     ...run,
@@ -280,6 +290,7 @@ function runOf(row: Row): ViewRun[] {
     histogram: histogramOf(run.samplesNs, summary),
     gbps: figure("gbPerS").value(row),
     tflops: figure("tflopPerS").value(row),
+    limit: roofline && { share: roofline.share, words: rooflineInWords(roofline) },
   })];
 }
 

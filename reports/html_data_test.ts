@@ -36,6 +36,22 @@ Deno.test("makeView() shows no throughput of a software adapter, but its times",
   assertEquals(data.defaults.metric, "medianNs");
 });
 
+Deno.test("makeView() gives the share of the limit that binds, unless the times are invalid or nothing was calibrated", () => {
+  const result = makeMeasured();
+  const { data, details } = makeView(makeReport({ results: [result] }));
+  assertAlmostEquals(data.cases[0].limitShare!, 0.02455, 2e-5);
+  assertEquals(details[0].runs.map(({ limit }) => limit?.words), [
+    "2.45 % of the arithmetic limit, 61.5 TFLOP/s f32",
+    "3.07 % of the arithmetic limit, 61.5 TFLOP/s f32",
+  ]);
+  assertEquals(details[0].gpuMs, 250);
+  const invalid = makeReport({ results: [makeMeasured({ verdict: "invalid", reasons: ["impossible"] })] });
+  for (const report of [invalid, makeReport({ environment: { calibration: undefined } })]) {
+    const view = makeView(report);
+    assertEquals([view.data.cases[0].limitShare, view.details[0].runs[0].limit], [undefined, undefined]);
+  }
+});
+
 Deno.test("makeView() gives the speed-up over unfused only where both were timed on the same case", () => {
   const { data } = makeView(makeReport({
     results: [

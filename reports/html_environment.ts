@@ -3,7 +3,9 @@
  *
  * @module
  */
-import type { Environment } from "../bench/result.ts";
+import type { Environment, Report } from "../bench/result.ts";
+import { calibrationInWords } from "./calibration.ts";
+import { harnessCostInWords } from "./harness_cost.ts";
 import { html, type Insertable, type Markup } from "./html_escape.ts";
 import { shellQuote } from "./reproduce.ts";
 
@@ -31,8 +33,9 @@ what is right here is evidence about the kernels, but times say nothing about an
 }
 
 /** All that is known of the run. */
-export function environmentSection(environment: Environment): Markup {
-  const { adapter, host, runtime, git } = environment;
+export function environmentSection(report: Report): Markup {
+  const { environment } = report;
+  const { adapter, calibration, host, runtime, git } = environment;
   const groups: [string, [string, Insertable][]][] = [
     ["Adapter", [
       ["name", adapterName(environment)],
@@ -50,6 +53,10 @@ export function environmentSection(environment: Environment): Markup {
           : `${adapter.subgroupMinSize} to ${adapter.subgroupMaxSize}`,
       ],
     ]],
+    [
+      `What it does at best${adapter.software ? ", on the CPU" : ""}`,
+      calibration ? calibrationInWords(calibration) : [],
+    ],
     ["Host", [
       ["system", `${host.os} ${host.osRelease}, ${host.arch}`],
       ["processor", `${host.cpu}, ${host.cores} cores`],
@@ -65,6 +72,7 @@ export function environmentSection(environment: Environment): Markup {
       ["seed", environment.seed],
       ["started", environment.startedAt],
       ["took", `${environment.wallS.toFixed(1)} s`],
+      ["spent on", harnessCostInWords(report)],
       ["mla-bench", environment.version],
       ["commit", git && html`<code>${git.commit}</code>${git.dirty && " with uncommitted changes"}`],
     ]],
@@ -73,7 +81,7 @@ export function environmentSection(environment: Environment): Markup {
   return html`
     <section id="environment">
       <h2>Environment</h2>
-      <div class="groups">${groups.map(([title, facts]) =>
+      <div class="groups">${groups.filter(([, facts]) => facts.length > 0).map(([title, facts]) =>
         html`
           <div>
             <h3>${title}</h3>

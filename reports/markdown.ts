@@ -5,10 +5,12 @@
  */
 import type { Report, Result } from "../bench/result.ts";
 import { markdownCode, markdownText } from "./escape.ts";
+import { calibrationInWords, rooflineInWords } from "./calibration.ts";
 import { checkedInWords } from "./checked.ts";
 import { summarizeChoices } from "./choices.ts";
 import { differentialInWords } from "./differential.ts";
-import { formatFigure, type Row, rowsOf } from "./figures.ts";
+import { formatFigure, rooflineOfRow, type Row, rowsOf } from "./figures.ts";
+import { harnessCostInWords } from "./harness_cost.ts";
 import { resolverSentence } from "./html_verdict.ts";
 import {
   adapterInWords,
@@ -88,14 +90,20 @@ function timesSection(report: Report): string[] {
     formatFigure("relativeHalfWidth", row),
     formatFigure("gbPerS", row),
     formatFigure("tflopPerS", row),
+    limitCell(row),
     formatFigure("errorBudget", row),
     markdownText(explain(row.result)),
   ]);
-  const headings = ["case", "mode", "median", "95 % ±", "bandwidth", "throughput", "error budget", "note"];
+  const headings = ["case", "mode", "median", "95 % ±", "bandwidth", "throughput", "of limit", "error budget", "note"];
   return [
     report.environment.adapter.software ? "## Times (software adapter)" : "## Times",
     markdownTable(headings, lines),
   ];
+}
+
+function limitCell(row: Row): string {
+  const roofline = rooflineOfRow(row);
+  return roofline ? rooflineInWords(roofline) : "";
 }
 
 function verifiedSection(report: Report): string[] {
@@ -120,8 +128,10 @@ function skippedSection(results: readonly Result[]): string[] {
   return ["## Skipped", markdownTable(["cases", "reason", "which"], lines)];
 }
 
-function environmentSection({ environment }: Report): string[] {
-  const { adapter, git, host, runtime } = environment;
+function environmentSection(report: Report): string[] {
+  const { environment } = report;
+  const { adapter, calibration, git, host, runtime } = environment;
+  const cost = harnessCostInWords(report);
   const subgroups = adapter.subgroupMaxSize > 0 ? `${adapter.subgroupMinSize} … ${adapter.subgroupMaxSize}` : "none";
   const facts: [string, string][] = [
     ["command", ["deno task", environment.command, ...environment.argv].join(" ")],
@@ -137,6 +147,18 @@ function environmentSection({ environment }: Report): string[] {
     ["version", environment.version],
     ...git ? [["commit", git.commit + (git.dirty ? " with changes" : "")] as [string, string]] : [],
     ["wall time", `${environment.wallS.toFixed(1)} s`],
+    ...cost === "" ? [] : [["spent on", cost] as [string, string]],
   ];
-  return ["## Environment", markdownTable(["", ""], facts.map(([name, value]) => [name, markdownText(value)]))];
+  const table = (lines: [string, string][]) =>
+    markdownTable(["", ""], lines.map(([name, value]) => [name, markdownText(value)]));
+  return [
+    "## Environment",
+    table(facts),
+    ...calibration
+      ? [
+        `## What the device does at best${adapter.software ? " (software adapter)" : ""}`,
+        table(calibrationInWords(calibration)),
+      ]
+      : [],
+  ];
 }

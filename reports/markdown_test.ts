@@ -12,7 +12,15 @@ Deno.test("toMarkdown() writes counts, problems, times, verified and skipped cas
     "# mla-bench bench: 8 measured (1 unstable, 1 invalid), 1 verified, 1 incorrect, 2 failed, 1 skipped\n\nNVIDIA H200 (wgpu), ",
   );
   const headings = [...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
-  assertEquals(headings, ["Wrong or failed", "Blind", "Times", "Verified", "Skipped", "Environment"]);
+  assertEquals(headings, [
+    "Wrong or failed",
+    "Blind",
+    "Times",
+    "Verified",
+    "Skipped",
+    "Environment",
+    "What the device does at best",
+  ]);
   assertStringIncludes(section(text, "Wrong")!, "`deno task verify --filter 'attend/fused_subgroup:B=4;");
   assertStringIncludes(section(text, "Wrong")!, "first at sequence 3, head 5, token 0, dim 16");
   assertStringIncludes(section(text, "Wrong")!, "| `deno task verify --filter 'attend/fused_subgroup:B=1;H=1;");
@@ -20,9 +28,16 @@ Deno.test("toMarkdown() writes counts, problems, times, verified and skipped cas
   assertStringIncludes(section(text, "Blind")!, "cache=bf16` | blind: would have accepted zeros or constant |");
   assertStringIncludes(
     section(text, "Times")!,
-    "| `attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=1024;page=64;cache=bf16` | cold | 50.0 µs | 0.30 % | 55.4 GB/s | 1.51 TFLOP/s | 21.0 % |  |",
+    "| `attend/fused:B=4;H=16;R=256;Dr=64;q=1;kv=1024;page=64;cache=bf16` | cold | 50.0 µs | 0.30 % | 55.4 GB/s | 1.51 TFLOP/s | 2.45 % of the arithmetic limit, 61.5 TFLOP/s f32 | 21.0 % |  |",
   );
   assertStringIncludes(section(text, "Environment")!, "| seed | 1 |");
+  assertStringIncludes(
+    section(text, "Environment")!,
+    "| spent on | GPU busy at least 3.25 % of 62 s; host beyond GPU per",
+  );
+  const best = section(text, "What the device does at best")!;
+  assertStringIncludes(best, "| memory, read | 4.60 TB/s (half of the readings within 0.40 %) |");
+  assertStringIncludes(best, "| timer's step | 32.0 ns |");
 });
 
 Deno.test("toMarkdown() keeps every table rectangular and every hostile name text", () => {
@@ -39,15 +54,21 @@ Deno.test("toMarkdown() keeps every table rectangular and every hostile name tex
   assertStringIncludes(text, `\`${hostileKernel}:B=4;`);
 });
 
-Deno.test("toMarkdown() marks a software adapter and shows no throughput on it", () => {
+Deno.test("toMarkdown() marks a software adapter and shows no throughput on it, but the share of its own limits", () => {
   const text = toMarkdown(makeReport({ software: true }));
   assertStringIncludes(text, "**Software adapter:**");
   assertStringIncludes(text, "## Times (software adapter)");
-  assertEquals(/GB\/s|TFLOP\/s/.test(text), false);
+  const [line] = section(text, "Times")!.split("\n").filter((line) => line.includes("page=64;cache=bf16`"));
+  assertStringIncludes(
+    line,
+    "| cold | 50.0 µs | 0.30 % |  |  | 2359 % of the arithmetic limit, 64.0 GFLOP/s f32 | 21.0 % |",
+  );
+  const best = section(text, "What the device does at best (software adapter)")!;
+  assertStringIncludes(best, "| in doubt | emptyPassNs: it was measured as 0 |");
 });
 
 Deno.test("toMarkdown() leaves out sections that have nothing to say", () => {
-  const text = toMarkdown(makeReport({ results: [makeVerified()] }));
+  const text = toMarkdown(makeReport({ results: [makeVerified()], environment: { calibration: undefined } }));
   assertEquals([...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading), ["Verified", "Environment"]);
   assertStringIncludes(toMarkdown(makeReport({ results: [makeMeasured()] })), "# mla-bench bench: 1 measured\n");
 });

@@ -20,7 +20,7 @@ export interface Source {
  * Where a case comes twice, the result of the later `startedAt` wins (of the later argument, when equal), with one
  * exception: a wrong or failed result is never hidden by a right one, because on the same commit that is a kernel that
  * is sometimes wrong. The environment is that of the earliest report with the suites of all, the wall times added, and
- * the arguments of all but `--shard`; the command is `bench` if any is.
+ * the first calibration, the arguments of all but `--shard`; the command is `bench` if any is.
  *
  * @param sources At least one.
  * @throws {RangeError} If there is none, or two do not go together; the message names them and the difference.
@@ -53,9 +53,11 @@ export function mergeReports(sources: readonly Source[]): Report {
 
 function mergeEnvironments(environments: readonly Environment[]): Environment {
   const [first] = environments;
+  const calibration = environments.find(({ calibration }) => calibration)?.calibration;
   const calls = new Map(environments.map(({ argv }) => withoutShard(argv)).map((argv) => [JSON.stringify(argv), argv]));
   return {
     ...first,
+    ...calibration && { calibration },
     ...first.git && { git: { ...first.git, dirty: environments.some(({ git }) => git?.dirty) } },
     argv: [...calls.values()].flat(),
     command: environments.find(({ command }) => command === "bench")?.command ?? first.command,

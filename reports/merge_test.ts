@@ -29,6 +29,15 @@ Deno.test("mergeReports() joins shards into one valid report", () => {
   assertEquals(validateReport(merged, "merged"), merged);
 });
 
+Deno.test("mergeReports() takes the first calibration, also where a verification that had none came before", () => {
+  const { calibration } = makeEnvironment();
+  const merged = mergeReports([
+    of("a", [one], { ...early, command: "verify", calibration: undefined }),
+    of("b", [two], late),
+  ]);
+  assertEquals(merged.environment.calibration, calibration);
+});
+
 Deno.test("mergeReports() of one report is that report", () => {
   const { source, report } = of("a", [one]);
   assertEquals(mergeReports([{ source, report }]), report);

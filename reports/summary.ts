@@ -7,6 +7,7 @@ import type { Report, Result } from "../bench/result.ts";
 import { checkedInWords } from "./checked.ts";
 import { differentialInWords } from "./differential.ts";
 import { oneLine } from "./escape.ts";
+import { harnessCostInWords } from "./harness_cost.ts";
 import { figure, formatFigure, type Row, rowsOf } from "./figures.ts";
 import {
   adapterInWords,
@@ -80,6 +81,7 @@ export function toSummary(report: Report, options: SummaryOptions = {}): string 
     ...environment.adapter.software ? [] : bestPerKernel(report).slice(0, maxKernels),
     ...differentialInWords(report),
     ...checkedInWords(results) === "" ? [] : [`checked: ${oneLine(checkedInWords(results))}`],
+    ...[harnessCostInWords(report)].filter(Boolean),
     `${oneLine(adapterInWords(report))}, ${environment.wallS.toFixed(1)} s: ${countsInWords(countResults(results))}`,
   ];
   return lines.join("\n") + "\n";

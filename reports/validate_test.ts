@@ -1,6 +1,15 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import type { Check, ClockProbe, OutputDifference, Report, ResultBase, Verification } from "../bench/result.ts";
-import { makeBrokenVerification, makeEnvironment, makeMeasured, makeReport } from "./fixture.ts";
+import type {
+  CalibratedFigure,
+  Calibration,
+  Check,
+  ClockProbe,
+  OutputDifference,
+  Report,
+  ResultBase,
+  Verification,
+} from "../bench/result.ts";
+import { makeBrokenVerification, makeCalibration, makeEnvironment, makeMeasured, makeReport } from "./fixture.ts";
 import schema from "./report.schema.json" with { type: "json" };
 import { readReport, schemaVersion, validateReport } from "./validate.ts";
 
@@ -86,6 +95,7 @@ function completeReport(): Complete<Report> {
     id: "",
     axes: { B: 1 },
     hostMs: 1,
+    gpuMs: 1,
     compileMs: 1,
     chosen: { splits: 1 },
     resolver: { backend: "fused", form: "absorbed", reasons: [""] },
@@ -100,12 +110,26 @@ function completeReport(): Complete<Report> {
   };
   const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1, blind: ["zeros"] };
   const shrunk = { id: "small", runs: 3 };
+  const calibrated: Complete<CalibratedFigure> = { value: 1, spread: 0 };
+  const calibration: Complete<Calibration> = {
+    tickNs: calibrated,
+    quantumNs: calibrated,
+    emptyPassNs: calibrated,
+    dispatchNs: calibrated,
+    readBytesPerS: calibrated,
+    copyBytesPerS: calibrated,
+    workgroupBytesPerS: calibrated,
+    f32FlopsPerS: calibrated,
+    f16FlopsPerS: calibrated,
+    doubts: ["d"],
+    wallMs: 1,
+  };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
   const samples = { ...makeMeasured().measurement.runs[0], clock };
   const measurement = { ...makeMeasured().measurement, tickNs: 1, runs: [samples] };
   return {
     schemaVersion,
-    environment: { ...makeEnvironment(), git: { commit: "0", dirty: true } },
+    environment: { ...makeEnvironment(), calibration, git: { commit: "0", dirty: true } },
     results: [
       { ...base, id: "a", status: "measured", verification, measurement, verdict: "ok", reasons: [""] },
       { ...base, id: "b", status: "verified", verification, reason: "r" },
@@ -175,6 +199,10 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
     "shrunk",
     "differential",
     "skipped",
+    "gpuMs",
+    "calibration",
+    "spread",
+    ...Object.keys(makeCalibration()).filter((name) => !["doubts", "wallMs"].includes(name)),
   ]);
   for (const name of ["maxAbsError", "maxRelError", "nmse", "cosineDifference", "budgetUsed"]) optional.add(name);
   for (const path of paths(report)) {
@@ -188,6 +216,21 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
     else validateReport(without, "report.json");
     refuses(replaced(report, [...path.slice(0, -1), `${key}X`], 1), `unknown member beside ${path.join("/")}`);
   }
+});
+
+Deno.test("validateReport() takes reports of before calibrations, and none with a figure that is no number above zero", () => {
+  const report = plain();
+  const path = ["environment", "calibration"];
+  validateReport(replaced(report, path, undefined), "report.json");
+  validateReport(replaced(report, path, { doubts: ["lost"], wallMs: 3 }), "report.json");
+  for (const value of [0, -1, "1"]) refuses(replaced(report, [...path, "readBytesPerS", "value"], value), `${value}`);
+  refuses(replaced(report, [...path, "dramBytesPerS"], { value: 1 }), "an unknown figure");
+});
+
+Deno.test("the stored baseline of an H200, which has no calibration, is read as it always was", () => {
+  const url = new URL("./baselines/h200-wgpu.json", import.meta.url);
+  const report = readReport(Deno.readTextFileSync(url), "h200-wgpu.json");
+  assertEquals([report.environment.calibration, report.results.length > 0], [undefined, true]);
 });
 
 Deno.test("validateReport() lets no time stand beside anything but a passed verification", () => {

@@ -129,6 +129,7 @@ export function makeDetail(data, details, update) {
           ],
           ["pipeline compilation", row.compileMs === undefined ? "" : `${significant(row.compileMs)} ms`],
           ["host time of the case", `${significant(detail.hostMs)} ms`],
+          ["GPU time of the case", detail.gpuMs === undefined ? "" : `${significant(detail.gpuMs)} ms`],
           ["planning, host time", detail.plan ? `${significant(detail.plan.planMs)} ms` : ""],
           ["plan brought to other lengths, host time", detail.plan ? `${significant(detail.plan.updateMs)} ms` : ""],
         ]),

@@ -20,6 +20,12 @@ import { compareValues, microseconds, percent, significant } from "./format.js";
 export const METRICS = {
   tflops: { label: "Throughput, TFLOP/s", value: (row) => row.tflops ?? null, format: significant, better: "higher" },
   gbps: { label: "Bandwidth, GB/s", value: (row) => row.gbps ?? null, format: significant, better: "higher" },
+  limitShare: {
+    label: "Share of the limit that binds, %",
+    value: (row) => row.limitShare ?? null,
+    format: percent,
+    better: "higher",
+  },
   medianNs: {
     label: "Median time, µs",
     value: (row) => row.medianNs ?? null,

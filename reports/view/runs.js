@@ -42,6 +42,7 @@ export function runSection(detail, run, onDraw) {
       ["95th percentile", duration(summary.p95Ns)],
       ["bandwidth", run.gbps === undefined ? "" : `${significant(run.gbps)} GB/s`],
       ["throughput", run.tflops === undefined ? "" : `${significant(run.tflops)} TFLOP/s`],
+      ["of what the device can do", run.limit?.words ?? ""],
       ["median deviation", duration(summary.madNs)],
       ["outliers, mild and severe", `${summary.outliersMild} and ${summary.outliersSevere}`],
       ["samples", `${run.samplesNs.length} of ${run.launchesPerPass} launches each`],

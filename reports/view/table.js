@@ -36,6 +36,7 @@ export function columnsOf(data) {
     { key: "halfWidth", heading: "95 % CI, ±%", number: true, cell: (row) => percent(row.halfWidth) },
     { key: "gbps", heading: "GB/s", number: true, cell: (row) => significant(row.gbps) },
     { key: "tflops", heading: "TFLOP/s", number: true, cell: (row) => significant(row.tflops) },
+    { key: "limitShare", heading: "of limit, %", number: true, cell: (row) => percent(row.limitShare) },
     { key: "speedup", heading: "speed-up, ×", number: true, cell: (row) => significant(row.speedup) },
     { key: "budget", heading: "budget, %", number: true, cell: (row) => percent(row.budget) },
     {

@@ -1,0 +1,178 @@
+import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { readBack, uploadStorage } from "./buffers.ts";
+import { calibrate, calibrationOf, quantumOf, rateOf } from "./calibration.ts";
+import { fillLaunch, type ProbeSizes, type RateName, rateProbes } from "./calibration_probes.ts";
+import { spansOf } from "./clock.ts";
+import type { Gpu } from "./device.ts";
+import { prepare } from "./plan.ts";
+import { withGpu } from "./testing.ts";
+
+/** Spans between timestamps that are rounded down to `stepNs` and come as ticks of `tickNs`, in ns. */
+function quantized(stepNs: number, tickNs: number): number[] {
+  return Array.from({ length: 1024 }, (_, i) => {
+    const stamp = (ns: number) => Math.round(Math.floor(ns / stepNs) * stepNs / tickNs);
+    const begin = i * 23_456.7;
+    // An empty pass, now and then a longer one.
+    return (stamp(begin + (1 + i % 7) * 1.3 * stepNs) - stamp(begin)) * tickNs;
+  });
+}
+
+Deno.test("quantumOf() finds the step of a timer, also where it is no whole number of ticks", () => {
+  for (const [stepNs, tickNs] of [[32, 1], [65_536, 1], [80, 80], [1, 1], [1000 / 24, 1], [65_536, 80], [1024, 0.52]]) {
+    const found = quantumOf(quantized(stepNs, tickNs), tickNs);
+    assertAlmostEquals(found / stepNs, 1, 0.01, `${stepNs} ns in ticks of ${tickNs} ns`);
+  }
+});
+
+Deno.test("quantumOf() takes spans without a common step for a timer that has none but its tick", () => {
+  assertEquals(quantumOf([1031, 1047, 1190, 1203, 1204], 1), 1);
+  assertEquals(quantumOf([1031, 1047, 1190, 1203, 1204].map((ticks) => 80 * ticks), 80), 80);
+});
+
+Deno.test("quantumOf() knows none where every span is zero or negative", () => {
+  for (const spans of [[], [0, 0, 0], [-32, 0]]) assertEquals(quantumOf(spans, 1), NaN);
+  assertEquals(quantumOf([-31, 0, 64, 96], 1), 32);
+});
+
+Deno.test("rateOf() takes a fast pass for the rate, but not one that seems faster than the rest by a glitch", () => {
+  const spansNs = Array.from({ length: 24 }, (_, i) => 1000 + i);
+  assertAlmostEquals(rateOf(1e6, spansNs).value, 1e6 / 1002.3e-9, 1);
+  const glitch = rateOf(1e6, [1, ...spansNs.slice(1)]).value;
+  assertLess(glitch, 1e6 / 1000e-9);
+  assertEquals(rateOf(1e6, [0, -5, ...spansNs]), rateOf(1e6, spansNs));
+});
+
+Deno.test("rateOf() tells how far the passes lie apart, and has no rate of passes that took no time", () => {
+  assertAlmostEquals(rateOf(1, [90, 95, 100, 105, 110]).spread!, 0.1, 1e-12);
+  assertEquals(rateOf(1, [0, -1]).value, NaN);
+});
+
+Deno.test("calibrationOf() refuses figures that are zero, negative or no number, and says which", () => {
+  for (const value of [0, -1, NaN, Infinity]) {
+    const figures = { readBytesPerS: { value }, f32FlopsPerS: { value: 6e13, spread: 0.01 }, quantumNs: undefined };
+    assertEquals(calibrationOf(figures, { doubts: ["the tick period varies"], wallMs: 5 }), {
+      f32FlopsPerS: { value: 6e13, spread: 0.01 },
+      doubts: ["the tick period varies", `readBytesPerS: it was measured as ${value}`],
+      wallMs: 5,
+    });
+  }
+});
+
+Deno.test("calibrate() measures every figure of a device that has f16, and each but that of one that has not", () =>
+  withGpu(async (gpu) => {
+    const names = [
+      "tickNs",
+      "quantumNs",
+      "emptyPassNs",
+      "dispatchNs",
+      "readBytesPerS",
+      "copyBytesPerS",
+      "workgroupBytesPerS",
+      "f32FlopsPerS",
+    ];
+    assert(gpu.traits.features.has("shader-f16"));
+    const { doubts, wallMs, ...figures } = await calibrate(gpu, { tickNs: 1 });
+    assertEquals([Object.keys(figures), doubts], [[...names, "f16FlopsPerS"], []]);
+    assertLess(wallMs, 10_000);
+    // What one core of any computer does, and no computer.
+    assertGreater(figures.f32FlopsPerS!.value, 1e8);
+    assertLess(figures.f32FlopsPerS!.value, 1e14);
+    const features = new Set([...gpu.traits.features].filter((name) => name !== "shader-f16"));
+    const without = await calibrate({ ...gpu, traits: { ...gpu.traits, features } }, { tickNs: 1 });
+    assertEquals(Object.keys(without), [...names, "doubts", "wallMs"]);
+  }));
+
+Deno.test("calibrate() says what a device does not allow, and measures the rest", () =>
+  withGpu(async (gpu) => {
+    const limits = { ...gpu.traits.limits, maxComputeInvocationsPerWorkgroup: 128 };
+    const { doubts, wallMs: _, ...figures } = await calibrate({ ...gpu, traits: { ...gpu.traits, limits } }, {
+      tickNs: 1,
+      doubt: "the tick period varies by 9 %",
+    });
+    assertEquals(Object.keys(figures), ["tickNs", "quantumNs", "emptyPassNs", "dispatchNs"]);
+    assertEquals(doubts.map((doubt) => doubt.split(":")[0]), [
+      "the tick period varies by 9 %",
+      "memory",
+      "readBytesPerS",
+      "copyBytesPerS",
+      "workgroupBytesPerS",
+      "f32FlopsPerS",
+      "f16FlopsPerS",
+    ]);
+  }));
+
+Deno.test("calibrate() of a device that is lost has doubts and no figure that it measured", () =>
+  withGpu(async (gpu) => {
+    gpu.device.destroy();
+    await gpu.device.lost;
+    const { doubts, wallMs: _, tickNs: __, ...figures } = await calibrate(gpu, { tickNs: 1 });
+    assertEquals(figures, {});
+    assertGreater(doubts.length, 5);
+  }));
+
+const SIZES: ProbeSizes = { memoryBytes: 1 << 17, groups: 2, rounds: 3 };
+
+/** Runs a probe on `source` and returns what it left in the buffer `name`, as words. */
+async function runProbe(gpu: Gpu, rate: RateName, name: string, source?: Uint32Array): Promise<Uint32Array> {
+  const { launch } = rateProbes(SIZES, gpu.traits.features).find((probe) => probe.name === rate)!;
+  const range = source && uploadStorage(gpu, "source", new Uint8Array(source.buffer));
+  const prepared = await prepare(gpu, launch, new Map(range ? [["source", range]] : []));
+  try {
+    await spansOf(gpu, [prepared.bind()]);
+    const [bytes] = await readBack(gpu, [prepared.buffers.get(name)!]);
+    return new Uint32Array(bytes.buffer);
+  } finally {
+    prepared.destroy();
+    range?.buffer.destroy();
+  }
+}
+
+Deno.test("the memory probes read every word once: one word changes what is found, and all are copied", () =>
+  withGpu(async (gpu) => {
+    const source = new Uint32Array(SIZES.memoryBytes / 4);
+    /** What is found once vector `i` of thread 201 of the second workgroup is `word`; its vectors are 4 KiB apart. */
+    const found = async (i: number, word: number) => {
+      source.fill(word, (4096 + 256 * i + 201) * 4, (4096 + 256 * i + 202) * 4);
+      return (await runProbe(gpu, "readBytesPerS", "sink", source))[0];
+    };
+    // The thread writes where its vectors sum up to 0x12345678, and only there.
+    assertEquals(await found(0, 0x12340000), 0);
+    assertEquals(await found(15, 0x00005678), 201);
+    assertEquals(await found(7, 0x00000001), 0);
+    const fill = await prepare(gpu, fillLaunch(SIZES), new Map());
+    await spansOf(gpu, [fill.bind()]);
+    const [bytes] = await readBack(gpu, [fill.buffers.get("source")!]);
+    fill.destroy();
+    const filled = new Uint32Array(bytes.buffer);
+    assertGreater(new Set(filled).size, 0.99 * filled.length);
+    assertEquals(await runProbe(gpu, "copyBytesPerS", "copied", filled), filled);
+  }));
+
+Deno.test("the arithmetic probes compute what they say: every accumulator ends at a half", () =>
+  withGpu(async (gpu) => {
+    const bits = (value: number) => new Uint32Array(new Float32Array([value]).buffer)[0];
+    // 16 accumulators; in f16 two of them side by side.
+    assertEquals(new Set(await runProbe(gpu, "f32FlopsPerS", "sink")), new Set([bits(8)]));
+    assertEquals(new Set(await runProbe(gpu, "f16FlopsPerS", "sink")), new Set([bits(16)]));
+  }));
+
+Deno.test("the probe of workgroup memory reads what it says", () =>
+  withGpu(async (gpu) => {
+    const found = await runProbe(gpu, "workgroupBytesPerS", "sink");
+    const tile = Array.from(
+      { length: 1024 },
+      (_, i) => [1, 3, 5, 7].map((factor) => Math.imul(0x9e3779b1 * i, factor)),
+    );
+    const expected = Uint32Array.from({ length: 256 }, (_, thread) => {
+      let sum = 0;
+      for (let round = 0; round < Math.ceil(SIZES.rounds / 4); round++) {
+        for (const shift of [0, 8, 16, 24]) {
+          for (let row = 0; row < 32; row++) {
+            for (const word of tile[32 * row + ((thread + round + shift) & 31)]) sum ^= word;
+          }
+        }
+      }
+      return sum;
+    });
+    assertEquals(found, expected);
+  }));
