@@ -94,6 +94,7 @@ export * from "./suites/suite.ts";
 export * from "./suites/suites.ts";
 
 // How it runs.
+export { calibrate } from "./bench/calibration.ts";
 export * from "./bench/clock.ts";
 export * from "./bench/device.ts";
 export * from "./bench/buffers.ts";
@@ -102,6 +103,7 @@ export * from "./bench/guard.ts";
 export * from "./bench/measure.ts";
 export * from "./bench/plan.ts";
 export * from "./bench/result.ts";
+export * from "./bench/roofline.ts";
 export * from "./bench/statistics.ts";
 export * from "./bench/stored_outputs.ts";
 export * from "./bench/sweep.ts";

@@ -43,7 +43,7 @@ export function calibrationInWords(calibration: Calibration): [name: string, val
 }
 
 function figureInWords({ value, spread }: CalibratedFigure, format: (value: number) => string): string {
-  return spread === undefined ? format(value) : `${format(value)} (half of the readings within ${formatShare(spread)})`;
+  return spread === undefined ? format(value) : `${format(value)}, spread ${formatShare(spread)}`;
 }
 
 /** `34.0 % of the arithmetic limit, 62.1 TFLOP/s f32`. */

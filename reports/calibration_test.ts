@@ -3,17 +3,17 @@ import { calibrationInWords, rooflineInWords } from "./calibration.ts";
 import { makeCalibration } from "./fixture.ts";
 
 Deno.test("calibrationInWords() names every figure with how far its readings lie apart", () => {
-  const within = (percent: string) => `(half of the readings within ${percent} %)`;
+  const spread = (percent: string) => `spread ${percent} %`;
   assertEquals(calibrationInWords(makeCalibration()), [
-    ["timestamp tick", `1.00 ns ${within("0.01")}`],
+    ["timestamp tick", `1.00 ns, ${spread("0.01")}`],
     ["timer's step", "32.0 ns"],
-    ["empty pass", `1.09 µs ${within("3.00")}`],
-    ["one more dispatch", `1.60 µs ${within("1.00")}`],
-    ["memory, read", `4.60 TB/s ${within("0.40")}`],
-    ["memory, copied", `3.80 TB/s ${within("0.40")}`],
-    ["workgroup memory, read", `28.7 TB/s ${within("0.40")}`],
-    ["FMA in f32", `61.5 TFLOP/s ${within("0.40")}`],
-    ["FMA in f16", `103 TFLOP/s ${within("0.40")}`],
+    ["empty pass", `1.09 µs, ${spread("3.00")}`],
+    ["one more dispatch", `1.60 µs, ${spread("1.00")}`],
+    ["memory, read", `4.60 TB/s, ${spread("0.40")}`],
+    ["memory, copied", `3.80 TB/s, ${spread("0.40")}`],
+    ["workgroup memory, read", `28.7 TB/s, ${spread("0.40")}`],
+    ["FMA in f32", `61.5 TFLOP/s, ${spread("0.40")}`],
+    ["FMA in f16", `103 TFLOP/s, ${spread("0.40")}`],
     ["calibrated in", "1.45 s"],
   ]);
 });

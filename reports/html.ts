@@ -9,6 +9,7 @@ import { chartScript, styles, viewScript } from "./html_assets.ts";
 import { makeView, type View } from "./html_data.ts";
 import { environmentSection, softwareBanner, subtitle } from "./html_environment.ts";
 import { html, type Markup, scriptJson, trusted } from "./html_escape.ts";
+import { rooflineSection } from "./html_roofline.ts";
 import { summarySection } from "./html_summary.ts";
 import { verdictOf } from "./html_verdict.ts";
 
@@ -61,6 +62,7 @@ export function renderHtml(report: Report): string {
     ${softwareBanner(report.environment)}
     <main>
     ${summarySection(report, view)}
+    ${rooflineSection(report.environment.calibration, view.data.cases)}
     ${interactiveSections(view)}
     ${environmentSection(report)}
     </main>

@@ -32,6 +32,16 @@ testReport("the report loads from disk with its verdict, matrix and table", swee
   assertEquals(await count(page, "#environment .facts") > 2, true);
 });
 
+testReport("a dot of the roofline opens its case, which says how near it comes to the limit", sweep, async (page) => {
+  const timed = sweep.results.filter(({ status }) => status === "measured");
+  assertEquals(await count(page, "#roofline circle"), timed.length);
+  // The last one is drawn over the others.
+  await page.locator("#roofline circle").last().click();
+  await page.waitForSelector("dialog[open] h2");
+  assertEquals(await page.textContent("dialog h2"), timed.at(-1)!.id);
+  assertMatch(await page.textContent("dialog") ?? "", /\d % of the arithmetic limit, 61.5 TFLOP\/s f32/);
+});
+
 testReport("the matrix shows any two axes, with correctness beside every figure", sweep, async (page) => {
   await page.selectOption("select[name=rows]", "page");
   await page.selectOption("select[name=columns]", "kv");

@@ -53,10 +53,6 @@ export function environmentSection(report: Report): Markup {
           : `${adapter.subgroupMinSize} to ${adapter.subgroupMaxSize}`,
       ],
     ]],
-    [
-      `What it does at best${adapter.software ? ", on the CPU" : ""}`,
-      calibration ? calibrationInWords(calibration) : [],
-    ],
     ["Host", [
       ["system", `${host.os} ${host.osRelease}, ${host.arch}`],
       ["processor", `${host.cpu}, ${host.cores} cores`],
@@ -76,6 +72,10 @@ export function environmentSection(report: Report): Markup {
       ["mla-bench", environment.version],
       ["commit", git && html`<code>${git.commit}</code>${git.dirty && " with uncommitted changes"}`],
     ]],
+    [
+      `What it does at best${adapter.software ? ", on the CPU" : ""}`,
+      calibration ? calibrationInWords(calibration) : [],
+    ],
   ];
   const limits = Object.entries(adapter.limits).sort(([a], [b]) => a < b ? -1 : 1);
   return html`

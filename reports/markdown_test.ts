@@ -36,7 +36,7 @@ Deno.test("toMarkdown() writes counts, problems, times, verified and skipped cas
     "| spent on | GPU busy at least 3.25 % of 62 s; host beyond GPU per",
   );
   const best = section(text, "What the device does at best")!;
-  assertStringIncludes(best, "| memory, read | 4.60 TB/s (half of the readings within 0.40 %) |");
+  assertStringIncludes(best, "| memory, read | 4.60 TB/s, spread 0.40 % |");
   assertStringIncludes(best, "| timer's step | 32.0 ns |");
 });
 
