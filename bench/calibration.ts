@@ -19,7 +19,7 @@ import { type Clock, spansOf, spansWithProbe, type TimedPass, warmUp } from "./c
 import type { Gpu } from "./device.ts";
 import { type BoundLaunch, prepare, type PreparedLaunch } from "./plan.ts";
 import type { CalibratedFigure, Calibration } from "./result.ts";
-import { maxClockRatio, quantile } from "./statistics.ts";
+import { maxClockRatio, peakAllowance, quantile } from "./statistics.ts";
 
 /** Passes without work; a timer that counts in steps shows its step in a thousand of them. */
 const EMPTY_PASSES = 1024;
@@ -29,8 +29,8 @@ const [DISPATCH_PAIRS, MORE_DISPATCHES] = [12, 256];
 const [SUBMISSIONS, PASSES] = [3, 8];
 /** Time of the device after which a rate gets no further submission, ns: slow devices are steady soon enough. */
 const ENOUGH_NS = 150_000_000;
-/** Submissions that are taken again because the clock was not at its best, and the longest wait for it, ms. */
-const [MAX_REJECTED, MAX_WAKE_MS] = [3, 3000];
+/** Submissions in all that are taken again because the clock was not at its best, and the longest wait for it, ms. */
+const [MAX_REJECTED, MAX_WAKE_MS] = [4, 3000];
 /** Share of the passes of a rate that may be faster than it: one of 24 that seems fast is a glitch of the timer, not a limit. */
 const FASTEST_SHARE = 0.1;
 
@@ -75,9 +75,10 @@ export async function calibrate(gpu: Gpu, clock: Clock): Promise<Calibration> {
     if (!gpu.adapter.software) {
       await attempt("warm-up", () => warmUp(gpu, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
     }
-    figures = { ...figures, ...await attempt("passes", () => passFigures(gpu, clock, idle)) };
+    const spans = spannerOn(gpu, clock);
+    figures = { ...figures, ...await attempt("passes", () => passFigures(spans, clock, idle)) };
     for (const [name, { bound, work }] of rates) {
-      const figure = await attempt(name, async () => rateOf(work, await spansOfRate(gpu, clock, bound)));
+      const figure = await attempt(name, async () => rateOf(work, await spansOfRate(spans, bound)));
       figures = { ...figures, [name]: figure };
     }
   } finally {
@@ -118,8 +119,8 @@ function sizesFor({ adapter, traits: { limits } }: Gpu): ProbeSizes {
 }
 
 /** What is told by passes that do next to nothing. */
-async function passFigures(gpu: Gpu, clock: Clock, idle: BoundLaunch | undefined): Promise<Figures> {
-  const emptyNs = await spansAtBest(gpu, clock, Array(EMPTY_PASSES).fill({ encode() {} }));
+async function passFigures(spans: Spanner, clock: Clock, idle: BoundLaunch | undefined): Promise<Figures> {
+  const emptyNs = await spans(Array(EMPTY_PASSES).fill({ encode() {} }));
   const emptyPassNs = figureOf(quantile(emptyNs, 0.5), emptyNs);
   if (!idle) return { quantumNs: { value: quantumOf(emptyNs, clock.tickNs) }, emptyPassNs };
   const passOf = (dispatches: number): TimedPass => ({
@@ -127,11 +128,7 @@ async function passFigures(gpu: Gpu, clock: Clock, idle: BoundLaunch | undefined
       for (let i = 0; i < dispatches; i++) idle.encode(pass);
     },
   });
-  const spansNs = await spansAtBest(
-    gpu,
-    clock,
-    Array(DISPATCH_PAIRS).fill([passOf(1), passOf(1 + MORE_DISPATCHES)]).flat(),
-  );
+  const spansNs = await spans(Array(DISPATCH_PAIRS).fill([passOf(1), passOf(1 + MORE_DISPATCHES)]).flat());
   const costsNs = Array.from(
     { length: DISPATCH_PAIRS },
     (_, pair) => (spansNs[2 * pair + 1] - spansNs[2 * pair]) / MORE_DISPATCHES,
@@ -144,23 +141,60 @@ async function passFigures(gpu: Gpu, clock: Clock, idle: BoundLaunch | undefined
 }
 
 /** Spans of passes that are each one launch, in submissions so short that the device is not throttled for them. */
-async function spansOfRate(gpu: Gpu, clock: Clock, bound: BoundLaunch): Promise<number[]> {
+async function spansOfRate(spans: Spanner, bound: BoundLaunch): Promise<number[]> {
   const spansNs: number[] = [];
   for (let i = 0; i < SUBMISSIONS && sum(spansNs) < ENOUGH_NS; i++) {
-    spansNs.push(...await spansAtBest(gpu, clock, Array(PASSES).fill(bound)));
+    spansNs.push(...await spans(Array(PASSES).fill(bound)));
   }
   return spansNs;
 }
 
-/** Spans of `passes`, ns, taken again while the clock around them is below its best. */
-async function spansAtBest(gpu: Gpu, clock: Clock, passes: readonly TimedPass[]): Promise<number[]> {
-  if (gpu.adapter.software) return (await spansOf(gpu, passes)).ticks.map((ticks) => ticks * clock.tickNs);
-  for (let rejected = 0;; rejected++) {
-    const { spansNs, beforeNs, afterNs } = await spansWithProbe(gpu, clock, passes);
-    const isAtBest = Math.max(beforeNs, afterNs) <= maxClockRatio * (clock.bestProbeNs ?? Infinity);
-    if (isAtBest || rejected === MAX_REJECTED) return spansNs;
-    await warmUp(gpu, clock, { minMs: 0, maxMs: MAX_WAKE_MS });
+/** Spans of passes, ns. */
+export type Spanner = (passes: readonly TimedPass[]) => Promise<readonly number[]>;
+
+/** Spans with the clock around them, over the best of it: 1 at full clock, 2 at half. */
+export interface ClockedSpans {
+  readonly spansNs: readonly number[];
+  readonly clockRatio: number;
+}
+
+/**
+ * Spans at full clock: those that were not are taken again, and refused where the clock stays below the allowance that figures
+ * have (a limit measured at half of it would condemn every kernel).
+ *
+ * @param submit Runs passes once.
+ * @param wake Waits for the clock.
+ */
+export function spannerOf(
+  submit: (passes: readonly TimedPass[]) => Promise<ClockedSpans>,
+  wake: () => Promise<unknown>,
+): Spanner {
+  let rejected = 0;
+  return async (passes) => {
+    for (;;) {
+      const { spansNs, clockRatio } = await submit(passes);
+      if (clockRatio <= maxClockRatio) return spansNs;
+      if (rejected === MAX_REJECTED) {
+        if (clockRatio <= peakAllowance) return spansNs;
+        throw new RangeError(`the clock stayed at ${(100 / clockRatio).toFixed(0)} % of its best`);
+      }
+      rejected++;
+      await wake();
+    }
+  };
+}
+
+function spannerOn(gpu: Gpu, clock: Clock): Spanner {
+  if (gpu.adapter.software) {
+    return async (passes) => (await spansOf(gpu, passes)).ticks.map((ticks) => ticks * clock.tickNs);
   }
+  return spannerOf(
+    async (passes) => {
+      const { spansNs, beforeNs, afterNs } = await spansWithProbe(gpu, clock, passes);
+      return { spansNs, clockRatio: Math.max(beforeNs, afterNs) / (clock.bestProbeNs ?? Infinity) };
+    },
+    () => warmUp(gpu, clock, { minMs: 0, maxMs: MAX_WAKE_MS }),
+  );
 }
 
 /** The rate of launches that each do `work`: of the fast ones, but not of the very fastest. NaN where none took any time. */

@@ -1,6 +1,6 @@
-import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { readBack, uploadStorage } from "./buffers.ts";
-import { calibrate, calibrationOf, quantumOf, rateOf } from "./calibration.ts";
+import { calibrate, calibrationOf, quantumOf, rateOf, spannerOf } from "./calibration.ts";
 import { fillLaunch, type ProbeSizes, type RateName, rateProbes } from "./calibration_probes.ts";
 import { spansOf } from "./clock.ts";
 import type { Gpu } from "./device.ts";
@@ -45,6 +45,28 @@ Deno.test("rateOf() takes a fast pass for the rate, but not one that seems faste
 Deno.test("rateOf() tells how far the passes lie apart, and has no rate of passes that took no time", () => {
   assertAlmostEquals(rateOf(1, [90, 95, 100, 105, 110]).spread!, 0.1, 1e-12);
   assertEquals(rateOf(1, [0, -1]).value, NaN);
+});
+
+/** Spans of one pass each, its clock as `ratios` say in turn, the last for ever; and how often the clock was waited for. */
+function makeSpanner(...ratios: number[]) {
+  let submissions = 0, waits = 0;
+  const spans = spannerOf(
+    () => Promise.resolve({ spansNs: [submissions], clockRatio: ratios[Math.min(submissions++, ratios.length - 1)] }),
+    () => Promise.resolve(waits++),
+  );
+  return { spans, waits: () => waits };
+}
+
+Deno.test("spannerOf() takes what was not at full clock again, some times in all", async () => {
+  const { spans, waits } = makeSpanner(1, 2, 1.04, 1.5, 1, 1.1);
+  assertEquals([await spans([]), await spans([]), await spans([]), waits()], [[0], [2], [4], 2]);
+  // Two are left, then a clock that is a little slow must do.
+  assertEquals([await spans([]), waits(), await spans([]), waits()], [[7], 4, [8], 4]);
+});
+
+Deno.test("spannerOf() refuses a clock that stays low, or is not known: such a limit would condemn every kernel", async () => {
+  await assertRejects(() => makeSpanner(2).spans([]), RangeError, "the clock stayed at 50 % of its best");
+  await assertRejects(() => makeSpanner(NaN).spans([]), RangeError);
 });
 
 Deno.test("calibrationOf() refuses figures that are zero, negative or no number, and says which", () => {

@@ -30,6 +30,7 @@ export function verdictOf(report: Report, { data }: View): Verdict {
     ["What is right", rightSentence(data.cases)],
     ["What it would not have seen", blindSentence(blind)],
     ["What is fast", fastSentence(report, data.cases)],
+    ["How far that is from what the device can do", limitSentence(report, data.cases)],
     ["How sure that is", sureSentence(data.cases)],
     ["What the resolver picks", resolverSentence(data)],
     [
@@ -101,6 +102,16 @@ function fastSentence({ environment }: Report, rows: readonly ViewCase[]): strin
   return environment.adapter.software
     ? "Times were taken, but of a CPU: they say nothing about a GPU, and no throughput is derived from them."
     : "";
+}
+
+function limitSentence({ environment }: Report, rows: readonly ViewCase[]): string {
+  const known = rows.filter((row) => row.limitShare !== undefined && row.verdict === "ok")
+    .sort((a, b) => a.limitShare! - b.limitShare!);
+  if (known.length === 0 || environment.adapter.software) return "";
+  const nearest = known[known.length - 1];
+  return `The nearest to the memory or arithmetic limit that binds it is ${nearest.kernel} at ${
+    percent(nearest.limitShare)
+  } %; half of the cases are at ${percent(known[known.length >> 1].limitShare)} % or more.`;
 }
 
 function sureSentence(rows: readonly ViewCase[]): string {

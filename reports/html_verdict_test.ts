@@ -48,6 +48,24 @@ Deno.test("verdictOf() says how sure the times are and leaves doubtful ones out 
   assertStringIncludes(text, "used 21 % of its error bound");
 });
 
+Deno.test("verdictOf() says how far the stable times are from the limits of a GPU", () => {
+  const results = [
+    makeMeasured({ kernel: "attend/unfused", centreNs: 50_000 }),
+    makeMeasured({ centreNs: 25_000 }),
+    makeMeasured({ axes: { B: 2 }, centreNs: 12_500 }),
+    makeMeasured({ axes: { B: 3 }, centreNs: 1_000, spread: 0.4, verdict: "unstable", reasons: ["wide"] }),
+  ];
+  const answer = (software: boolean) => {
+    const report = makeReport({ results, software });
+    return new Map(verdictOf(report, makeView(report)).answers).get("How far that is from what the device can do");
+  };
+  assertEquals(
+    answer(false),
+    "The nearest to the memory or arithmetic limit that binds it is attend/fused at 9.8 %; half of the cases are at 4.9 % or more.",
+  );
+  assertEquals(answer(true), undefined);
+});
+
 Deno.test("verdictOf() says that a software adapter's times are no GPU's", () => {
   const report = makeReport({ software: true, results: [makeMeasured()] });
   assertStringIncludes(verdictOf(report, makeView(report)).answers.flat().join("\n"), "say nothing about a GPU");

@@ -4,11 +4,12 @@
  * @module
  */
 import type { Report, Result } from "../bench/result.ts";
+import { rooflineInWords } from "./calibration.ts";
 import { checkedInWords } from "./checked.ts";
 import { differentialInWords } from "./differential.ts";
 import { oneLine } from "./escape.ts";
 import { harnessCostInWords } from "./harness_cost.ts";
-import { figure, formatFigure, type Row, rowsOf } from "./figures.ts";
+import { figure, formatFigure, rooflineOfRow, type Row, rowsOf } from "./figures.ts";
 import {
   adapterInWords,
   blindness,
@@ -111,9 +112,11 @@ function bestPerKernel(report: Report): string[] {
       const [tflopA, gbA] = speed(a), [tflopB, gbB] = speed(b);
       return tflopB - tflopA || gbB - gbA;
     });
-    const figures = ["tflopPerS", "gbPerS", "medianNs"].map((name) => formatFigure(name, best)).filter(Boolean);
+    const figures = ["tflopPerS", "gbPerS", "medianNs"].map((name) => formatFigure(name, best));
+    const roofline = rooflineOfRow(best);
+    if (roofline) figures.push(rooflineInWords(roofline));
     const shape = best.result.id.slice(kernel.length + 1);
-    return `best ${oneLine(kernel)}: ${figures.join(", ")} (${best.run?.mode}; ${oneLine(shape)})`;
+    return `best ${oneLine(kernel)}: ${figures.filter(Boolean).join(", ")} (${best.run?.mode}; ${oneLine(shape)})`;
   });
 }
 

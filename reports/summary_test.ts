@@ -74,10 +74,20 @@ Deno.test("toSummary() shows each kernel's best believed figure", () => {
   const lines = toSummary(makeReport({ results })).split("\n").filter((line) => line.startsWith("best "));
   // The headline is cold: 50 µs for 75.5 Mflop; the hot samples of the fixture are 0.8 of that.
   assertEquals(lines.map((line) => line.split(" (")[0]), [
-    "best attend/fused: 1.51 TFLOP/s, 55.4 GB/s, 50.0 µs",
-    "best attend/unfused: 0.839 TFLOP/s, 30.8 GB/s, 90.0 µs",
+    "best attend/fused: 1.51 TFLOP/s, 55.4 GB/s, 50.0 µs, 2.45 % of the arithmetic limit, 61.5 TFLOP/s f32",
+    "best attend/unfused: 0.839 TFLOP/s, 30.8 GB/s, 90.0 µs, 1.36 % of the arithmetic limit, 61.5 TFLOP/s f32",
   ]);
   assertStringIncludes(lines[0], "(cold; B=2;H=16;");
+  const uncalibrated = toSummary(makeReport({ results, environment: { calibration: undefined } }));
+  assertStringIncludes(uncalibrated, "best attend/fused: 1.51 TFLOP/s, 55.4 GB/s, 50.0 µs (cold;");
+});
+
+Deno.test("toSummary() says what measuring cost where GPU times are known", () => {
+  assertStringIncludes(
+    toSummary(makeReport({ results: [makeMeasured()] })),
+    "\nGPU busy 0.41 % of 62 s; host beyond GPU",
+  );
+  assertEquals(toSummary(makeReport({ results: [] })).includes("GPU busy"), false);
 });
 
 Deno.test("toSummary() says that times of a software adapter say nothing, and shows none", () => {
