@@ -1,5 +1,5 @@
 /**
- * Times a verified case, and compares what the timed launches left with what was verified.
+ * Times verified cases, and compares what the timed launches left with what was verified.
  *
  * @module
  */
@@ -37,34 +37,48 @@ export interface VerifiedCase {
   readonly verification: Verification;
 }
 
-/** Measures it. Incorrect where the timed launches left something else that is wrong: their times mean nothing. */
-export async function measureCase(
+/** What became of a verified case that was timed. */
+export interface TimedCase {
+  /** Incorrect where the timed launches left something else that is wrong: their times mean nothing. */
+  readonly outcome: Omit<Measured, keyof ResultBase> | Omit<Incorrect, keyof ResultBase>;
+  /** Device time that was spent, ms; absent where it is not known. */
+  readonly gpuMs?: number;
+}
+
+/** Measures cases that share their inputs, together. */
+export async function measureCases(
   { gpu, clock, options }: Session,
-  verified: VerifiedCase,
-): Promise<Omit<Measured, keyof ResultBase> | Omit<Incorrect, keyof ResultBase>> {
-  const { call, prepared, upload, verification } = verified;
-  let wrong: Verification | undefined;
-  const work = { minBytes: minBytes(call.work), flops: workFlops(call.work) };
-  const subject: Subject = {
-    prepared,
-    touchedBytes: work.minBytes,
-    reset: () => resetState(gpu, prepared, upload),
+  verified: readonly VerifiedCase[],
+): Promise<TimedCase[]> {
+  const how = options.measure ?? (gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE);
+  const { seed } = verified[0].c;
+  const wrong = new Map<VerifiedCase, Verification>();
+  const subjects = verified.map((each): Subject => ({
+    prepared: each.prepared,
+    touchedBytes: minBytes(each.call.work),
+    reset: () => resetState(gpu, each.prepared, each.upload),
     async inspect() {
-      const state = await readState(gpu, prepared, verified.inputDigests);
-      const checks = checkState(verified, state).map((check) => ({ ...check, name: `timed_${check.name}` }));
+      const state = await readState(gpu, each.prepared, each.inputDigests);
+      const checks = checkState(each, state).map((check) => ({ ...check, name: `timed_${check.name}` }));
       const passed = checks.every((check) => check.passed);
-      if (!passed) wrong = { ...verification, passed, checks };
+      if (!passed) wrong.set(each, { ...each.verification, passed, checks });
       return passed;
     },
-  };
-  const how = options.measure ?? (gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE);
-  const times = await measure(gpu, clock, subject, how);
-  if (!times) return { status: "incorrect", verification: wrong! };
-  const measurement = { ...times, ...work };
-  const { verdict, reasons } = judge(measurement);
-  return clock.doubt !== undefined && times.timer === "timestamp-query"
-    ? { status: "measured", verification, measurement, verdict: "invalid", reasons: [clock.doubt, ...reasons] }
-    : { status: "measured", verification, measurement, verdict, reasons };
+  }));
+  const timed = await measure(gpu, clock, subjects, { ...how, seed });
+  const interleaved = verified.length === 1 ? {} : { interleaved: { seed, cases: verified.map(({ c }) => c.id) } };
+  return verified.map((each, i): TimedCase => {
+    const { measurement: times, gpuMs } = timed[i];
+    const { call: { work }, verification } = each;
+    if (!times) return { outcome: { status: "incorrect", verification: wrong.get(each)! }, gpuMs };
+    const measurement = { ...times, ...interleaved, minBytes: minBytes(work), flops: workFlops(work) };
+    const judged = judge(measurement);
+    const doubt = times.timer === "timestamp-query" ? clock.doubt : undefined;
+    const { verdict, reasons } = doubt === undefined
+      ? judged
+      : { verdict: "invalid" as const, reasons: [doubt, ...judged.reasons] };
+    return { outcome: { status: "measured", verification, measurement, verdict, reasons }, gpuMs };
+  });
 }
 
 /** What timed launches left must be what was verified, bit by bit where the kernel promises that. */

@@ -7,14 +7,16 @@ import type { Kernel } from "../kernels/kernel.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
-import { calibrateClock, type Clock, warmUp } from "./clock.ts";
+import { calibrateClock, type Clock, IDEAL_TIMER } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import type { Against } from "./differential.ts";
 import type { MeasureOptions } from "./measure.ts";
 import type { Result } from "./result.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import type { PackedOutputs } from "./stored_outputs.ts";
+import { gpuPassTimer } from "./pass_timer.ts";
 import { Uploads } from "./uploads.ts";
+import { warmUp } from "./warm_up.ts";
 
 /** Options of a sweep. */
 export interface SweepOptions {
@@ -70,7 +72,7 @@ export class Session {
   /** The device. */
   gpu: Gpu;
   /** Its clock. */
-  clock: Clock = { tickNs: 1 };
+  clock: Clock = { ...IDEAL_TIMER };
   /** Inputs on the device. */
   uploads: Uploads = new Uploads();
   /** Options of the sweep. */
@@ -146,8 +148,8 @@ export class Session {
 
   async #startClock(): Promise<void> {
     const { gpu } = this;
-    if (this.options.timing === false || gpu.adapter.software || !gpu.traits.features.has("timestamp-query")) return;
-    this.clock = await calibrateClock(gpu);
-    await warmUp(gpu, this.clock, { minMs: 1000, maxMs: 12_000 });
+    if (this.options.timing === false || !gpu.traits.features.has("timestamp-query")) return;
+    this.clock = await calibrateClock(gpu, gpu.adapter.software ? 0 : undefined);
+    if (!gpu.adapter.software) await warmUp(gpuPassTimer(gpu, []), this.clock, { minMs: 1000, maxMs: 12_000 });
   }
 }

@@ -1,5 +1,14 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import type { Check, ClockProbe, OutputDifference, Report, ResultBase, Verification } from "../bench/result.ts";
+import type {
+  Check,
+  ClockProbe,
+  Measurement,
+  OutputDifference,
+  Report,
+  ResultBase,
+  Samples,
+  Verification,
+} from "../bench/result.ts";
 import { makeBrokenVerification, makeEnvironment, makeMeasured, makeReport } from "./fixture.ts";
 import schema from "./report.schema.json" with { type: "json" };
 import { readReport, schemaVersion, validateReport } from "./validate.ts";
@@ -86,6 +95,7 @@ function completeReport(): Complete<Report> {
     id: "",
     axes: { B: 1 },
     hostMs: 1,
+    gpuMs: 1,
     compileMs: 1,
     chosen: { splits: 1 },
     resolver: { backend: "fused", form: "absorbed", reasons: [""] },
@@ -101,8 +111,22 @@ function completeReport(): Complete<Report> {
   const verification: Complete<Verification> = { passed: true, checks: [check], coverage: 1, blind: ["zeros"] };
   const shrunk = { id: "small", runs: 3 };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
-  const samples = { ...makeMeasured().measurement.runs[0], clock };
-  const measurement = { ...makeMeasured().measurement, tickNs: 1, runs: [samples] };
+  const samples: Complete<Samples> = {
+    ...makeMeasured().measurement.runs[0],
+    batches: [40],
+    overlappingSpans: 0,
+    warmUpBatches: 1,
+    stopped: "interval",
+    clock,
+  };
+  const measurement: Complete<Measurement> = {
+    ...makeMeasured().measurement,
+    tickNs: 1,
+    quantumNs: 32,
+    passOverheadNs: 1500,
+    interleaved: { seed: 1, cases: ["a", "b"] },
+    runs: [samples],
+  };
   return {
     schemaVersion,
     environment: { ...makeEnvironment(), git: { commit: "0", dirty: true } },
