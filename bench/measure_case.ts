@@ -7,14 +7,16 @@ import { minBytes, workFlops } from "../kernels/work.ts";
 import type { Check } from "../reference/check.ts";
 import type { Case } from "../suites/case.ts";
 import type { CaseCall } from "./case_inputs.ts";
+import type { Gpu } from "./device.ts";
 import type { Digest } from "./digests.ts";
+import { readResults } from "./execute.ts";
 import { HARDWARE_MEASURE, measure, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import type { PreparedLaunch } from "./plan.ts";
 import type { Incorrect, Measured, ResultBase, Verification } from "./result.ts";
 import { checkInputs } from "./round_checks.ts";
 import type { Session } from "./session.ts";
 import { judge } from "./statistics.ts";
-import { readState, resetState, type TimedState } from "./timed_state.ts";
+import { readState, resetState } from "./timed_state.ts";
 import type { Upload } from "./uploads.ts";
 
 /** A verified case of one call. */
@@ -27,12 +29,12 @@ export interface VerifiedCase {
   readonly prepared: PreparedLaunch;
   /** Its inputs. */
   readonly upload: Upload;
-  /** What was verified, by buffer name. */
-  readonly results: ReadonlyMap<string, Uint8Array>;
   /** Whether the kernel promises the same bits each time. */
   readonly deterministic: boolean;
   /** Digests of the inputs. */
   readonly inputDigests: ReadonlyMap<string, Digest>;
+  /** Digests of what was verified. */
+  readonly resultDigests: ReadonlyMap<string, Digest>;
   /** The passed verification. */
   readonly verification: Verification;
 }
@@ -58,8 +60,7 @@ export async function measureCases(
     touchedBytes: minBytes(each.call.work),
     reset: () => resetState(gpu, each.prepared, each.upload),
     async inspect() {
-      const state = await readState(gpu, each.prepared, each.inputDigests);
-      const checks = checkState(each, state).map((check) => ({ ...check, name: `timed_${check.name}` }));
+      const checks = (await checkState(gpu, each)).map((check) => ({ ...check, name: `timed_${check.name}` }));
       const passed = checks.every((check) => check.passed);
       if (!passed) wrong.set(each, { ...each.verification, passed, checks });
       return passed;
@@ -82,22 +83,18 @@ export async function measureCases(
 }
 
 /** What timed launches left must be what was verified, bit by bit where the kernel promises that. */
-function checkState({ c, call, results, deterministic, inputDigests }: VerifiedCase, state: TimedState): Check[] {
-  const differing = [...results].filter(([name, bytes]) => !equalBytes(bytes, state.results.get(name)!));
-  const checks = [state.guards, checkInputs(inputDigests.size, state.changedInputs)];
+async function checkState(gpu: Gpu, verified: VerifiedCase): Promise<Check[]> {
+  const { c, call, prepared, deterministic, inputDigests, resultDigests } = verified;
+  const { guards, changed } = await readState(gpu, prepared, new Map([...inputDigests, ...resultDigests]));
+  const checks = [guards, checkInputs(inputDigests.size, [...inputDigests.keys()].filter((name) => changed.has(name)))];
+  const differing = [...resultDigests.keys()].filter((name) => changed.has(name));
   if (differing.length === 0) return checks;
-  checks.push(...call.check(state.results, c.tolerance));
+  const results = await readResults(gpu, prepared);
+  checks.push(...call.check(results, c.tolerance));
   if (deterministic) {
-    const names = differing.map(([name]) => `"${name}"`).join(", ");
-    const elements = differing.reduce((sum, [, bytes]) => sum + bytes.length / 4, 0);
-    const message = `${names} differ from what was verified`;
+    const elements = differing.reduce((sum, name) => sum + results.get(name)!.length / 4, 0);
+    const message = `${differing.map((name) => `"${name}"`).join(", ")} differ from what was verified`;
     checks.push({ name: "repeat", passed: false, elements, mismatches: differing.length, message });
   }
   return checks;
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

@@ -174,7 +174,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
   trace.compileMs = prepared.compileMs;
   try {
     trace.stage = "run";
-    const { checks, results, updatesMs, inputDigests } = await verifyCalls({
+    const { checks, results, updatesMs, inputDigests, resultDigests } = await verifyCalls({
       ...run,
       gpu,
       tolerance: c.tolerance,
@@ -217,9 +217,9 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       call: inputs.calls[0],
       prepared,
       upload,
-      results,
       deterministic,
       inputDigests,
+      resultDigests,
       verification,
     });
     Object.assign(trace, { gpuMs, foreignMs });

@@ -6,7 +6,6 @@
  */
 import type { Case } from "../suites/case.ts";
 import { leadingGroup } from "./case_groups.ts";
-import { inputsKey } from "./case_inputs.ts";
 import { isAlive } from "./execute.ts";
 import type { Result } from "./result.ts";
 import { isOutOfMemory, runCase } from "./run_case.ts";
