@@ -14,6 +14,7 @@ import type { FirstRun } from "./first_run.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 import { checkInvariances } from "./invariance.ts";
 import { isSameLayout, layoutsOf } from "./layouts.ts";
+import { measureCases } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
 import { prepare, type PreparedLaunch } from "./plan.ts";
 import type { Differential, PlanTimes, ResolverChoice, Result, ResultBase, Stage, Verification } from "./result.ts";
@@ -211,7 +212,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       return { status: "verified", verification, reason: "not timed: there is nothing to do" };
     }
     trace.stage = "measure";
-    const { group = new TimingGroup(session, [c]) } = run.runOptions;
+    const { group = new TimingGroup([c], (verified) => measureCases(session, verified)) } = run.runOptions;
     const { outcome, gpuMs, foreignMs } = await group.join({
       c,
       call: inputs.calls[0],

@@ -7,6 +7,7 @@
 import type { Case } from "../suites/case.ts";
 import { leadingGroup } from "./case_groups.ts";
 import { isAlive } from "./execute.ts";
+import { measureCases } from "./measure_case.ts";
 import type { Result } from "./result.ts";
 import { isOutOfMemory, runCase } from "./run_case.ts";
 import { Session, type SweepOptions } from "./session.ts";
@@ -85,8 +86,8 @@ function begin(session: Session, flights: readonly Flight[], cases: readonly Cas
 
 /** Puts cases into flight that are timed together. */
 function beginGroup(session: Session, cases: readonly Case[], most: number): Flight[] {
-  const group = leadingGroup(session, cases, most);
-  const timing = new TimingGroup(session, group);
+  const group = leadingGroup(cases, most);
+  const timing = new TimingGroup(group, (verified) => measureCases(session, verified));
   // On a GPU the host is idle while timed kernels run: the next shape's reference is made meanwhile.
   const next = session.gpu.adapter.software ? undefined : cases[group.length];
   for (const c of group) session.options.onBegin?.(c);

@@ -4,35 +4,36 @@
  * @module
  */
 import type { Case } from "../suites/case.ts";
-import { measureCases, type TimedCase, type VerifiedCase } from "./measure_case.ts";
-import type { Session } from "./session.ts";
+import type { TimedCase, VerifiedCase } from "./measure_case.ts";
+
+/** What became of a case, with the time that it spent on waiting for the others and on their samples, ms. */
+export type TimedInGroup = TimedCase & { readonly foreignMs: number };
 
 /** A case that waits. */
 interface Waiting {
   readonly verified: VerifiedCase;
   readonly sinceMs: number;
-  readonly end: PromiseWithResolvers<TimedCase & { readonly foreignMs: number }>;
+  readonly end: PromiseWithResolvers<TimedInGroup>;
 }
 
 /** Cases that share their inputs and are in flight together. */
 export class TimingGroup {
-  readonly #session: Session;
+  readonly #measure: (cases: readonly VerifiedCase[]) => Promise<TimedCase[]>;
   readonly #pending: Set<Case>;
   readonly #waiting: Waiting[] = [];
 
-  /** @param cases Those in flight: each must {@linkcode TimingGroup.join} or {@linkcode TimingGroup.leave}. */
-  constructor(session: Session, cases: Iterable<Case>) {
-    this.#session = session;
+  /**
+   * @param cases Those in flight: each must {@linkcode TimingGroup.join} or {@linkcode TimingGroup.leave}.
+   * @param measure Times cases together.
+   */
+  constructor(cases: Iterable<Case>, measure: (cases: readonly VerifiedCase[]) => Promise<TimedCase[]>) {
+    this.#measure = measure;
     this.#pending = new Set(cases);
   }
 
-  /**
-   * Times a case once every other one has joined or left.
-   *
-   * @returns What became of it, with the time that it spent on waiting for the others and their samples, ms.
-   */
-  join(verified: VerifiedCase): Promise<TimedCase & { readonly foreignMs: number }> {
-    const end = Promise.withResolvers<TimedCase & { readonly foreignMs: number }>();
+  /** Times a case once every other one has joined or left. */
+  join(verified: VerifiedCase): Promise<TimedInGroup> {
+    const end = Promise.withResolvers<TimedInGroup>();
     this.#waiting.push({ verified, sinceMs: performance.now(), end });
     this.leave(verified.c);
     return end.promise;
@@ -48,7 +49,7 @@ export class TimingGroup {
     const waiting = this.#waiting;
     if (waiting.length === 0) return;
     const before = performance.now();
-    const timed = await this.#measure();
+    const timed = await this.#measureAll(waiting.map((each) => each.verified));
     const after = performance.now();
     const ownMs = (after - before) / waiting.length;
     timed.forEach((result, i) => {
@@ -59,16 +60,15 @@ export class TimingGroup {
   }
 
   /** Where they cannot be timed together, each is timed alone: what fails then is its own. */
-  async #measure(): Promise<PromiseSettledResult<TimedCase>[]> {
-    const verified = this.#waiting.map((each) => each.verified);
+  async #measureAll(verified: readonly VerifiedCase[]): Promise<PromiseSettledResult<TimedCase>[]> {
     try {
-      return (await measureCases(this.#session, verified)).map((value) => ({ status: "fulfilled", value }));
+      return (await this.#measure(verified)).map((value) => ({ status: "fulfilled", value }));
     } catch (reason) {
       if (verified.length === 1) return [{ status: "rejected", reason }];
     }
     const alone: PromiseSettledResult<TimedCase>[] = [];
     for (const each of verified) {
-      alone.push(...await Promise.allSettled([measureCases(this.#session, [each]).then(([timed]) => timed)]));
+      alone.push(...await Promise.allSettled([this.#measure([each]).then(([timed]) => timed)]));
     }
     return alone;
   }
