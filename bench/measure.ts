@@ -13,6 +13,8 @@ import { bindCold, bindHot, InputCopies, type Rotation } from "./rotation.ts";
 import { sampleTogether } from "./sampling.ts";
 import type { Sampled, SamplingOptions } from "./series.ts";
 
+export type { SamplingOptions } from "./series.ts";
+
 /** How long and how carefully to measure. */
 export interface MeasureOptions extends SamplingOptions {
   /** Bytes that the largest cache of the device is assumed to hold: WebGPU does not say. */
