@@ -15,14 +15,14 @@ import {
   rateProbes,
   SOFTWARE_SIZES,
 } from "./calibration_probes.ts";
-import { type Clock, spansOf, spansWithProbe, type TimedPass, warmUp } from "./clock.ts";
+import { type Clock, probePass, spansOf, type TimedPass } from "./clock.ts";
 import type { Gpu } from "./device.ts";
+import { gpuPassTimer } from "./pass_timer.ts";
 import { type BoundLaunch, prepare, type PreparedLaunch } from "./plan.ts";
 import type { CalibratedFigure, Calibration } from "./result.ts";
 import { maxClockRatio, peakAllowance, quantile } from "./statistics.ts";
+import { warmUp } from "./warm_up.ts";
 
-/** Passes without work; a timer that counts in steps shows its step in a thousand of them. */
-const EMPTY_PASSES = 1024;
 /** Pairs of passes that tell what a dispatch costs, and the dispatches by which the two differ. */
 const [DISPATCH_PAIRS, MORE_DISPATCHES] = [12, 256];
 /** Submissions of a rate at most, and the passes of each. */
@@ -31,6 +31,8 @@ const [SUBMISSIONS, PASSES] = [3, 8];
 const ENOUGH_NS = 150_000_000;
 /** Submissions in all that are taken again because the clock was not at its best, and the longest wait for it, ms. */
 const [MAX_REJECTED, MAX_WAKE_MS] = [4, 3000];
+/** Passes of the probe ahead of others in a submission: about 5 ms at full clock, enough to leave the idle state. */
+const SPIN_PASSES = 24;
 /** Share of the passes of a rate that may be faster than it: one of 24 that seems fast is a glitch of the timer, not a limit. */
 const FASTEST_SHARE = 0.1;
 
@@ -51,7 +53,7 @@ interface Probes {
 }
 
 /**
- * Calibrates `gpu`, which has timestamps, and whose clock has been read where it is hardware. Takes about a second and a
+ * Calibrates `gpu`, which has timestamps, and whose clock has been read. Takes about a second and a
  * half on a GPU and one on a CPU.
  *
  * @returns What could be measured; nothing is thrown, what went wrong is among the doubts.
@@ -70,13 +72,15 @@ export async function calibrate(gpu: Gpu, clock: Clock): Promise<Calibration> {
   const { idle, rates, destroy } = await prepareProbes(gpu, attempt);
   let figures: Figures = {
     tickNs: { value: clock.tickNs, ...clock.tickSpread !== undefined && { spread: clock.tickSpread } },
+    quantumNs: { value: clock.quantumNs },
+    emptyPassNs: { value: clock.passOverheadNs },
   };
   try {
     if (!gpu.adapter.software) {
-      await attempt("warm-up", () => warmUp(gpu, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+      await attempt("warm-up", () => wake(gpu, clock));
     }
     const spans = spannerOn(gpu, clock);
-    figures = { ...figures, ...await attempt("passes", () => passFigures(spans, clock, idle)) };
+    if (idle) figures = { ...figures, dispatchNs: await attempt("dispatchNs", () => dispatchCost(spans, idle)) };
     for (const [name, { bound, work }] of rates) {
       const figure = await attempt(name, async () => rateOf(work, await spansOfRate(spans, bound)));
       figures = { ...figures, [name]: figure };
@@ -118,11 +122,8 @@ function sizesFor({ adapter, traits: { limits } }: Gpu): ProbeSizes {
   return { ...sizes, memoryBytes: Math.min(sizes.memoryBytes, 2 ** Math.floor(Math.log2(room))) };
 }
 
-/** What is told by passes that do next to nothing. */
-async function passFigures(spans: Spanner, clock: Clock, idle: BoundLaunch | undefined): Promise<Figures> {
-  const emptyNs = await spans(Array(EMPTY_PASSES).fill({ encode() {} }));
-  const emptyPassNs = figureOf(quantile(emptyNs, 0.5), emptyNs);
-  if (!idle) return { quantumNs: { value: quantumOf(emptyNs, clock.tickNs) }, emptyPassNs };
+/** What one more dispatch costs: passes of one and of many, in turn. */
+async function dispatchCost(spans: Spanner, idle: BoundLaunch): Promise<CalibratedFigure> {
   const passOf = (dispatches: number): TimedPass => ({
     encode(pass) {
       for (let i = 0; i < dispatches; i++) idle.encode(pass);
@@ -133,11 +134,7 @@ async function passFigures(spans: Spanner, clock: Clock, idle: BoundLaunch | und
     { length: DISPATCH_PAIRS },
     (_, pair) => (spansNs[2 * pair + 1] - spansNs[2 * pair]) / MORE_DISPATCHES,
   );
-  return {
-    quantumNs: { value: quantumOf([...emptyNs, ...spansNs], clock.tickNs) },
-    emptyPassNs,
-    dispatchNs: figureOf(quantile(costsNs, 0.5), costsNs),
-  };
+  return figureOf(quantile(costsNs, 0.5), costsNs);
 }
 
 /** Spans of passes that are each one launch, in submissions so short that the device is not throttled for them. */
@@ -188,13 +185,20 @@ function spannerOn(gpu: Gpu, clock: Clock): Spanner {
   if (gpu.adapter.software) {
     return async (passes) => (await spansOf(gpu, passes)).ticks.map((ticks) => ticks * clock.tickNs);
   }
+  const probe = probePass(gpu);
   return spannerOf(
     async (passes) => {
-      const { spansNs, beforeNs, afterNs } = await spansWithProbe(gpu, clock, passes);
-      return { spansNs, clockRatio: Math.max(beforeNs, afterNs) / (clock.bestProbeNs ?? Infinity) };
+      const { ticks } = await spansOf(gpu, [...Array(SPIN_PASSES).fill(probe), ...passes, probe]);
+      const spansNs = ticks.map((span) => span * clock.tickNs);
+      const slowest = Math.max(spansNs[SPIN_PASSES - 1], spansNs[spansNs.length - 1]);
+      return { spansNs: spansNs.slice(SPIN_PASSES, -1), clockRatio: slowest / clock.bestProbeNs! };
     },
-    () => warmUp(gpu, clock, { minMs: 0, maxMs: MAX_WAKE_MS }),
+    () => wake(gpu, clock),
   );
+}
+
+function wake(gpu: Gpu, clock: Clock): Promise<number> {
+  return warmUp(gpuPassTimer(gpu, []), clock, { minMs: 0, maxMs: MAX_WAKE_MS });
 }
 
 /** The rate of launches that each do `work`: of the fast ones, but not of the very fastest. NaN where none took any time. */
@@ -210,38 +214,12 @@ function figureOf(value: number, readings: readonly number[]): CalibratedFigure 
   return Number.isFinite(spread) ? { value, spread } : { value };
 }
 
-/**
- * Step of a timer in ns, from spans that vary by little: their greatest common divisor in ticks. A step that is no whole
- * number of ticks (41.67 of 1 ns at 24 MHz, 819.2 of 80 ns where a browser rounds to 65,536 ns) leaves spans one tick beside
- * its multiples: then it is the mean span over those multiples.
- *
- * @returns NaN where no span is above zero.
- */
-export function quantumOf(spansNs: readonly number[], tickNs: number): number {
-  const ticks = [...new Set(spansNs.map((ns) => Math.round(ns / tickNs)))].filter((span) => span > 0).sort((a, b) =>
-    a - b
-  );
-  if (ticks.length === 0) return NaN;
-  const exact = ticks.reduce(greatestCommonDivisor);
-  // Below eight ticks anything is near a multiple.
-  const gaps = ticks.map((span, i) => span - (ticks[i - 1] ?? 0)).filter((gap) => gap >= 8);
-  if (exact > 1 || gaps.length === 0) return exact * tickNs;
-  const least = Math.min(...gaps);
-  const counts = ticks.map((span) => Math.round(span / least));
-  const step = sum(ticks) / sum(counts);
-  return ticks.every((span, i) => Math.abs(span - counts[i] * step) <= 1) ? step * tickNs : tickNs;
-}
-
 function sum(values: readonly number[]): number {
   return values.reduce((a, b) => a + b, 0);
 }
 
 function oneLine(text: string): string {
   return text.replaceAll(/\s+/g, " ");
-}
-
-function greatestCommonDivisor(a: number, b: number): number {
-  return b === 0 ? a : greatestCommonDivisor(b, a % b);
 }
 
 /** Leaves out what is no number above zero: nothing would be within such a limit, or everything. */

@@ -10,30 +10,41 @@ import { quantile } from "./statistics.ts";
 import type { Gpu } from "./device.ts";
 import { guarded, settled } from "./guard.ts";
 
-/** How device time is read. */
-export interface Clock {
+/** What a timer can tell, and what a pass costs on it. */
+export interface TimerTraits {
   /** Nanoseconds per timestamp tick. */
   readonly tickNs: number;
-  /** How far its readings lie apart: their range from the 10th to the 90th percentile over their median; absent where it was not measured. */
+  /** Step in which stamps advance, ns: at least a tick. */
+  readonly quantumNs: number;
+  /** Span of a pass that does nothing, ns: what every span holds beside its launches. */
+  readonly passOverheadNs: number;
+}
+
+/** How device time is read. */
+export interface Clock extends TimerTraits {
+  /** How far the readings of the tick lie apart: from the 10th to the 90th percentile over their median; absent where there were none. */
   readonly tickSpread?: number;
-  /** Why {@linkcode Clock.tickNs} cannot be believed; absent when it can. */
+  /** Why times cannot be believed; absent when they can. */
   readonly doubt?: string;
   /** Best probe duration of the session, ns; undefined before the first and on software adapters. */
   bestProbeNs?: number;
 }
 
+/** A timer that counts nanoseconds and costs nothing: what is assumed where it was not measured. */
+export const IDEAL_TIMER: TimerTraits = { tickNs: 1, quantumNs: 1, passOverheadNs: 0 };
+
 /** One timed compute pass. */
 export interface TimedPass {
   /** Encodes the work of the pass. */
   readonly encode: (pass: GPUComputePassEncoder) => void;
+  /** Encodes work that comes right before it and is not timed. */
+  readonly lead?: (pass: GPUComputePassEncoder) => void;
 }
 
 /** Two queries per pass, and WebGPU allows 4,096 queries in a set. */
 export const MAX_PASSES_PER_SUBMISSION = 2048;
 
 const PROBE_FMAS = 64_000;
-/** Passes of the probe that precede every reading: about 5 ms at full clock, enough to leave the idle state. */
-const SPIN_PASSES = 24;
 const PROBE_SHADER = `
 @group(0) @binding(0) var<storage, read_write> sink: array<f32>;
 @compute @workgroup_size(32) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -45,6 +56,8 @@ ${"    x = fma(x, 0.5, 0.25);\n".repeat(32)}  }
 
 /** What the timestamps of one submission say. */
 export interface Spans {
+  /** Begin and end of each pass in turn, ticks, as the device wrote them. */
+  readonly stamps: readonly bigint[];
   /** Span of each pass in ticks, in order; it can come back zero or negative and is kept as it is. */
   readonly ticks: readonly number[];
   /** Device time at the beginning of the first pass, ticks. */
@@ -69,7 +82,12 @@ export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<S
       const staging = device.createBuffer({ size: 8 * count, usage });
       own.push(querySet, resolved, staging);
       const encoder = device.createCommandEncoder();
-      passes.forEach(({ encode }, i) => {
+      passes.forEach(({ encode, lead }, i) => {
+        if (lead) {
+          const pass = encoder.beginComputePass();
+          lead(pass);
+          pass.end();
+        }
         const pass = encoder.beginComputePass({
           timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
         });
@@ -86,9 +104,9 @@ export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<S
       return { mapped, staging, submittedMs };
     });
     await settled(gpu, mapped);
-    const stamps = new BigUint64Array(staging.getMappedRange());
+    const stamps = [...new BigUint64Array(staging.getMappedRange())];
     const ticks = passes.map((_, i) => Number(BigInt.asIntN(64, stamps[2 * i + 1] - stamps[2 * i])));
-    return { ticks, firstTick: stamps[0], submittedMs };
+    return { stamps, ticks, firstTick: stamps[0], submittedMs };
   } finally {
     for (const object of own) object.destroy();
   }
@@ -96,8 +114,8 @@ export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<S
 
 const PROBES = new WeakMap<Gpu, TimedPass>();
 
-/** A pass of the probe. It writes to a buffer of its own that lives as long as the device. */
-function probePass(gpu: Gpu): TimedPass {
+/** The pass of the probe. It writes to a buffer of its own that lives as long as the device. */
+export function probePass(gpu: Gpu): TimedPass {
   const made = PROBES.get(gpu);
   if (made) return made;
   const module = gpu.device.createShaderModule({ label: "clock probe", code: PROBE_SHADER });
@@ -119,29 +137,40 @@ function probePass(gpu: Gpu): TimedPass {
   return probe;
 }
 
-/** Host time over which the tick period is read. */
+/** Host time over which the tick period is read, ms. */
 const CALIBRATION_MS = 2500;
+/** Passes of the probe in a reading. */
+const SPIN_PASSES = 24;
 /** Slopes of pairs of readings must agree within this share, or the period is not believed. */
 const MAX_TICK_SPREAD = 0.02;
+
+/** Passes that do nothing over which quantum and overhead are read. */
+const EMPTY_PASSES = 1024;
 
 /**
  * Calibrates the tick period: values are raw device ticks in Deno and no period is exposed. Submissions to an empty
  * queue begin within microseconds of the host's call, so host time before the call against device time at the beginning
  * of the first pass is a straight line over seconds; its slope is the median over pairs of readings far apart
  * (Theil–Sen), in which every fixed cost cancels, and so does whatever grows with the work in between. The device is
- * kept busy with the probe, so calibrating also wakes it. A slope within 0.5 % of 1 is taken as 1 ns exactly, which is
- * what NVIDIA and lavapipe report. Software adapters read the host's clock in ns, so nothing is measured there.
+ * kept busy with the probe, so calibrating also wakes it, for the empty passes as well. A slope within 0.5 % of 1 is
+ * taken as 1 ns exactly, which is what NVIDIA and lavapipe report. Software adapters read the host's clock in ns, so
+ * there `durationMs` may be 0.
  */
 export async function calibrateClock(gpu: Gpu, durationMs: number = CALIBRATION_MS): Promise<Clock> {
   const probe = probePass(gpu);
   const readings: Spans[] = [];
   const start = performance.now();
   while (performance.now() - start < durationMs) readings.push(await spansOf(gpu, Array(SPIN_PASSES).fill(probe)));
-  return clockFrom(readings);
+  const period = durationMs === 0 ? { tickNs: 1 } : periodFrom(readings);
+  const empty: TimedPass = { encode() {} };
+  const { stamps } = await spansOf(gpu, Array(EMPTY_PASSES).fill(empty));
+  return { ...period, ...traitsFrom(stamps, period.tickNs) };
 }
 
 /** The tick period that `readings` of one device agree on. */
-export function clockFrom(readings: readonly Pick<Spans, "firstTick" | "submittedMs">[]): Clock {
+export function periodFrom(
+  readings: readonly Pick<Spans, "firstTick" | "submittedMs">[],
+): Pick<Clock, "tickNs" | "tickSpread" | "doubt"> {
   const half = Math.floor(readings.length / 2);
   if (half < 3) return { tickNs: 1, doubt: `${readings.length} readings are too few for the tick period` };
   const slopes = readings.slice(0, half).map((early, i) => {
@@ -158,38 +187,64 @@ export function clockFrom(readings: readonly Pick<Spans, "firstTick" | "submitte
   return { tickNs: snapped, tickSpread: spread, doubt: `the tick period varies by ${(100 * spread).toFixed(1)} %` };
 }
 
-/** Reads the clock around other passes in the same submission: the spans of `passes`, and the probe before and after. */
-export async function spansWithProbe(
-  gpu: Gpu,
-  clock: Clock,
-  passes: readonly TimedPass[],
-): Promise<{ spansNs: number[]; beforeNs: number; afterNs: number }> {
-  const probe = probePass(gpu);
-  const { ticks } = await spansOf(gpu, [...Array(SPIN_PASSES).fill(probe), ...passes, probe]);
-  const spansNs = ticks.map((span) => span * clock.tickNs);
-  const spin = spansNs.slice(0, SPIN_PASSES).filter((ns) => ns > 0);
-  // A lower quartile, not the least: one glitch of the timer would be the best clock for ever.
-  if (spin.length > 0) clock.bestProbeNs = Math.min(quantile(spin, 0.25), clock.bestProbeNs ?? Infinity);
+/**
+ * Quantum and overhead of a timer whose stamps around passes that do nothing are `stamps`. The quantum shows
+ * plainly where a timer advances by 65,536 ns, and where by one.
+ */
+export function traitsFrom(stamps: readonly bigint[], tickNs: number): TimerTraits {
+  const steps = stamps.slice(1).map((stamp, i) => Number(BigInt.asIntN(64, stamp - stamps[i]))).filter((n) => n > 0);
   return {
-    spansNs: spansNs.slice(SPIN_PASSES, -1),
-    beforeNs: spansNs[SPIN_PASSES - 1],
-    afterNs: spansNs[spansNs.length - 1],
+    tickNs,
+    quantumNs: quantumOf(steps) * tickNs,
+    passOverheadNs: Math.max(0, quantile(spansIn(stamps, tickNs).map(({ ns }) => ns), 0.5)),
   };
 }
 
 /**
- * Keeps the device busy with the probe until it reads steady: at least `minMs`, then until the last readings are within
- * 1 % of the best, at most `maxMs`.
+ * Step in which stamps advance, in ticks, at least 1: the greatest common divisor of their steps forward. One that is no whole
+ * number of ticks (41.67 of 1 ns at 24 MHz, 819.2 of 80 ns where stamps are rounded to 65,536 ns) leaves them one tick beside
+ * its multiples: then it is the mean step over those multiples.
  *
- * @returns Whether it became steady.
+ * @param steps Differences of stamps, ticks above zero.
  */
-export async function warmUp(gpu: Gpu, clock: Clock, options: { minMs: number; maxMs: number }): Promise<boolean> {
-  const start = performance.now();
-  let steady = 0;
-  while (performance.now() - start < options.maxMs) {
-    const { beforeNs } = await spansWithProbe(gpu, clock, Array(100).fill(probePass(gpu)));
-    steady = beforeNs <= 1.01 * clock.bestProbeNs! ? steady + 1 : 0;
-    if (performance.now() - start >= options.minMs && steady >= 5) return true;
-  }
-  return false;
+export function quantumOf(steps: readonly number[]): number {
+  const distinct = [...new Set(steps)].sort((a, b) => a - b);
+  const exact = distinct.reduce(greatestDivisor, 0);
+  // Below eight ticks anything is near a multiple.
+  const gaps = distinct.map((step, i) => step - (distinct[i - 1] ?? 0)).filter((gap) => gap >= 8);
+  if (exact !== 1 || gaps.length === 0) return Math.max(1, exact);
+  const least = Math.min(...gaps);
+  // Farther away the multiples of the least gap, which is rounded itself, no longer meet those of the step.
+  const near = distinct.filter((step) => step <= 64 * least);
+  const counts = near.map((step) => Math.round(step / least));
+  const quantum = sum(near) / sum(counts);
+  const isNear = near.every((step, i) => Math.abs(step - counts[i] * quantum) <= 1);
+  // Three of its residues are near: so few steps as might be by chance prove nothing.
+  return isNear && (3 / quantum) ** (near.length - 1) < 1e-3 ? quantum : 1;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
+}
+
+function greatestDivisor(a: number, b: number): number {
+  while (b > 0) [a, b] = [b, a % b];
+  return a;
+}
+
+/** One pass as its stamps have it. */
+export interface Span {
+  /** End less begin, ns: not positive where the timer was reset or is too coarse. */
+  readonly ns: number;
+  /** Whether it began before the pass ahead of it ended: one holds work of the other, or the timer was reset. */
+  readonly overlaps: boolean;
+}
+
+/** The spans between the stamps of one submission. */
+export function spansIn(stamps: readonly bigint[], tickNs: number): Span[] {
+  const between = (from: number, to: number) => Number(BigInt.asIntN(64, stamps[to] - stamps[from])) * tickNs;
+  return Array.from({ length: stamps.length / 2 }, (_, i) => ({
+    ns: between(2 * i, 2 * i + 1),
+    overlaps: i > 0 && between(2 * i - 1, 2 * i) < 0,
+  }));
 }

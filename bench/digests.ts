@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { BufferSpec } from "../kernels/kernel.ts";
 import type { BufferRange } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
 import { encodeTool, stridedWorkgroups, toolPipeline } from "./poison.ts";
@@ -48,6 +49,12 @@ export function encodeDigest(gpu: Gpu, pass: GPUComputePassEncoder, range: Buffe
     ranges: [range, sums],
     workgroups: [stridedWorkgroups(range.size)],
   });
+}
+
+/** The part of the buffer of `spec` that is digested: what the launch gives or may write, not the room for others. */
+export function digestedRange({ role, bytes, contents }: BufferSpec, range: BufferRange): BufferRange {
+  if (role === "output" || role === "inout") return { ...range, size: bytes };
+  return { ...range, size: contents?.byteLength ?? range.size };
 }
 
 /** A digest, as one string. */

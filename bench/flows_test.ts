@@ -117,7 +117,7 @@ Deno.test("a flow ends with the first call that is wrong", async () => {
 });
 
 Deno.test("a single call of mla is timed, cold too: its copies of the cache rotate with the inputs", async () => {
-  const measure = { ...SOFTWARE_MEASURE, modes: ["cold", "hot"] as const, cacheBytes: 1000 };
+  const measure = { ...SOFTWARE_MEASURE, modes: ["cold", "hot"] as const, cacheBytes: 100_000 };
   const result = await run(mlaFused, `B=2;${SIZES};q=1,3;kv=9,5;page=4;cache=f16`, { timing: true, measure });
   assert(result.status === "measured", JSON.stringify(result));
   const { runs } = result.measurement;

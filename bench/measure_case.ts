@@ -1,5 +1,5 @@
 /**
- * Times a verified case, and compares what the timed launches left with what was verified.
+ * Times verified cases, and compares what the timed launches left with what was verified.
  *
  * @module
  */
@@ -7,7 +7,9 @@ import { minBytes, workFlops } from "../kernels/work.ts";
 import type { Check } from "../reference/check.ts";
 import type { Case } from "../suites/case.ts";
 import type { CaseCall } from "./case_inputs.ts";
+import type { Gpu } from "./device.ts";
 import type { Digest } from "./digests.ts";
+import { readResults } from "./execute.ts";
 import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import type { PreparedLaunch } from "./plan.ts";
 import type { Incorrect, Measured, Measurement, ResultBase, Verification } from "./result.ts";
@@ -15,7 +17,7 @@ import { peaksOf } from "./roofline.ts";
 import { checkInputs } from "./round_checks.ts";
 import type { Session } from "./session.ts";
 import { judge, type Peaks } from "./statistics.ts";
-import { readState, resetState, type TimedState } from "./timed_state.ts";
+import { readState, resetState } from "./timed_state.ts";
 import type { Upload } from "./uploads.ts";
 
 /** A verified case of one call. */
@@ -28,45 +30,58 @@ export interface VerifiedCase {
   readonly prepared: PreparedLaunch;
   /** Its inputs. */
   readonly upload: Upload;
-  /** What was verified, by buffer name. */
-  readonly results: ReadonlyMap<string, Uint8Array>;
   /** Whether the kernel promises the same bits each time. */
   readonly deterministic: boolean;
   /** Digests of the inputs. */
   readonly inputDigests: ReadonlyMap<string, Digest>;
+  /** Digests of what was verified. */
+  readonly resultDigests: ReadonlyMap<string, Digest>;
   /** The passed verification. */
   readonly verification: Verification;
 }
 
-/** Measures it. Incorrect where the timed launches left something else that is wrong: their times mean nothing. */
-export async function measureCase(
+/** What became of a verified case that was timed. */
+export interface TimedCase {
+  /** Incorrect where the timed launches left something else that is wrong: their times mean nothing. */
+  readonly outcome: Omit<Measured, keyof ResultBase> | Omit<Incorrect, keyof ResultBase>;
+  /** Device time that was spent, ms; absent where it is not known. */
+  readonly gpuMs?: number;
+}
+
+/** Measures cases that share their inputs, together. */
+export async function measureCases(
   session: Session,
-  verified: VerifiedCase,
-): Promise<Omit<Measured, keyof ResultBase> | Omit<Incorrect, keyof ResultBase>> {
+  verified: readonly VerifiedCase[],
+): Promise<TimedCase[]> {
   const { gpu, clock, options } = session;
-  const { call, prepared, upload, verification } = verified;
-  let wrong: Verification | undefined;
-  const work = { minBytes: minBytes(call.work), flops: workFlops(call.work) };
-  const subject: Subject = {
-    prepared,
-    touchedBytes: work.minBytes,
-    reset: () => resetState(gpu, prepared, upload),
+  const how = options.measure ?? (gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE);
+  const { seed } = verified[0].c;
+  const wrong = new Map<VerifiedCase, Verification>();
+  const subjects = verified.map((each): Subject => ({
+    prepared: each.prepared,
+    touchedBytes: minBytes(each.call.work),
+    reset: () => resetState(gpu, each.prepared, each.upload),
     async inspect() {
-      const state = await readState(gpu, prepared, verified.inputDigests);
-      const checks = checkState(verified, state).map((check) => ({ ...check, name: `timed_${check.name}` }));
+      const checks = (await checkState(gpu, each)).map((check) => ({ ...check, name: `timed_${check.name}` }));
       const passed = checks.every((check) => check.passed);
-      if (!passed) wrong = { ...verification, passed, checks };
+      if (!passed) wrong.set(each, { ...each.verification, passed, checks });
       return passed;
     },
-  };
-  const how = options.measure ?? (gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE);
-  const times = await measure(gpu, clock, subject, how);
-  if (!times) return { status: "incorrect", verification: wrong! };
-  const measurement = { ...times, ...work };
-  const { verdict, reasons } = judge(measurement, limitsOf(session, prepared, measurement, how));
-  return clock.doubt !== undefined && times.timer === "timestamp-query"
-    ? { status: "measured", verification, measurement, verdict: "invalid", reasons: [clock.doubt, ...reasons] }
-    : { status: "measured", verification, measurement, verdict, reasons };
+  }));
+  const timed = await measure(gpu, clock, subjects, { ...how, seed });
+  const interleaved = verified.length === 1 ? {} : { interleaved: { seed, cases: verified.map(({ c }) => c.id) } };
+  return verified.map((each, i): TimedCase => {
+    const { measurement: times, gpuMs } = timed[i];
+    const { call: { work }, verification } = each;
+    if (!times) return { outcome: { status: "incorrect", verification: wrong.get(each)! }, gpuMs };
+    const measurement = { ...times, ...interleaved, minBytes: minBytes(work), flops: workFlops(work) };
+    const judged = judge(measurement, limitsOf(session, each.prepared, measurement, how));
+    const doubt = times.timer === "timestamp-query" ? clock.doubt : undefined;
+    const { verdict, reasons } = doubt === undefined
+      ? judged
+      : { verdict: "invalid" as const, reasons: [doubt, ...judged.reasons] };
+    return { outcome: { status: "measured", verification, measurement, verdict, reasons }, gpuMs };
+  });
 }
 
 /**
@@ -89,22 +104,18 @@ function limitsOf(
 }
 
 /** What timed launches left must be what was verified, bit by bit where the kernel promises that. */
-function checkState({ c, call, results, deterministic, inputDigests }: VerifiedCase, state: TimedState): Check[] {
-  const differing = [...results].filter(([name, bytes]) => !equalBytes(bytes, state.results.get(name)!));
-  const checks = [state.guards, checkInputs(inputDigests.size, state.changedInputs)];
+async function checkState(gpu: Gpu, verified: VerifiedCase): Promise<Check[]> {
+  const { c, call, prepared, deterministic, inputDigests, resultDigests } = verified;
+  const { guards, changed } = await readState(gpu, prepared, new Map([...inputDigests, ...resultDigests]));
+  const checks = [guards, checkInputs(inputDigests.size, [...inputDigests.keys()].filter((name) => changed.has(name)))];
+  const differing = [...resultDigests.keys()].filter((name) => changed.has(name));
   if (differing.length === 0) return checks;
-  checks.push(...call.check(state.results, c.tolerance));
+  const results = await readResults(gpu, prepared);
+  checks.push(...call.check(results, c.tolerance));
   if (deterministic) {
-    const names = differing.map(([name]) => `"${name}"`).join(", ");
-    const elements = differing.reduce((sum, [, bytes]) => sum + bytes.length / 4, 0);
-    const message = `${names} differ from what was verified`;
+    const elements = differing.reduce((sum, name) => sum + results.get(name)!.length / 4, 0);
+    const message = `${differing.map((name) => `"${name}"`).join(", ")} differ from what was verified`;
     checks.push({ name: "repeat", passed: false, elements, mismatches: differing.length, message });
   }
   return checks;
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

@@ -31,16 +31,27 @@ export interface ClockProbe {
 export interface Samples {
   /** `cold`: inputs rotate over more bytes than the cache holds; `hot`: the same inputs again and again. */
   readonly mode: "cold" | "hot";
-  /** Time of one launch per sample in ns, in the order taken: the span of a pass over its launches. */
+  /** Time of one launch per sample in ns, in the order taken: the span of a pass less its overhead, over its launches. */
   readonly samplesNs: readonly number[];
+  /** Samples of each batch, in order: passes in a row, with the clock read around them. Absent for slopes of host time. */
+  readonly batches?: readonly number[];
   /** Launches per pass. */
   readonly launchesPerPass: number;
   /** Copies of the rotated inputs; 1 when hot. */
   readonly rotation: number;
   /** Spans that came back negative or zero and were dropped. */
   readonly droppedSpans: number;
-  /** Submissions that were measured again because the clock was not at its best. */
+  /** Spans that began before the one ahead of them ended; they are kept. Absent for slopes of host time. */
+  readonly overlappingSpans?: number;
+  /** Batches that were measured again because the clock was not at its best. */
   readonly rejectedBatches: number;
+  /** Batches before three medians in a row agreed; their samples are left out. Absent for slopes of host time. */
+  readonly warmUpBatches?: number;
+  /**
+   * What ended sampling: the interval of the median of batch medians closed; the budget of device time was spent before;
+   * or a batch came back without a positive span. Absent for slopes of host time.
+   */
+  readonly stopped?: "interval" | "budget" | "timer";
   /** Clock probe around the samples, where timestamps exist. */
   readonly clock?: ClockProbe;
 }
@@ -51,6 +62,12 @@ export interface Measurement {
   readonly timer: Timer;
   /** Nanoseconds per timestamp tick, as calibrated; absent where timestamps were not used. */
   readonly tickNs?: number;
+  /** Step in which its stamps advance, ns. */
+  readonly quantumNs?: number;
+  /** Span of an empty pass, ns: it was taken off every span. */
+  readonly passOverheadNs?: number;
+  /** Cases between whose batches those of this one were taken, in an order drawn from `seed`; absent where it was alone. */
+  readonly interleaved?: { readonly seed: number; readonly cases: readonly string[] };
   /** Samples by mode; the first is the headline. */
   readonly runs: readonly Samples[];
   /** Bytes the operation must move: every input read once, every output written once. */
@@ -113,7 +130,7 @@ export interface ResultBase {
   readonly axes: Readonly<Record<string, string | number>>;
   /** Wall time of the case on the host, ms. */
   readonly hostMs: number;
-  /** Time of the GPU by timestamps over all its passes: warm-up, probes and samples, ms; absent where it is not known. */
+  /** GPU time of all its passes by timestamps: warm-up, probes and samples, ms; absent where it is not known. */
   readonly gpuMs?: number;
   /** Wall time to create its pipelines, ms; absent when all were cached or none was made. */
   readonly compileMs?: number;

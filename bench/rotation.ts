@@ -6,15 +6,10 @@
 import type { Gpu } from "./device.ts";
 import { type BufferRange, createStorage } from "./buffers.ts";
 import type { BoundLaunch, PreparedLaunch } from "./execute.ts";
-import { guarded } from "./guard.ts";
+import { ExecutionError, guarded } from "./guard.ts";
 
-/** A launch bound to one or more copies of its inputs, to be used in turn. */
-export interface Rotation {
-  /** The launch, bound to each copy. */
-  readonly bound: readonly BoundLaunch[];
-  /** Frees the copies. */
-  destroy(): void;
-}
+/** A launch bound to one copy of its inputs or several, to be used in turn. */
+export type Rotation = readonly BoundLaunch[];
 
 /** What a rotation is made of. */
 export interface RotationOptions {
@@ -27,15 +22,68 @@ export interface RotationOptions {
 const MAX_COPIES = 256;
 const MAX_COPIED_BYTES = 4 * 2 ** 30;
 
+/** Copies of inputs, shared by the launches that read them. */
+export class InputCopies {
+  readonly #gpu: Gpu;
+  readonly #copies = new Map<GPUBuffer, BufferRange[]>();
+
+  /** @param gpu The device. */
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /**
+   * Makes as many copies of each of `sources` as are missing.
+   *
+   * @returns Whether the device has room for them.
+   */
+  async make(sources: readonly BufferRange[], count: number): Promise<boolean> {
+    const missing = sources.filter(({ buffer }) => (this.#copies.get(buffer)?.length ?? 0) < count);
+    const made = new Map<GPUBuffer, BufferRange[]>();
+    try {
+      await guarded(this.#gpu, "run", () => {
+        const encoder = this.#gpu.device.createCommandEncoder();
+        for (const source of missing) {
+          const copies: BufferRange[] = [];
+          made.set(source.buffer, copies);
+          for (let i = this.#copies.get(source.buffer)?.length ?? 0; i < count; i++) {
+            const target = createStorage(this.#gpu, `${source.buffer.label} copy ${i + 1}`, source.size);
+            copies.push(target);
+            encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, source.size);
+          }
+        }
+        this.#gpu.device.queue.submit([encoder.finish()]);
+      });
+    } catch (error) {
+      for (const { buffer } of [...made.values()].flat()) buffer.destroy();
+      if (error instanceof ExecutionError && error.outOfMemory) return false;
+      throw error;
+    }
+    for (const [source, copies] of made) this.#copies.set(source, [...this.#copies.get(source) ?? [], ...copies]);
+    return true;
+  }
+
+  /** Copy `i` of `source`, which was made. */
+  get({ buffer }: BufferRange, i: number): BufferRange {
+    return this.#copies.get(buffer)![i];
+  }
+
+  /** Frees them. */
+  destroy(): void {
+    for (const { buffer } of [...this.#copies.values()].flat()) buffer.destroy();
+  }
+}
+
 /** Hot: the inputs as they are, again and again. */
 export async function bindHot(gpu: Gpu, prepared: PreparedLaunch): Promise<Rotation> {
-  return { bound: [await guarded(gpu, "run", () => prepared.bind())], destroy() {} };
+  return [await guarded(gpu, "run", () => prepared.bind())];
 }
 
 /**
- * Cold: as many copies of the inputs, and of what is changed in place, that launches touch more than twice the device's
- * cache in turn. Outputs are shared, so that launches that write them stay serialized. Copies are taken after a run: a
- * launch that works in place must leave the same when it runs again.
+ * Cold: so many sets of the inputs, and of what is changed in place, that launches touch more than twice the device's
+ * cache in turn; the inputs alone where one launch does that: it streams out what the next one begins with. Outputs are
+ * shared, so that launches that write them stay serialized. Copies are taken after a run: a launch that works in place
+ * must leave the same when it runs again.
  *
  * @returns Undefined where a cold figure cannot be had: the copies would be too many or too large, or the launch has no
  * output, so that nothing would order launches on different copies.
@@ -43,38 +91,27 @@ export async function bindHot(gpu: Gpu, prepared: PreparedLaunch): Promise<Rotat
 export async function bindCold(
   gpu: Gpu,
   prepared: PreparedLaunch,
+  copies: InputCopies,
   { touchedBytes, cacheBytes }: RotationOptions,
 ): Promise<Rotation | undefined> {
   const { buffers } = prepared.launch;
   if (!buffers.some(({ role }) => role === "output")) return undefined;
   const inputs = buffers.filter(({ role }) => role === "input" || role === "inout");
   const bytes = inputs.reduce((sum, spec) => sum + spec.bytes, 0);
-  const copies = Math.max(2, Math.ceil(2 * cacheBytes / touchedBytes) + 1);
-  if (copies > MAX_COPIES || (copies - 1) * bytes > MAX_COPIED_BYTES) return undefined;
-  const own: GPUBuffer[] = [];
-  const destroy = () => own.forEach((buffer) => buffer.destroy());
-  try {
-    const bound = await guarded(gpu, "run", () => {
-      const encoder = gpu.device.createCommandEncoder();
-      const bound = [prepared.bind()];
-      for (let copy = 1; copy < copies; copy++) {
-        const replaced = new Map<string, BufferRange>();
-        for (const { name } of inputs) {
-          const source = prepared.buffers.get(name)!;
-          const target = createStorage(gpu, `${name} ${copy}`, source.size);
-          own.push(target.buffer);
-          encoder.copyBufferToBuffer(source.buffer, source.offset, target.buffer, target.offset, source.size);
-          replaced.set(name, target);
-        }
-        bound.push(prepared.bind(replaced));
-      }
-      gpu.device.queue.submit([encoder.finish()]);
-      return bound;
-    });
-    return { bound, destroy };
-  } catch (error) {
-    destroy();
-    if ((error as { outOfMemory?: boolean }).outOfMemory) return undefined;
-    throw error;
-  }
+  const count = copiesFor({ touchedBytes, cacheBytes });
+  if (count + 1 > MAX_COPIES || count * bytes > MAX_COPIED_BYTES) return undefined;
+  const sources = new Map(inputs.map(({ name }) => [name, prepared.buffers.get(name)!]));
+  if (!await copies.make([...sources.values()], count)) return undefined;
+  return await guarded(gpu, "run", () => {
+    const sets = Array.from(
+      { length: count },
+      (_, i) => new Map([...sources].map(([name, source]) => [name, copies.get(source, i)])),
+    );
+    return [prepared.bind(), ...sets.map((set) => prepared.bind(set))];
+  });
+}
+
+/** Sets of the inputs, beside the first, over which launches must rotate to find none of theirs in the cache. */
+export function copiesFor({ touchedBytes, cacheBytes }: RotationOptions): number {
+  return touchedBytes > 2 * cacheBytes ? 0 : Math.ceil(2 * cacheBytes / touchedBytes);
 }

@@ -10,7 +10,7 @@
 import type { Check } from "../reference/check.ts";
 import { type BufferRange, createStorage, readBack, writeStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
-import { type Digest, digestOf, encodeDigest } from "./digests.ts";
+import { type Digest, digestedRange, digestOf, encodeDigest } from "./digests.ts";
 import { encodePoison } from "./execute.ts";
 import { guarded } from "./guard.ts";
 import { Guards } from "./guard_bands.ts";
@@ -147,16 +147,15 @@ function describeRounds(
   return {
     poisons,
     prepared,
-    results: results.map(({ name, bytes, role }) => ({
-      name,
-      range: { ...buffers.get(name)!, size: bytes },
-      isRead: role === "output" || inPlace,
+    results: results.map((spec) => ({
+      name: spec.name,
+      range: digestedRange(spec, buffers.get(spec.name)!),
+      isRead: spec.role === "output" || inPlace,
       sums: poisons.map(() => tally.take()),
     })),
-    inputs: unchanged.map(({ name, contents }) => {
-      const range = buffers.get(name)!;
-      const size = contents?.byteLength ?? range.size;
-      return { name, range: { ...range, size }, before: tally.take(), after: tally.take() };
+    inputs: unchanged.map((spec) => {
+      const range = digestedRange(spec, buffers.get(spec.name)!);
+      return { name: spec.name, range, before: tally.take(), after: tally.take() };
     }),
     idle: idle.map((part) => partOf(part, 2)),
     fresh: fresh.map((part) => partOf(part, 1)),

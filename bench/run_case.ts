@@ -14,13 +14,14 @@ import type { FirstRun } from "./first_run.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 import { checkInvariances } from "./invariance.ts";
 import { isSameLayout, layoutsOf } from "./layouts.ts";
-import { measureCase } from "./measure_case.ts";
+import { measureCases } from "./measure_case.ts";
 import { type PairedKernel, pairKernel, worksOf } from "./pairing.ts";
 import { prepare, type PreparedLaunch } from "./plan.ts";
 import type { Differential, PlanTimes, ResolverChoice, Result, ResultBase, Stage, Verification } from "./result.ts";
 import { checkSchedule } from "./schedule.ts";
 import type { Session } from "./session.ts";
 import { quantile } from "./statistics.ts";
+import { TimingGroup } from "./timing_group.ts";
 import type { Upload } from "./uploads.ts";
 import { verifyCalls } from "./verify_case.ts";
 
@@ -32,6 +33,9 @@ interface Trace {
   stage: Stage;
   resolver?: ResolverChoice;
   compileMs?: number;
+  gpuMs?: number;
+  /** Time that went to the cases that it was timed with, ms. */
+  foreignMs: number;
   chosen?: Launch["chosen"];
   plan?: PlanTimes;
   differential?: Differential;
@@ -44,16 +48,25 @@ const TIMED_UPDATES = 5;
 export interface RunOptions {
   /** Case whose inputs are made meanwhile. */
   readonly next?: Case;
+  /** Cases that it is timed together with, itself among them. @default {itself alone} */
+  readonly group?: TimingGroup;
   /** Gets what the case left where it is right; then nothing further is checked, compared or timed. */
   readonly take?: (run: FirstRun) => void | Promise<void>;
   /** Whether the case is checked and no more: neither compared nor timed. @default {false} */
   readonly checksOnly?: boolean;
 }
 
+const OUT_OF_MEMORY = "the device is out of memory";
+
+/** Whether the device had no room for the case. */
+export function isOutOfMemory(result: Result): boolean {
+  return result.status === "skipped" && result.reason.startsWith(OUT_OF_MEMORY);
+}
+
 /** Runs `c`; what goes wrong is its result. */
 export async function runCase(session: Session, c: Case, runOptions: RunOptions = {}): Promise<Result> {
   const before = performance.now();
-  const trace: Trace = { stage: "launch" };
+  const trace: Trace = { stage: "launch", foreignMs: 0 };
   let outcome: Outcome;
   try {
     outcome = await attempt(session, c, trace, runOptions);
@@ -61,11 +74,13 @@ export async function runCase(session: Session, c: Case, runOptions: RunOptions 
     const message = error instanceof Error ? error.message : String(error);
     const stage = error instanceof ExecutionError && trace.stage !== "measure" ? error.stage : trace.stage;
     outcome = error instanceof ExecutionError && error.outOfMemory
-      ? { status: "skipped", reason: `the device is out of memory: ${message}` }
+      ? { status: "skipped", reason: `${OUT_OF_MEMORY}: ${message}` }
       : { status: "failed", stage, message };
   }
-  const { stage: _, ...known } = trace;
-  return { id: c.id, axes: c.axes, hostMs: performance.now() - before, ...defined(known), ...outcome } as Result;
+  const { stage: _, foreignMs, ...known } = trace;
+  const hostMs = performance.now() - before - foreignMs;
+  runOptions.group?.leave(c);
+  return { id: c.id, axes: c.axes, hostMs, ...defined(known), ...outcome } as Result;
 }
 
 /** Members that are there: absent ones are left out of a report. */
@@ -160,7 +175,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
   trace.compileMs = prepared.compileMs;
   try {
     trace.stage = "run";
-    const { checks, results, updatesMs, inputDigests } = await verifyCalls({
+    const { checks, results, updatesMs, inputDigests, resultDigests } = await verifyCalls({
       ...run,
       gpu,
       tolerance: c.tolerance,
@@ -197,16 +212,19 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       return { status: "verified", verification, reason: "not timed: there is nothing to do" };
     }
     trace.stage = "measure";
-    return await measureCase(session, {
+    const { group = new TimingGroup([c], (verified) => measureCases(session, verified)) } = run.runOptions;
+    const { outcome, gpuMs, foreignMs } = await group.join({
       c,
       call: inputs.calls[0],
       prepared,
       upload,
-      results,
       deterministic,
       inputDigests,
+      resultDigests,
       verification,
     });
+    Object.assign(trace, { gpuMs, foreignMs });
+    return outcome;
   } finally {
     prepared.destroy();
   }

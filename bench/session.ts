@@ -8,14 +8,16 @@ import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
 import { calibrate } from "./calibration.ts";
-import { calibrateClock, type Clock, warmUp } from "./clock.ts";
+import { calibrateClock, type Clock, IDEAL_TIMER } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import type { Against } from "./differential.ts";
 import type { MeasureOptions } from "./measure.ts";
 import type { Calibration, Result } from "./result.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import type { PackedOutputs } from "./stored_outputs.ts";
+import { gpuPassTimer } from "./pass_timer.ts";
 import { Uploads } from "./uploads.ts";
+import { warmUp } from "./warm_up.ts";
 
 /** Options of a sweep. */
 export interface SweepOptions {
@@ -75,7 +77,7 @@ export class Session {
   /** The device. */
   gpu: Gpu;
   /** Its clock. */
-  clock: Clock = { tickNs: 1 };
+  clock: Clock = { ...IDEAL_TIMER };
   /** What the device does at best; absent where nothing is timed or there are no timestamps. */
   calibration?: Calibration;
   /** Inputs on the device. */
@@ -155,10 +157,8 @@ export class Session {
   async #startClock(): Promise<void> {
     const { gpu, options } = this;
     if (options.timing === false || !gpu.traits.features.has("timestamp-query")) return;
-    if (!gpu.adapter.software) {
-      this.clock = await calibrateClock(gpu);
-      await warmUp(gpu, this.clock, { minMs: 1000, maxMs: 12_000 });
-    }
+    this.clock = await calibrateClock(gpu, gpu.adapter.software ? 0 : undefined);
+    if (!gpu.adapter.software) await warmUp(gpuPassTimer(gpu, []), this.clock, { minMs: 1000, maxMs: 12_000 });
     // A device that is opened anew is the same one: its limits are, and results of one run are held against one of each.
     if (this.calibration) return;
     this.calibration = await calibrate(gpu, this.clock);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ClockProbe, Measured, Measurement } from "./result.ts";
+import type { ClockProbe, Measured, Measurement, Samples } from "./result.ts";
 
 /** What is said about the samples of one mode; times in ns. */
 export interface Summary {
@@ -78,7 +78,7 @@ export interface Judgement {
 export const maxRelativeHalfWidth = 0.05;
 
 /**
- * Share of spans that may come back negative or zero. A timestamp query has no business to return any, so more make its
+ * Share of spans that may come back negative or zero, or overlap. A timestamp query has no business to return any, so more make its
  * times `invalid`; more slopes of host time make them `unstable`.
  */
 export const maxDroppedShare = 0.01;
@@ -130,6 +130,27 @@ export function quantile(samples: readonly number[], p: number): number {
  */
 export function medianInterval(samples: readonly number[], confidence = 0.95): Interval | undefined {
   return intervalOfSorted(sorted(samples), confidence);
+}
+
+/**
+ * Half the width of the 95 % interval of the median, over the median.
+ *
+ * @returns Undefined for fewer than 6 samples.
+ * @throws {RangeError} If `samples` is empty or not finite.
+ */
+export function medianHalfWidth(samples: readonly number[]): number | undefined {
+  const interval = medianInterval(samples);
+  return interval && (interval.high - interval.low) / 2 / quantile(samples, 0.5);
+}
+
+/**
+ * The median of each batch. Passes of one submission share a moment of the device, so the interval of their median is too
+ * narrow; that of batch medians is what a repetition would stay in.
+ */
+export function batchMedians({ samplesNs, batches = [] }: Samples): number[] {
+  let end = 0;
+  return batches.map((count) => samplesNs.slice(end, end += count)).filter((batch) => batch.length > 0)
+    .map((batch) => quantile(batch, 0.5));
 }
 
 /**
@@ -219,9 +240,9 @@ export function clockRatio(clock: ClockProbe): number {
  * Judges the times of a case.
  *
  * `invalid`: nothing was sampled; more than {@linkcode maxDroppedShare} of the spans were negative or zero (of host
- * slopes: {@linkcode maxDroppedSlopes}); or a figure is beyond {@linkcode peakAllowance} times a peak. Bytes are held
+ * slopes: {@linkcode maxDroppedSlopes}), or of them overlapped; or a figure is beyond {@linkcode peakAllowance} times a peak. Bytes are held
  * against the bandwidth of memory only when cold, since hot inputs may come from a cache. `unstable`: see
- * {@linkcode isUnstable}; the samples have two modes; more host slopes than {@linkcode maxDroppedShare} were negative; or
+ * {@linkcode isUnstable}; the budget ended sampling; the samples have two modes; more host slopes than {@linkcode maxDroppedShare} were negative; or
  * the clock was slower than {@linkcode maxClockRatio} allows.
  *
  * @param measurement Samples with the work of one launch.
@@ -232,13 +253,16 @@ export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
   const unstable: string[] = [];
   if (measurement.runs.length === 0) invalid.push("no samples were taken");
   for (const run of measurement.runs) {
-    const { mode, samplesNs, droppedSpans } = run;
+    const { mode, samplesNs, droppedSpans, overlappingSpans = 0 } = run;
     const spans = samplesNs.length + droppedSpans;
     const maxDropped = measurement.timer === "host-slope" ? maxDroppedSlopes : maxDroppedShare;
     if (!(droppedSpans <= maxDropped * spans)) {
       invalid.push(`${mode}: timer unreliable, ${droppedSpans} of ${spans} spans were negative or zero`);
     } else if (!(droppedSpans <= maxDroppedShare * spans)) {
       unstable.push(`${mode}: ${droppedSpans} of ${spans} slopes of host time were negative or zero`);
+    }
+    if (!(overlappingSpans <= maxDroppedShare * spans)) {
+      invalid.push(`${mode}: timer unreliable, ${overlappingSpans} of ${spans} spans began before the one ahead ended`);
     }
     if (samplesNs.length === 0) {
       invalid.push(`${mode}: no samples were taken`);
@@ -254,7 +278,16 @@ export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
     if (flopsPerS !== undefined && !(measurement.flops / seconds <= peakAllowance * flopsPerS)) {
       invalid.push(impossible(mode, measurement.flops / seconds / 1e12, flopsPerS / 1e12, "TFLOP/s"));
     }
-    if (isUnstable(summary)) {
+    const medians = batchMedians(run);
+    if (run.stopped === "budget" && medians.length > 0) {
+      const width = medianHalfWidth(medians);
+      unstable.push(
+        `${mode}: the budget ended sampling after ${medians.length} batches, ` +
+          (width === undefined
+            ? "too few for an interval of the median"
+            : `the 95 % interval of the median of their medians at ±${(100 * width).toFixed(1)} %`),
+      );
+    } else if (isUnstable(summary)) {
       const width = summary.relativeHalfWidth;
       unstable.push(
         width === undefined

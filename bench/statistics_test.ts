@@ -1,6 +1,15 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import type { Measurement, Samples } from "./result.ts";
-import { clockRatio, findModes, isUnstable, judge, medianInterval, quantile, summarize } from "./statistics.ts";
+import {
+  batchMedians,
+  clockRatio,
+  findModes,
+  isUnstable,
+  judge,
+  medianInterval,
+  quantile,
+  summarize,
+} from "./statistics.ts";
 
 function measurement(runs: Partial<Samples>[]): Measurement {
   const defaults: Samples = {
@@ -140,6 +149,28 @@ Deno.test("judge() calls a timer unreliable that drops more than 1 % of spans or
   assertEquals(dropped.verdict, "invalid");
   assertMatch(dropped.reasons[0], /cold: timer unreliable, 2 of 101 spans/);
   assertEquals(judge(measurement([{ samplesNs: [0, ...steady] }])).verdict, "invalid");
+});
+
+Deno.test("judge() calls a timer unreliable of whose spans more than 1 % overlap", () => {
+  const many = Array.from({ length: 100 }, (_, i) => 100 + i % 3);
+  assertEquals(judge(measurement([{ samplesNs: many, overlappingSpans: 1 }])).verdict, "ok");
+  const overlapping = judge(measurement([{ samplesNs: many, overlappingSpans: 2 }]));
+  assertEquals(overlapping.verdict, "invalid");
+  assertMatch(overlapping.reasons[0], /2 of 100 spans began before the one ahead ended/);
+});
+
+Deno.test("judge() calls times unstable whose sampling the budget ended, by the medians of batches", () => {
+  // Each batch is steady, and each is another.
+  const samplesNs = Array.from({ length: 100 }, (_, i) => 100 + Math.floor(i / 10));
+  const batches = Array<number>(10).fill(10);
+  const run = { samplesNs, batches, stopped: "budget" } as const;
+  assertEquals(batchMedians({ ...measurement([run]).runs[0] }), [100, 101, 102, 103, 104, 105, 106, 107, 108, 109]);
+  const judged = judge(measurement([run]));
+  assertEquals(judged.verdict, "unstable");
+  assertMatch(judged.reasons[0], /the budget ended sampling after 10 batches, .* of their medians at ±3\.3 %/);
+  assertEquals(judge(measurement([{ ...run, stopped: "interval" }])).verdict, "ok");
+  const few = judge(measurement([{ ...run, batches: [50, 50] }]));
+  assertMatch(few.reasons[0], /after 2 batches, too few for an interval/);
 });
 
 Deno.test("judge() calls a figure beyond the peaks impossible, hot bytes excepted", () => {

@@ -71,6 +71,20 @@ Deno.test("when one of several cases in flight takes the process down, they run 
   ]);
 });
 
+Deno.test("when one of several variants that are timed together takes the process down, the others are timed alone", async () => {
+  const cases = ["fused", "abortsLater", "fused_subgroup", "unfused"].map((variant) =>
+    parseCaseId(`attend/${variant}:B=1;H=2;R=32;Dr=16;q=1;kv=5;page=4;cache=f32`)
+  );
+  const results: Result[] = [];
+  await supervise([cases[0], ...cases], { kernelModules: [MODULE], recorded: [], timing: true }, {
+    ...OPTIONS,
+    child: await startChild(OPTIONS),
+    caseLimitMs: () => 30_000,
+    onResult: (result) => void results.push(result),
+  });
+  assertEquals(results.map(({ status }) => status), ["measured", "measured", "failed", "measured", "measured"]);
+});
+
 Deno.test("a kernel that throws, does not compile or writes nothing fails its case alone", async () => {
   const results = await run(["throws", "miscompiles", "idles", "fused"], 30_000);
   const [thrown, miscompiled, idle, fine] = results;

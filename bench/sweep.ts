@@ -1,16 +1,18 @@
 /**
- * Runs cases on a device of this process. Timed ones run one after another; where none is timed several are in flight, so
- * that the host's work for one hides the waiting for another.
+ * Runs cases on a device of this process, several in flight, so that the host's work for one hides the waiting for another:
+ * of timed ones the variants of a shape, which are timed together once each is verified.
  *
  * @module
  */
 import type { Case } from "../suites/case.ts";
-import { inputsKey } from "./case_inputs.ts";
+import { leadingGroup } from "./case_groups.ts";
 import { isAlive } from "./execute.ts";
+import { measureCases } from "./measure_case.ts";
 import type { Result } from "./result.ts";
-import { runCase } from "./run_case.ts";
+import { isOutOfMemory, runCase } from "./run_case.ts";
 import { Session, type SweepOptions } from "./session.ts";
 import { FailureShrinker } from "./shrink_failures.ts";
+import { TimingGroup } from "./timing_group.ts";
 
 export type { Against } from "./differential.ts";
 export type { SweepOptions } from "./session.ts";
@@ -36,7 +38,7 @@ interface Flight {
  */
 export async function* runCases(cases: readonly Case[], options: SweepOptions): AsyncGenerator<Result, void> {
   const session = await Session.open(options, cases.length);
-  const most = options.timing === false ? options.inFlight ?? IN_FLIGHT : 1;
+  const most = options.inFlight ?? IN_FLIGHT;
   const shrinker = new FailureShrinker(session);
   const flights: Flight[] = [];
   let begun = 0;
@@ -44,10 +46,9 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
     while (begun < cases.length || flights.length > 0) {
       if (session.gpu.lost && flights.length === 0) await session.reopen();
       // The first case runs alone: a device that can do nothing shows it there.
-      const room = begun === 0 ? 1 : most;
-      while (begun < cases.length && !session.gpu.lost && hasRoom(session, flights, cases[begun], room)) {
-        flights.push(begin(session, cases, begun++, most));
-      }
+      const added = begin(session, flights, cases.slice(begun, begun + most + 1), begun === 0 ? 1 : most);
+      begun += added.length;
+      flights.push(...added);
       const { c, result } = flights.shift()!;
       const settled = await result;
       if (settled.status !== "failed" || await isAlive(session.gpu)) {
@@ -65,13 +66,44 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
   }
 }
 
-function begin(session: Session, cases: readonly Case[], at: number, most: number): Flight {
-  const c = cases[at];
-  session.options.onBegin?.(c);
+/**
+ * Puts the first of `cases` into flight, beside `flights`: as many as there is room for, at most `most` in all.
+ *
+ * @param cases One more than that, if there is one.
+ */
+function begin(session: Session, flights: readonly Flight[], cases: readonly Case[], most: number): Flight[] {
+  const { gpu, options } = session;
+  const begun: Flight[] = [];
+  if (gpu.lost) return begun;
+  if (options.timing !== false) return flights.length === 0 ? beginGroup(session, cases, most) : begun;
+  for (const c of cases.slice(0, most)) {
+    if (!hasRoom(session, [...flights, ...begun], c, most)) break;
+    options.onBegin?.(c);
+    begun.push({ c, bytes: footprint(c), result: runCase(session, c) });
+  }
+  return begun;
+}
+
+/** Puts cases into flight that are timed together. */
+function beginGroup(session: Session, cases: readonly Case[], most: number): Flight[] {
+  const group = leadingGroup(cases, most);
+  const timing = new TimingGroup(group, (verified) => measureCases(session, verified));
   // On a GPU the host is idle while timed kernels run: the next shape's reference is made meanwhile.
-  const isAhead = most === 1 && !session.gpu.adapter.software;
-  const next = isAhead ? cases.slice(at).find((d) => inputsKey(d) !== inputsKey(c)) : undefined;
-  return { c, bytes: footprint(c), result: runCase(session, c, { next }) };
+  const next = session.gpu.adapter.software ? undefined : cases[group.length];
+  for (const c of group) session.options.onBegin?.(c);
+  const results = group.map((c) => runCase(session, c, { next, group: timing }));
+  let last: Promise<unknown> = Promise.all(results);
+  return group.map((c, i) => ({
+    c,
+    bytes: footprint(c),
+    result: results[i].then(async (result) => {
+      if (group.length === 1 || !isOutOfMemory(result)) return result;
+      // It found no memory beside the others: it runs again without them.
+      const again = last.then(() => runCase(session, c));
+      last = again;
+      return await again;
+    }),
+  }));
 }
 
 function hasRoom({ gpu }: Session, flights: readonly Flight[], c: Case, most: number): boolean {

@@ -33,12 +33,31 @@ Deno.test("runCases() verifies and times each kernel, and gives samples only wit
   }
 });
 
+Deno.test("variants of a shape are timed in turn, told in their order, and a wrong one takes no other's time", async () => {
+  const ids = ["unfused", "fickle", "fused"].map((variant) => `attend/${variant}:B=1;${ATTEND}`);
+  const begun: string[] = [];
+  const results = await run(cases("append/combined:B=1;R=32;Dr=16;q=3;kv=9;page=4;cache=f32", ...ids), {
+    kernels: [...KERNELS, fickle],
+    onBegin: ({ id }) => void begun.push(id),
+  });
+  const [alone, ...together] = results;
+  assertEquals(together.map(({ id }) => id), ids);
+  assertEquals(begun.slice(1), ids);
+  assertEquals(together.map(({ status }) => status), ["measured", "incorrect", "measured"]);
+  assert(alone.status === "measured");
+  assertEquals(alone.measurement.interleaved, undefined);
+  for (const result of together) {
+    assertGreater(result.gpuMs!, 0);
+    if (result.status === "measured") assertEquals(result.measurement.interleaved, { seed: 0, cases: ids });
+  }
+});
+
 Deno.test("runCases() times by the slope of host time where the device has no timestamps, and says so", async () => {
   const gpu = await openGpu();
   const features = new Set([...gpu.traits.features].filter((name) => name !== "timestamp-query"));
   const [result] = await run(cases(`attend/fused:B=1;${ATTEND}`), {
     gpu: { ...gpu, traits: { ...gpu.traits, features } },
-    measure: { ...SOFTWARE_MEASURE, budgetMs: 80 },
+    measure: { ...SOFTWARE_MEASURE, slopeMs: 40 },
   });
   assert(result.status === "measured", JSON.stringify(result));
   assertEquals(result.measurement.timer, "host-slope");

@@ -6,11 +6,10 @@
 import type { Check } from "../reference/check.ts";
 import { createStorage, readBack, writeStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
-import { type Digest, digestOf, encodeDigest } from "./digests.ts";
+import { type Digest, digestedRange, digestOf, encodeDigest } from "./digests.ts";
 import { encodePoison } from "./execute.ts";
 import { guarded } from "./guard.ts";
 import { Guards } from "./guard_bands.ts";
-import type { Results } from "./inputs_buffers.ts";
 import type { PreparedLaunch } from "./plan.ts";
 import { encodeFill, patternOf } from "./poison.ts";
 import { Tally } from "./tally.ts";
@@ -42,50 +41,47 @@ export async function resetState(gpu: Gpu, prepared: PreparedLaunch, upload: Upl
 
 /** What timed runs left. */
 export interface TimedState {
-  /** Contents of the result buffers, by name. */
-  readonly results: Results;
   /** The guards. */
   readonly guards: Check;
-  /** Names of the inputs that are not what they were. */
-  readonly changedInputs: readonly string[];
+  /** Names of the buffers whose digest is not what it was. */
+  readonly changed: ReadonlySet<string>;
 }
 
-/** Reads it, all at once. `digests` are those of the inputs before. */
+/**
+ * Reads it. Buffers stay on the device: their digests are compared, where a cache of hundreds of megabytes would have to be
+ * copied after each mode.
+ *
+ * @param digests Those of inputs and results before, by name.
+ */
 export async function readState(
   gpu: Gpu,
   prepared: PreparedLaunch,
   digests: ReadonlyMap<string, Digest>,
 ): Promise<TimedState> {
   const { launch, buffers } = prepared;
-  const results = launch.buffers.filter(({ role }) => role === "output" || role === "inout");
-  const inputs = launch.buffers.filter(({ name }) => digests.has(name));
+  const compared = launch.buffers.filter(({ name }) => digests.has(name));
   const own: GPUBuffer[] = [];
   try {
     const { guards, tally, copies } = await guarded(gpu, "run", () => {
       const guards = new Guards(gpu, prepared);
-      const tally = new Tally(gpu, inputs.length);
+      const tally = new Tally(gpu, compared.length);
       own.push(tally.range.buffer);
       const copies = createStorage(gpu, "guards", guards.bytes);
       own.push(copies.buffer);
       return { guards, tally, copies };
     });
-    const sums = inputs.map(() => tally.take());
-    const ranges = results.map(({ name, bytes }) => ({ ...buffers.get(name)!, size: bytes }));
-    const contents = await readBack(gpu, [...ranges, tally.range, copies], (encoder) => {
+    const sums = compared.map(() => tally.take());
+    const contents = await readBack(gpu, [tally.range, copies], (encoder) => {
       const pass = encoder.beginComputePass();
-      inputs.forEach(({ name, contents }, i) => {
-        const range = buffers.get(name)!;
-        encodeDigest(gpu, pass, { ...range, size: contents?.byteLength ?? range.size }, sums[i]);
-      });
+      compared.forEach((spec, i) => encodeDigest(gpu, pass, digestedRange(spec, buffers.get(spec.name)!), sums[i]));
       pass.end();
       guards.encodeCopy(encoder, copies);
     });
-    const pairAt = tally.reader(contents.at(-2)!);
+    const pairAt = tally.reader(contents[0]);
     return {
-      results: new Map(results.map(({ name }, i) => [name, contents[i]])),
-      guards: guards.check([contents.at(-1)!.subarray(0, guards.bytes)], ["nan"]),
-      changedInputs: inputs.map(({ name }) => name).filter((name, i) =>
-        digestOf(pairAt(sums[i])) !== digests.get(name)
+      guards: guards.check([contents[1].subarray(0, guards.bytes)], ["nan"]),
+      changed: new Set(
+        compared.map(({ name }) => name).filter((name, i) => digestOf(pairAt(sums[i])) !== digests.get(name)),
       ),
     };
   } finally {

@@ -46,6 +46,8 @@ export interface CallsOutcome {
   readonly results: Results;
   /** Digests of the inputs of the last call. */
   readonly inputDigests: ReadonlyMap<string, Digest>;
+  /** Digests of its results. */
+  readonly resultDigests: ReadonlyMap<string, Digest>;
   /** Host time of each update of the plan from one call to the next, ms. */
   readonly updatesMs: readonly number[];
 }
@@ -63,6 +65,7 @@ export async function verifyCalls(run: CallsToVerify): Promise<CallsOutcome> {
   const updatesMs: number[] = [];
   let results: Results = new Map();
   let inputDigests: ReadonlyMap<string, Digest> = new Map();
+  let resultDigests: ReadonlyMap<string, Digest> = new Map();
   let plan = first;
   try {
     for (const [i, call] of calls.entries()) {
@@ -79,7 +82,7 @@ export async function verifyCalls(run: CallsToVerify): Promise<CallsOutcome> {
       }
       const prefix = calls.length === 1 ? "" : `call${i + 1}_`;
       const verified = await verifyCall(run, plan, i, unread[i]);
-      ({ results, inputDigests } = verified);
+      ({ results, inputDigests, resultDigests } = verified);
       answers.push(...verified.answers.map((check) => ({ ...check, name: prefix + check.name })));
       rounds.push(verified.rounds);
       if (![...verified.answers, ...verified.rounds].every(({ passed }) => passed)) break;
@@ -91,6 +94,7 @@ export async function verifyCalls(run: CallsToVerify): Promise<CallsOutcome> {
     checks: [...answers, ...(calls.length === 1 ? rounds[0] : joinCalls(rounds))],
     results,
     inputDigests,
+    resultDigests,
     updatesMs,
   };
 }
@@ -108,6 +112,7 @@ async function verifyCall(
   return {
     results: rounds.results,
     inputDigests: new Map([...rounds.inputDigests].map(([name, [, after]]) => [name, after])),
+    resultDigests: new Map([...rounds.digests].map(([name, each]) => [name, each.at(-1)!])),
     answers: check(rounds.results),
     rounds: await checkRounds(rounds, {
       deterministic,

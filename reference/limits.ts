@@ -29,7 +29,11 @@ export interface AttendLimits {
 
 /** Limits of an `attend`; without an `emulation` the a-priori bounds. */
 export function attendLimits(shape: AttendShape, reference: AttendReference, emulation?: Emulation): AttendLimits {
-  return rowLimits(reference, attendBounds(shape, reference), emulation, () => attendScales(shape, reference));
+  return once(
+    reference,
+    emulation,
+    () => rowLimits(reference, attendBounds(shape, reference), emulation, () => attendScales(shape, reference)),
+  );
 }
 
 /** Limits of a `prefill` or a call of `mla`. */
@@ -38,15 +42,32 @@ export function projectedLimits(
   reference: ProjectedReference,
   emulation?: Emulation,
 ): AttendLimits {
-  return rowLimits(reference, projectedBounds(shape, reference), emulation, () => projectedScales(shape, reference));
+  return once(
+    reference,
+    emulation,
+    () => rowLimits(reference, projectedBounds(shape, reference), emulation, () => projectedScales(shape, reference)),
+  );
 }
 
 /** Limits of a `project`, whose bounds are their own scales. */
 export function projectLimits(shape: ProjectShape, reference: ProjectReference, emulation?: Emulation): Limits {
-  const ceiling = projectBounds(shape, reference);
-  return emulation
-    ? tightened(ceiling, reference.out, errorLimits(emulation, reference.out.length).out, ceiling)
-    : { bound: ceiling };
+  return once(reference, emulation, () => {
+    const ceiling = projectBounds(shape, reference);
+    return emulation
+      ? tightened(ceiling, reference.out, errorLimits(emulation, reference.out.length).out, ceiling)
+      : { bound: ceiling };
+  });
+}
+
+/** What was computed of each reference, and by which emulation: every run of every variant is held against the same. */
+const known = new WeakMap<object, { readonly emulation?: Emulation; readonly limits: unknown }>();
+
+function once<T>(reference: object, emulation: Emulation | undefined, compute: () => T): T {
+  const before = known.get(reference);
+  if (before && before.emulation === emulation) return before.limits as T;
+  const limits = compute();
+  known.set(reference, { emulation, limits });
+  return limits;
 }
 
 function rowLimits(

@@ -4,9 +4,11 @@ import type {
   Calibration,
   Check,
   ClockProbe,
+  Measurement,
   OutputDifference,
   Report,
   ResultBase,
+  Samples,
   Verification,
 } from "../bench/result.ts";
 import { makeBrokenVerification, makeCalibration, makeEnvironment, makeMeasured, makeReport } from "./fixture.ts";
@@ -125,8 +127,22 @@ function completeReport(): Complete<Report> {
     wallMs: 1,
   };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
-  const samples = { ...makeMeasured().measurement.runs[0], clock };
-  const measurement = { ...makeMeasured().measurement, tickNs: 1, runs: [samples] };
+  const samples: Complete<Samples> = {
+    ...makeMeasured().measurement.runs[0],
+    batches: [40],
+    overlappingSpans: 0,
+    warmUpBatches: 1,
+    stopped: "interval",
+    clock,
+  };
+  const measurement: Complete<Measurement> = {
+    ...makeMeasured().measurement,
+    tickNs: 1,
+    quantumNs: 32,
+    passOverheadNs: 1500,
+    interleaved: { seed: 1, cases: ["a", "b"] },
+    runs: [samples],
+  };
   return {
     schemaVersion,
     environment: { ...makeEnvironment(), calibration, git: { commit: "0", dirty: true } },

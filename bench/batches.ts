@@ -1,0 +1,66 @@
+/**
+ * Submits passes in batches, the clock read around each of them in the submission that is timed: a probe in one of its own
+ * would read another clock.
+ *
+ * @module
+ */
+import { type Clock, type Span, spansIn } from "./clock.ts";
+import type { PassTimer, Work } from "./pass_timer.ts";
+import { quantile } from "./statistics.ts";
+
+/** Passes of the probe that a submission begins with: about 5 ms at full clock, enough to leave the idle state. */
+export const SPIN_PASSES = 24;
+
+/** Passes of one subject in a row. */
+export interface Batch extends Work {
+  /** How many. */
+  readonly passes: number;
+}
+
+/** What was read of a batch. */
+export interface BatchReading {
+  /** Its passes. */
+  readonly spans: readonly Span[];
+  /** The probe right before; absent where there is none or the timer lost it. */
+  readonly beforeNs?: number;
+  /** The probe right after. */
+  readonly afterNs?: number;
+}
+
+/** What was read of a submission. */
+export interface SubmissionReading {
+  /** Its batches. */
+  readonly batches: readonly BatchReading[];
+  /** Device time of the probe, ns. */
+  readonly probeNs: number;
+}
+
+/** Passes of a submission of `batches`. */
+export function passesOf(batches: readonly Batch[]): number {
+  return batches.reduce((sum, { passes }) => sum + passes + 1, SPIN_PASSES);
+}
+
+/** Submits `batches`, the device kept busy with the probe before the first one and the probe between them. */
+export async function submitBatches(
+  timer: PassTimer,
+  clock: Clock,
+  batches: readonly Batch[],
+): Promise<SubmissionReading> {
+  const probes = (count: number) => Array<"probe">(timer.hasProbe ? count : 0).fill("probe");
+  const passes = batches.flatMap(({ passes, ...work }) => [...Array<Work>(passes).fill(work), ...probes(1)]);
+  const spans = spansIn(await timer.submit([...probes(SPIN_PASSES), ...passes]), clock.tickNs);
+  const spin = spans.slice(0, timer.hasProbe ? SPIN_PASSES : 0).map(({ ns }) => ns).filter((ns) => ns > 0);
+  // A lower quartile, not the least: one glitch of the timer would be the best clock for ever.
+  if (spin.length > 0) clock.bestProbeNs = Math.min(quantile(spin, 0.25), clock.bestProbeNs ?? Infinity);
+  let at = timer.hasProbe ? SPIN_PASSES : 0;
+  let probeNs = spin.reduce((sum, ns) => sum + ns, 0);
+  const probeAt = (i: number) => timer.hasProbe && spans[i].ns > 0 ? spans[i].ns : undefined;
+  const readings = batches.map(({ passes }): BatchReading => {
+    const end = at + passes;
+    const reading = { spans: spans.slice(at, end), beforeNs: probeAt(at - 1), afterNs: probeAt(end) };
+    probeNs += reading.afterNs ?? 0;
+    at = timer.hasProbe ? end + 1 : end;
+    return reading;
+  });
+  return { batches: readings, probeNs };
+}

@@ -1,0 +1,192 @@
+import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
+import { uint32At } from "../reference/random.ts";
+import { type Clock, IDEAL_TIMER, traitsFrom } from "./clock.ts";
+import { HARDWARE_MEASURE } from "./measure.ts";
+import type { Sampled } from "./series.ts";
+import { sampleTogether } from "./sampling.ts";
+import { batchMedians, judge, type Judgement, quantile } from "./statistics.ts";
+import { type FakeDevice, fakeTimer } from "./testdata/fake_timer.ts";
+
+/** Samples a planted device whose timer is known. */
+async function sample(device: FakeDevice, options: Partial<typeof HARDWARE_MEASURE & { seed: number }> = {}) {
+  const timer = fakeTimer(device);
+  const { tickNs = 1, quantumNs = tickNs, overheadNs: passOverheadNs = 0 } = device;
+  const clock: Clock = { tickNs, quantumNs, passOverheadNs };
+  const sampled = await sampleTogether(timer, clock, { ...HARDWARE_MEASURE, seed: 1, ...options });
+  return { timer, clock, sampled, ...sampled[0] };
+}
+
+function medianOf({ samples }: Pick<Sampled, "samples">): number {
+  return quantile(samples.samplesNs, 0.5);
+}
+
+function verdictOn({ samples }: Pick<Sampled, "samples">): Judgement {
+  const run = { mode: "hot" as const, rotation: 1, ...samples };
+  return judge({ timer: "timestamp-query", runs: [run], minBytes: 0, flops: 0 });
+}
+
+/** A launch that always takes so long. */
+const steady = (ns: number) => () => ns;
+
+Deno.test("a steady kernel gets its time, ten batches, the verdict ok, and the device time that its passes took", async () => {
+  const taken = await sample({ launchNs: [steady(37_000)] });
+  assertAlmostEquals(medianOf(taken) / 37_000, 1, 0.001);
+  assertEquals(verdictOn(taken), { verdict: "ok", reasons: [] });
+  const { batches, stopped, warmUpBatches, droppedSpans, overlappingSpans, samplesNs } = taken.samples;
+  assertEquals([batches!.length, stopped, warmUpBatches, droppedSpans, overlappingSpans], [10, "interval", 0, 0, 0]);
+  assertEquals(batches!.reduce((sum, count) => sum + count), samplesNs.length);
+  // Ten batches of 12 ms, and 24 passes of the probe a submission.
+  assertGreater(taken.gpuMs, 120);
+  assertLess(taken.gpuMs, 160);
+});
+
+Deno.test("launches of a few microseconds fill a pass, those of milliseconds have one each, in whole rotations", async () => {
+  const launches = async (ns: number, rotation: number) =>
+    (await sample({ launchNs: [steady(ns)], rotation, noise: 0 })).samples.launchesPerPass;
+  assertEquals(await launches(5000, 1), 40);
+  assertEquals(await launches(5000, 16), 48);
+  assertEquals(await launches(3e6, 1), 1);
+  assertEquals(await launches(3e6, 4), 4);
+  assertEquals(await launches(30e6, 4), 1);
+});
+
+Deno.test("a timer that advances by 65,536 ns is given passes of a hundred steps", async () => {
+  const taken = await sample({ launchNs: [steady(5000)], quantumNs: 65_536, overheadNs: 2000 });
+  assertGreater(taken.samples.launchesPerPass * 5000, 100 * 65_536 * 0.99);
+  assertAlmostEquals(medianOf(taken) / 5000, 1, 0.005);
+  assertEquals(verdictOn(taken).verdict, "ok");
+});
+
+Deno.test("a timer of 80 ns a tick gives nanoseconds", async () => {
+  const taken = await sample({ launchNs: [steady(37_000)], tickNs: 80 });
+  assertAlmostEquals(medianOf(taken) / 37_000, 1, 0.002);
+  assertEquals(verdictOn(taken).verdict, "ok");
+});
+
+Deno.test("what a pass costs is no part of a launch: 10 µs on a kernel of 5 µs", async () => {
+  const device = { launchNs: [steady(5000)], overheadNs: 10_000 };
+  const taken = await sample(device);
+  assertAlmostEquals(medianOf(taken) / 5000, 1, 0.002);
+  // Half of it unknown: the pass is long enough that the estimate is still within two percent.
+  const unknown = await sampleTogether(fakeTimer(device), { ...IDEAL_TIMER, passOverheadNs: 9600 }, {
+    ...HARDWARE_MEASURE,
+    seed: 1,
+  });
+  assertAlmostEquals(medianOf(unknown[0]) / 5000, 1, 0.02);
+});
+
+Deno.test("a timer that is reset within passes, or between them, is unreliable", async () => {
+  const resets = (from: number, share: number) => (stamp: number) =>
+    stamp > 1000 && stamp % 2 === from && uint32At(5, stamp) < share * 2 ** 32 ? 5e6 : 0;
+  const within = await sample({ launchNs: [steady(37_000)], setBackNs: resets(1, 0.05) });
+  assertGreater(within.samples.droppedSpans, 5);
+  assertEquals(verdictOn(within).verdict, "invalid");
+  assertMatch(verdictOn(within).reasons[0], /timer unreliable, \d+ of \d+ spans were negative or zero/);
+  const between = await sample({ launchNs: [steady(37_000)], setBackNs: resets(0, 0.05) });
+  assertGreater(between.samples.overlappingSpans!, 5);
+  assertMatch(verdictOn(between).reasons[0], /timer unreliable, \d+ of \d+ spans began before/);
+  const once = await sample({ launchNs: [steady(37_000)], setBackNs: (stamp) => stamp === 501 ? 5e6 : 0 });
+  assertEquals([once.samples.droppedSpans, verdictOn(once).verdict], [1, "ok"]);
+});
+
+Deno.test("a timer that stands still ends sampling, and is unreliable", async () => {
+  const timer = fakeTimer({ launchNs: [steady(37_000)], quantumNs: 1e15 });
+  const [taken] = await sampleTogether(timer, { ...IDEAL_TIMER }, { ...HARDWARE_MEASURE, seed: 1 });
+  assertEquals([taken.samples.stopped, taken.samples.samplesNs.length], ["timer", 0]);
+  assertEquals(verdictOn(taken).verdict, "invalid");
+});
+
+Deno.test("passes that overlap are unreliable", async () => {
+  const taken = await sample({ launchNs: [steady(37_000)], gapNs: -3000 });
+  assertEquals(verdictOn(taken).verdict, "invalid");
+  assertMatch(verdictOn(taken).reasons[0], /spans began before the one ahead ended/);
+});
+
+Deno.test("a drift of 5 % over ten batches is unstable, and the width says how far it was from closing", async () => {
+  const taken = await sample({ launchNs: [(nowNs) => 37_000 * (1 + 0.05 * (nowNs - 1e9) / 120e6)] });
+  const { verdict, reasons } = verdictOn(taken);
+  assertEquals([verdict, taken.samples.stopped], ["unstable", "budget"]);
+  assertMatch(reasons[0], /the budget ended sampling after \d+ batches, .* at ±\d\.\d %/);
+});
+
+Deno.test("two modes are unstable, whether batches or passes switch between them", async () => {
+  for (const periodNs of [1e6, 30e6]) {
+    const taken = await sample({ launchNs: [(nowNs) => Math.floor(nowNs / periodNs) % 2 ? 37_000 : 41_000] });
+    assertEquals(verdictOn(taken).verdict, "unstable", String(periodNs));
+    assert(verdictOn(taken).reasons.some((reason) => /two modes/.test(reason)), verdictOn(taken).reasons.join());
+  }
+});
+
+Deno.test("batches at a fallen clock are taken again; where it falls again and again they count and are judged", async () => {
+  const passing = await sample({
+    launchNs: [steady(37_000)],
+    clock: (nowNs) => nowNs > 1.1e9 && nowNs < 1.2e9 ? 345 / 1980 : 1,
+  });
+  assertGreater(passing.samples.rejectedBatches, 0);
+  assertAlmostEquals(medianOf(passing) / 37_000, 1, 0.002);
+  assertEquals(verdictOn(passing).verdict, "ok");
+  const lasting = await sample({
+    launchNs: [steady(37_000)],
+    clock: (nowNs) => nowNs > 1.1e9 ? 345 / 1980 : 1,
+  });
+  assertEquals(verdictOn(lasting).verdict, "unstable");
+  assertMatch(verdictOn(lasting).reasons.at(-1)!, /the clock ran at 17 % of the best/);
+});
+
+Deno.test("a kernel that gets faster while the device warms up gets the time it settles at", async () => {
+  const taken = await sample({ launchNs: [(nowNs) => 37_000 * (1 + 0.4 * Math.exp((1e9 - nowNs) / 30e6))] });
+  assertGreater(taken.samples.warmUpBatches!, 3);
+  assertAlmostEquals(medianOf(taken) / 37_000, 1, 0.01);
+  assertEquals(verdictOn(taken).verdict, "ok");
+});
+
+Deno.test("variants that are timed together take turns in random order, drawn from the seed, and drift alike", async () => {
+  const drift = (nowNs: number) => 1 + 0.03 * (nowNs - 1e9) / 1e9;
+  const launchNs = [30_000, 33_000, 300_000].map((ns) => (nowNs: number) => ns * drift(nowNs));
+  const taken = await sample({ launchNs });
+  const [a, b, c] = taken.sampled.map(medianOf);
+  assertAlmostEquals(b / a, 1.1, 0.005);
+  assertAlmostEquals(c / a, 10, 0.05);
+  const order = ({ timer }: typeof taken) =>
+    timer.submissions.flat().flatMap((pass, i, all) =>
+      pass !== "probe" && all[i - 1] === "probe" ? [pass.subject] : []
+    );
+  const turns = order(taken).slice(-30);
+  // Each round has every variant once.
+  for (let i = 0; i < 30; i += 3) assertEquals(turns.slice(i, i + 3).toSorted(), [0, 1, 2]);
+  assertGreater(new Set(Array.from({ length: 10 }, (_, i) => turns.slice(3 * i, 3 * i + 3).join())).size, 2);
+  assertEquals(order(await sample({ launchNs })), order(taken));
+  assert(order(await sample({ launchNs }, { seed: 2 })).join() !== order(taken).join());
+});
+
+Deno.test("a submission has at most 2,048 passes and less than half a second, whatever the launches", async () => {
+  for (const launchNs of [[2000, 3000, 4000, 5000], [90e6, 40e6], [400e6], [50_000, 60e6]]) {
+    const { timer } = await sample({ launchNs: launchNs.map(steady) });
+    assertLess(timer.longestNs, 0.5e9 + 0.4e9 * Number(launchNs[0] === 400e6));
+    assert(timer.submissions.every((passes) => passes.length <= 2048));
+  }
+});
+
+Deno.test("launches of seconds end sampling before there is an interval, and are unstable", async () => {
+  const taken = await sample({ launchNs: [steady(2e9)] });
+  assertEquals(taken.samples.stopped, "budget");
+  assertLess(batchMedians({ mode: "hot", rotation: 1, ...taken.samples }).length, 6);
+  assertEquals(verdictOn(taken).verdict, "unstable");
+});
+
+Deno.test("traitsFrom() reads quantum and overhead from empty passes, whatever the tick, and past a reset", async () => {
+  const empty = Array(1024).fill({ subject: 0, launches: 0 });
+  const traits = async (device: Partial<FakeDevice>) =>
+    traitsFrom(await fakeTimer({ launchNs: [steady(0)], gapNs: 1777, ...device }).submit(empty), device.tickNs ?? 1);
+  assertEquals(await traits({ overheadNs: 1500 }), { tickNs: 1, quantumNs: 1, passOverheadNs: 1500 });
+  assertEquals(await traits({ overheadNs: 1600, tickNs: 80, gapNs: 880 }), {
+    tickNs: 80,
+    quantumNs: 80,
+    passOverheadNs: 1600,
+  });
+  const coarse = await traits({ overheadNs: 1500, quantumNs: 65_536 });
+  assertEquals(coarse.quantumNs, 65_536);
+  assertLess(coarse.passOverheadNs, 65_536);
+  const reset = await traits({ overheadNs: 1500, quantumNs: 500, setBackNs: (stamp) => stamp === 99 ? 123_457 : 0 });
+  assertEquals(reset, { tickNs: 1, quantumNs: 500, passOverheadNs: 1500 });
+});
