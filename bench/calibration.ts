@@ -229,7 +229,9 @@ export function quantumOf(spansNs: readonly number[], tickNs: number): number {
   const least = Math.min(...gaps);
   const counts = ticks.map((span) => Math.round(span / least));
   const step = sum(ticks) / sum(counts);
-  return ticks.every((span, i) => Math.abs(span - counts[i] * step) <= 1) ? step * tickNs : tickNs;
+  const isNear = ticks.every((span, i) => Math.abs(span - counts[i] * step) <= 1);
+  // Three of its residues are near: so few spans as might be by chance prove nothing.
+  return isNear && (3 / step) ** (ticks.length - 1) < 1e-3 ? step * tickNs : tickNs;
 }
 
 function sum(values: readonly number[]): number {

@@ -26,6 +26,8 @@ Deno.test("quantumOf() finds the step of a timer, also where it is no whole numb
 
 Deno.test("quantumOf() takes spans without a common step for a timer that has none but its tick", () => {
   assertEquals(quantumOf([1031, 1047, 1190, 1203, 1204], 1), 1);
+  // Both are near multiples of 10 and a third, by chance.
+  assertEquals(quantumOf([11, 20], 1), 1);
   assertEquals(quantumOf([1031, 1047, 1190, 1203, 1204].map((ticks) => 80 * ticks), 80), 80);
 });
 
