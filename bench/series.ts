@@ -137,7 +137,7 @@ export class Series {
         overlappingSpans: spans.filter(({ overlaps }) => overlaps).length,
         rejectedBatches: this.#rejected,
         warmUpBatches: first,
-        stopped: this.stopped ?? "budget",
+        stopped: this.stopped,
         ...this.#clockAround(counted),
       },
       gpuMs: this.gpuNs / 1e6,
