@@ -161,14 +161,14 @@ export async function calibrateClock(gpu: Gpu, durationMs: number = CALIBRATION_
   const readings: Spans[] = [];
   const start = performance.now();
   while (performance.now() - start < durationMs) readings.push(await spansOf(gpu, Array(SPIN_PASSES).fill(probe)));
-  const period = durationMs === 0 ? { tickNs: 1 } : periodFrom(readings);
+  const period = durationMs === 0 ? { tickNs: 1 } : clockFrom(readings);
   const empty: TimedPass = { encode() {} };
   const { stamps } = await spansOf(gpu, Array(EMPTY_PASSES).fill(empty));
   return { ...period, ...traitsFrom(stamps, period.tickNs) };
 }
 
 /** The tick period that `readings` of one device agree on. */
-export function periodFrom(
+export function clockFrom(
   readings: readonly Pick<Spans, "firstTick" | "submittedMs">[],
 ): Pick<Clock, "tickNs" | "tickSpread" | "doubt"> {
   const half = Math.floor(readings.length / 2);

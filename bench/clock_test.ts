@@ -1,5 +1,5 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
-import { calibrateClock, periodFrom, quantumOf } from "./clock.ts";
+import { calibrateClock, clockFrom, quantumOf } from "./clock.ts";
 import { openGpu } from "./device.ts";
 
 /** Readings 15 ms apart of a device with `tickNs`, the queue delayed by `delayMs(i)`. */
@@ -10,30 +10,30 @@ function readings(tickNs: number, delayMs: (i: number) => number, count = 150) {
   }));
 }
 
-Deno.test("periodFrom() finds the period whatever the fixed delay, and is not moved by a few late submissions", () => {
+Deno.test("clockFrom() finds the period whatever the fixed delay, and is not moved by a few late submissions", () => {
   for (const tickNs of [0.52, 1.7, 10, 80]) {
-    const clock = periodFrom(readings(tickNs, (i) => 0.3 + (i % 10 === 0 ? 8 : 0)));
+    const clock = clockFrom(readings(tickNs, (i) => 0.3 + (i % 10 === 0 ? 8 : 0)));
     assertAlmostEquals(clock.tickNs / tickNs, 1, 0.002);
     assertEquals(clock.doubt, undefined);
   }
 });
 
-Deno.test("periodFrom() takes what is within 0.5 % of a nanosecond for a nanosecond, and nothing else", () => {
-  assertEquals(periodFrom(readings(1.001, () => 0)).tickNs, 1);
-  assertAlmostEquals(periodFrom(readings(1.02, () => 0)).tickNs, 1.02, 1e-4);
+Deno.test("clockFrom() takes what is within 0.5 % of a nanosecond for a nanosecond, and nothing else", () => {
+  assertEquals(clockFrom(readings(1.001, () => 0)).tickNs, 1);
+  assertAlmostEquals(clockFrom(readings(1.02, () => 0)).tickNs, 1.02, 1e-4);
 });
 
-Deno.test("periodFrom() doubts timestamps that drift, are reset or stand still, and too few readings", () => {
+Deno.test("clockFrom() doubts timestamps that drift, are reset or stand still, and too few readings", () => {
   const drifting = readings(1, () => 0).map((r, i) => ({ ...r, firstTick: r.firstTick + BigInt(i * i * 20_000) }));
   const reset = readings(1, () => 0).map((r, i) => ({
     ...r,
     firstTick: i < 80 ? r.firstTick : r.firstTick - 6n * 10n ** 15n,
   }));
   const still = readings(1, () => 0).map((r) => ({ ...r, firstTick: 5n }));
-  assertMatch(periodFrom(drifting).doubt ?? "", /varies by/);
-  assertMatch(periodFrom(reset).doubt ?? "", /do not grow/);
-  assertMatch(periodFrom(still).doubt ?? "", /do not grow/);
-  assertMatch(periodFrom(readings(1, () => 0, 4)).doubt ?? "", /too few/);
+  assertMatch(clockFrom(drifting).doubt ?? "", /varies by/);
+  assertMatch(clockFrom(reset).doubt ?? "", /do not grow/);
+  assertMatch(clockFrom(still).doubt ?? "", /do not grow/);
+  assertMatch(clockFrom(readings(1, () => 0, 4)).doubt ?? "", /too few/);
 });
 
 Deno.test("calibrateClock() reads the tick of a driver that counts nanoseconds as one", async () => {

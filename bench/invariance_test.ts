@@ -3,7 +3,8 @@ import { attendFused } from "../kernels/attend_fused.ts";
 import { type AttendKernel, type Kernel, kernelName } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import { parseCaseId } from "../suites/case_id.ts";
-import { isDrawn, MOST_CASES } from "./invariance.ts";
+import type { FirstRun } from "./first_run.ts";
+import { isDrawn, isTried, MOST_CASES } from "./invariance.ts";
 import type { Check, Result } from "./result.ts";
 import { RELATIONS } from "./relations.ts";
 import { runCase } from "./run_case.ts";
@@ -105,4 +106,18 @@ Deno.test("a case that is only checked, as those are in which a failure is searc
   } finally {
     session.close();
   }
+});
+
+Deno.test("a case is tried again where the host can copy it, its whole cache where that is changed in place", () => {
+  const tried = (id: string, cacheBytes: number) => {
+    const c = parseCaseId(id);
+    const inputs = { calls: [{ work: c }], state: new Map([["cache", { length: cacheBytes }]]) };
+    return isTried(
+      { session: { gpu: { adapter: { software: false } } }, c, inputs, sweepCases: 1 } as unknown as FirstRun,
+    );
+  };
+  const append = "append/combined:B=64;R=512;Dr=64;q=1;kv=4096;page=64;cache=bf16";
+  assert(tried(append, 75e6));
+  assert(!tried(append, 302e6));
+  assert(!tried(append.replace("append/combined", "attend/fused").replace("R=512", "H=16;R=512"), 0));
 });

@@ -14,9 +14,9 @@ import { compile, groupsOf } from "./pipelines.ts";
 export interface PreparedLaunch {
   /** What runs now: the launch that was prepared, or that of the last {@linkcode PreparedLaunch.update}. */
   readonly launch: Launch;
-  /** Wall time spent creating pipelines, ms; undefined when all were cached. */
+  /** Host time spent creating pipelines, ms; undefined when all were cached. What ran meanwhile is not in it. */
   readonly compileMs?: number;
-  /** Wall time spent on pipelines and buffers together, ms. */
+  /** Host time spent on pipelines, buffers and their contents together, ms. */
   readonly prepareMs: number;
   /** Buffers by name; they may be larger than the launch needs. */
   readonly buffers: ReadonlyMap<string, BufferRange>;
@@ -73,13 +73,14 @@ export async function prepare(
   inputs: ReadonlyMap<string, BufferRange>,
   { also = [] }: PrepareOptions = {},
 ): Promise<PreparedLaunch> {
-  const before = performance.now();
   const dispatches = unionOf([launch, ...also]);
   const specs = largestOf([launch, ...also]);
   const { pipelines, compileMs } = await pipelinesOf(gpu, { ...launch, buffers: specs, dispatches });
   const own: GPUBuffer[] = [];
   const buffers = new Map(inputs);
-  const slots = await guarded(gpu, "run", (): Slot[] => {
+  // What a call does it does before it is awaited; then it is the turn of others that are in flight.
+  const before = performance.now();
+  const creating = guarded(gpu, "run", (): Slot[] => {
     for (const spec of specs) {
       if (buffers.has(spec.name)) continue;
       const range = createBuffer(gpu, spec);
@@ -91,7 +92,9 @@ export async function prepare(
       if (uniform) own.push(uniform);
       return { spec, pipeline: pipelines[i], uniform };
     });
-  }).catch((error) => {
+  });
+  const createMs = performance.now() - before;
+  const slots = await creating.catch((error) => {
     for (const buffer of own) buffer.destroy();
     throw error;
   });
@@ -108,13 +111,15 @@ export async function prepare(
     }
     current = next;
   };
+  const beforeTaking = performance.now();
   take(launch, matchSlots(slots, launch) as Slot[]);
+  const takeMs = performance.now() - beforeTaking;
   return {
     get launch() {
       return current;
     },
     ...(compileMs === undefined ? {} : { compileMs }),
-    prepareMs: performance.now() - before,
+    prepareMs: (compileMs ?? 0) + createMs + takeMs,
     buffers,
     bind: (replaced = new Map()) => bindSlots(gpu, slots, (name) => replaced.get(name) ?? buffers.get(name)),
     misfit(next) {
@@ -158,15 +163,16 @@ function unionOf(launches: readonly Launch[]): DispatchSpec[] {
 }
 
 async function pipelinesOf(gpu: Gpu, { dispatches, buffers }: Launch) {
-  const before = performance.now();
   const pipelines: GPUComputePipeline[] = [];
-  let created = 0;
+  let compileMs: number | undefined;
   for (const dispatch of dispatches) {
     const cached = gpu.pipelines.get(dispatch.shader);
-    if (!cached) created++;
-    pipelines.push(cached ?? await compile(gpu, dispatch, buffers));
+    const before = performance.now();
+    const compiling = cached ?? compile(gpu, dispatch, buffers);
+    if (!cached) compileMs = (compileMs ?? 0) + performance.now() - before;
+    pipelines.push(await compiling);
   }
-  return { pipelines, compileMs: created > 0 ? performance.now() - before : undefined };
+  return { pipelines, compileMs };
 }
 
 function createBuffer(gpu: Gpu, { name, bytes, role }: BufferSpec): BufferRange {

@@ -110,10 +110,10 @@ export class Series {
     this.#spentNs += this.#spend(reading.spans);
     const samplesNs = reading.spans.map(({ ns }) => (ns - this.#clock.passOverheadNs) / this.pass.launches)
       .filter((ns) => ns > 0);
-    if (samplesNs.length === 0) this.stopped = "timer";
     this.#batches.push({ ...reading, samplesNs, medianNs: samplesNs.length === 0 ? NaN : quantile(samplesNs, 0.5) });
     this.#first ??= this.#warmSince();
-    this.stopped ??= this.#reason();
+    // Batches that were submitted together are all counted: one that comes after the last needed may say otherwise.
+    this.stopped = this.#reason();
   }
 
   /** Counts a batch that is not taken, because the clock was not at its best. */
@@ -137,7 +137,7 @@ export class Series {
         overlappingSpans: spans.filter(({ overlaps }) => overlaps).length,
         rejectedBatches: this.#rejected,
         warmUpBatches: first,
-        stopped: this.stopped ?? "budget",
+        stopped: this.stopped,
         ...this.#clockAround(counted),
       },
       gpuMs: this.gpuNs / 1e6,
@@ -167,6 +167,7 @@ export class Series {
 
   /** Why it ends here, if it does. */
   #reason(): Samples["stopped"] {
+    if (this.#batches.some(({ samplesNs }) => samplesNs.length === 0)) return "timer";
     const { minBatches, minSamples, targetHalfWidth, budgetMs } = this.#options;
     const counted = this.#counted;
     const isSpent = this.#spentNs >= budgetMs * 1e6;

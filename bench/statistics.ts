@@ -72,14 +72,14 @@ export interface Judgement {
 }
 
 /**
- * A median whose 95 % interval is wider than ±5 % is `unstable`: the gate's default margin is 5 % too, and a figure that
- * cannot tell apart what the gate must tell apart is no basis for it. Sampling aims at ±1 % and ends early or by budget.
+ * A median whose 95 % interval is wider than ±5 % is `unstable` whatever ended sampling: the gate's default margin is 5 %
+ * too, and a figure that cannot tell apart what the gate must tell apart is no basis for it.
  */
 export const maxRelativeHalfWidth = 0.05;
 
 /**
- * Share of spans that may come back negative or zero, or overlap. A timestamp query has no business to return any, so more make its
- * times `invalid`; more slopes of host time make them `unstable`.
+ * Share of spans that may come back negative or zero, or overlap. A timestamp query has no business to return any, so more
+ * make its times `invalid`; more slopes of host time make them `unstable`.
  */
 export const maxDroppedShare = 0.01;
 

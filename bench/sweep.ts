@@ -90,8 +90,13 @@ function beginGroup(session: Session, cases: readonly Case[], most: number): Fli
   const timing = new TimingGroup(group, (verified) => measureCases(session, verified));
   // On a GPU the host is idle while timed kernels run: the next shape's reference is made meanwhile.
   const next = session.gpu.adapter.software ? undefined : cases[group.length];
-  for (const c of group) session.options.onBegin?.(c);
-  const results = group.map((c) => runCase(session, c, { next, group: timing }));
+  const run = (c: Case) => {
+    session.options.onBegin?.(c);
+    return runCase(session, c, { next, group: timing });
+  };
+  // Large ones are verified one after another, and wait for each other on the device alone.
+  const isLarge = group.length * footprint(group[0]) > inFlightBytes(session);
+  const results = group.map((c, i) => isLarge && i > 0 ? timing.arrived(group[i - 1]).then(() => run(c)) : run(c));
   let last: Promise<unknown> = Promise.all(results);
   return group.map((c, i) => ({
     c,
@@ -106,10 +111,14 @@ function beginGroup(session: Session, cases: readonly Case[], most: number): Fli
   }));
 }
 
-function hasRoom({ gpu }: Session, flights: readonly Flight[], c: Case, most: number): boolean {
+function hasRoom(session: Session, flights: readonly Flight[], c: Case, most: number): boolean {
   if (flights.length === 0) return true;
   const bytes = flights.reduce((sum, flight) => sum + flight.bytes, footprint(c));
-  return flights.length < most && bytes <= IN_FLIGHT_BYTES[gpu.adapter.software ? "software" : "hardware"];
+  return flights.length < most && bytes <= inFlightBytes(session);
+}
+
+function inFlightBytes({ gpu }: Session): number {
+  return IN_FLIGHT_BYTES[gpu.adapter.software ? "software" : "hardware"];
 }
 
 /** Bytes of host and device memory that a case needs, roughly: its cache, in f32. */

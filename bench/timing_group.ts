@@ -19,7 +19,8 @@ interface Waiting {
 /** Cases that share their inputs and are in flight together. */
 export class TimingGroup {
   readonly #measure: (cases: readonly VerifiedCase[]) => Promise<TimedCase[]>;
-  readonly #pending: Set<Case>;
+  readonly #pending: Map<Case, PromiseWithResolvers<void>>;
+  readonly #arrivals: ReadonlyMap<Case, Promise<void>>;
   readonly #waiting: Waiting[] = [];
 
   /**
@@ -28,7 +29,8 @@ export class TimingGroup {
    */
   constructor(cases: Iterable<Case>, measure: (cases: readonly VerifiedCase[]) => Promise<TimedCase[]>) {
     this.#measure = measure;
-    this.#pending = new Set(cases);
+    this.#pending = new Map(Array.from(cases, (c) => [c, Promise.withResolvers<void>()]));
+    this.#arrivals = new Map([...this.#pending].map(([c, { promise }]) => [c, promise]));
   }
 
   /** Times a case once every other one has joined or left. */
@@ -41,8 +43,13 @@ export class TimingGroup {
 
   /** Waits for `c` no longer: it has joined, or ended before. */
   leave(c: Case): void {
-    if (!this.#pending.delete(c) || this.#pending.size > 0) return;
-    void this.#time();
+    this.#pending.get(c)?.resolve();
+    if (this.#pending.delete(c) && this.#pending.size === 0) void this.#time();
+  }
+
+  /** Resolves once `c` has joined or left. */
+  async arrived(c: Case): Promise<void> {
+    await this.#arrivals.get(c);
   }
 
   async #time(): Promise<void> {

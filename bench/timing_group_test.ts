@@ -26,6 +26,19 @@ Deno.test("a group is timed once, when each of its cases has joined or left, in 
   assertEquals(calls, [["fused_subgroup", "unfused"]]);
 });
 
+Deno.test("a case has arrived when it has joined or left, not before", async () => {
+  const group = new TimingGroup(CASES, (list) => Promise.resolve(list.map(timed)));
+  const seen: string[] = [];
+  const all = CASES.map((c) => group.arrived(c).then(() => seen.push(c.variant)));
+  group.leave(CASES[1]);
+  await all[1];
+  void group.join(verified[0]);
+  await all[0];
+  assertEquals(seen, ["fused", "unfused"]);
+  group.leave(CASES[2]);
+  await all[2];
+});
+
 Deno.test("a group that all have left is not timed", () => {
   const group = new TimingGroup(CASES, () => Promise.reject(new Error("timed")));
   for (const c of CASES) group.leave(c);

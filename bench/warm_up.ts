@@ -31,8 +31,11 @@ export async function warmUp(
     const read = spansIn(stamps, clock.tickNs).map(({ ns }) => ns).filter((ns) => ns > 0);
     spentNs += read.reduce((sum, ns) => sum + ns, 0);
     if (read.length === 0) continue;
-    clock.bestProbeNs = Math.min(quantile(read, 0.25), clock.bestProbeNs ?? Infinity);
-    steady = read.at(-1)! <= 1.01 * clock.bestProbeNs ? steady + 1 : 0;
+    const { bestProbeNs: before = Infinity } = clock;
+    clock.bestProbeNs = Math.min(quantile(read, 0.25), before);
+    // While the device wakes each reading is the best one so far.
+    const isSteady = read.at(-1)! <= 1.01 * clock.bestProbeNs && before <= 1.01 * clock.bestProbeNs;
+    steady = isSteady ? steady + 1 : 0;
     if (spentNs >= minMs * 1e6 && steady >= STEADY) break;
   }
   return spentNs;
