@@ -145,6 +145,7 @@ export function mlaKernel(attend: AttendKernel): MlaKernel {
     variant: attend.variant,
     summary: `append, then attention: projections around attend/${attend.variant}, or expanded keys and values`,
     requires: attend.requires,
+    ...(attend.precision ? { precision: attend.precision } : {}),
     refuses,
     launch(shape: MlaShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
       const reason = refuses(shape, tuning, device);

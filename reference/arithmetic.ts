@@ -14,16 +14,8 @@
  *
  * @module
  */
+import type { KernelPrecision } from "./precision.ts";
 import { streamKey, uint32At } from "./random.ts";
-
-/** Precision of a kernel's arithmetic. Kernels that declare a lower one (chains in f16) find their place here. */
-export interface KernelPrecision {
-  /** Type of products, sums, scores and weights. */
-  readonly arithmetic: "f32";
-}
-
-/** All kernels of this project. */
-export const F32: KernelPrecision = { arithmetic: "f32" };
 
 /** The order of a kernel's sums: its reduction shape. */
 export interface SummationOrder {
@@ -96,13 +88,8 @@ const MOST_LANES = 32;
  * is naive with softmax as a pass of its own: its sums differ where all weights do not, n times 1 is exact and n times 1/n
  * is not.
  */
-export function kernelArithmetic({ arithmetic }: KernelPrecision, variant: number): Arithmetic {
-  switch (arithmetic) {
-    case "f32":
-      return f32Arithmetic(orderOf(variant), variant);
-    default:
-      return arithmetic satisfies never;
-  }
+export function kernelArithmetic(_: KernelPrecision, variant: number): Arithmetic {
+  return f32Arithmetic(orderOf(variant), variant);
 }
 
 function orderOf(variant: number): SummationOrder {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
+import { type Arithmetic, kernelArithmetic } from "./arithmetic.ts";
 import { attendScales } from "./error_scales.ts";
 import { emulatedLse, emulateRow } from "./emulated_row.ts";
 import {
@@ -19,6 +19,7 @@ import {
 } from "./emulation.ts";
 import type { AttendInputs } from "./inputs.ts";
 import { attendAbsorbed, type AttendReference } from "./mla.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
 import type { AttendShape } from "./shapes.ts";
 

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
+import { type Arithmetic, kernelArithmetic } from "./arithmetic.ts";
 import { projectBounds } from "./bounds.ts";
 import type { EmulatedAnswer } from "./emulate_attend.ts";
 import { transposed } from "./emulate_projected.ts";
 import { type Emulation, joinEmulations, LEAST_DRAWS, planEmulation, poolOf, referenceRows } from "./emulation.ts";
 import type { ProjectInputs } from "./model_inputs.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import type { ProjectReference } from "./project.ts";
 import { groupByHead } from "./rows.ts";
 import type { ProjectShape } from "./shapes.ts";

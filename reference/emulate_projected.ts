@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision, type Vectors } from "./arithmetic.ts";
+import { type Arithmetic, kernelArithmetic, type Vectors } from "./arithmetic.ts";
 import { emulatedLse, emulateRow } from "./emulated_row.ts";
 import { type EmulatedAnswer, inBase } from "./emulate_attend.ts";
 import { projectedScales } from "./error_scales.ts";
@@ -22,6 +22,7 @@ import {
 } from "./emulation.ts";
 import { expandedProbes, halvingsOf, PROBE_VARIANTS } from "./expanded_probes.ts";
 import type { PrefillInputs } from "./model_inputs.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import { attendProjected, type ProjectedReference } from "./projected.ts";
 import { groupByHead } from "./rows.ts";
 import { rowsBySequence } from "./sequence_rows.ts";

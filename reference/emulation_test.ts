@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { checkAttend, checkProject, checkProjected } from "./acceptance.ts";
-import { F32, kernelArithmetic } from "./arithmetic.ts";
+import { kernelArithmetic } from "./arithmetic.ts";
 import type { Check } from "./check.ts";
 import { attendEmulation } from "./emulate_attend.ts";
 import { emulateProjectRows, projectEmulation } from "./emulate_project.ts";
@@ -19,6 +19,7 @@ import { makeAttendInputs } from "./inputs.ts";
 import { attendLimits } from "./limits.ts";
 import { attendAbsorbed } from "./mla.ts";
 import { makePrefillInputs, makeProjectInputs } from "./mla_inputs.ts";
+import { F32 } from "./precision.ts";
 import { projectReference } from "./project.ts";
 import { attendProjected } from "./projected.ts";
 import { type AttendShape, INPUT_KINDS, type InputKind, type PrefillShape, PROJECTED_KINDS } from "./shapes.ts";
