@@ -81,6 +81,8 @@ Deno.test("a score that its first product dominates keeps seven standard deviati
       rescalings: Float64Array.of(0),
       weightNorm: Float64Array.of(1),
       vanishing: Float64Array.of(0),
+      valueMost: Float64Array.of(1),
+      scoreReach: Float64Array.of(1),
       out: new Float64Array(512),
       outAbs: new Float64Array(512),
       lse: Float64Array.of(lse),

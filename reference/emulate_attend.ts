@@ -69,13 +69,17 @@ export function inBase({ lseBase }: Pick<AttendShape, "lseBase">, lse: number): 
 }
 
 /** What honest kernels err by, from rows chosen of `reference`. */
-export function attendEmulation(inputs: AttendInputs, reference: AttendReference): Emulation {
+export function attendEmulation(
+  inputs: AttendInputs,
+  reference: AttendReference,
+  precision: KernelPrecision = F32,
+): Emulation {
   const parts = planEmulation(reference, (tokens) => emulatedAttendFlops(inputs.shape, tokens));
   return joinEmulations(parts.map((part) => {
     const rows = referenceRows(reference, part.entries);
     return part.tokens === undefined
-      ? emulateAttend(inputs, rows, part.variants)
-      : emulateAttendPrefix(inputs, rows.rows, part.variants, part.tokens);
+      ? emulateAttend(inputs, rows, part.variants, precision)
+      : emulateAttendPrefix(inputs, rows.rows, part.variants, part.tokens, precision);
   }));
 }
 
@@ -85,9 +89,10 @@ export function emulateAttendPrefix(
   rows: Int32Array,
   variants: readonly number[],
   tokens: number,
+  precision: KernelPrecision = F32,
 ): Emulation {
   const prefix = prefixOf(inputs, tokens);
-  return ofPrefixes(emulateAttend(prefix, attendAbsorbed(prefix, rows), variants));
+  return ofPrefixes(emulateAttend(prefix, attendAbsorbed(prefix, rows), variants, precision));
 }
 
 /**
@@ -101,9 +106,9 @@ export function emulateAttend(
   variants: readonly number[],
   precision: KernelPrecision = F32,
 ): Emulation {
-  const scales = attendScales(inputs.shape, reference);
+  const scales = attendScales(inputs.shape, reference, precision);
   const { R } = inputs.shape;
-  const draws = new RowDraws();
+  const draws = new RowDraws(precision);
   const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
   for (const { kernel, entry, out, lse } of emulateAttendRows(inputs, reference.rows, kernels)) {
     draws.add(

@@ -82,7 +82,7 @@ Deno.test("limitOf() counts equal draws, and knows nothing of a single one", () 
 });
 
 Deno.test("rows of one kernel that err alike are one draw, those of two kernels are two", () => {
-  const draws = new RowDraws();
+  const draws = new RowDraws(F32);
   for (const [variant, out, lse] of [[0, 0.1, 0.2], [0, 0.1, 0.2], [0, 0.1, 0.3], [3, 0.1, 0.2]]) {
     draws.add(variant, 0, out, lse);
   }
@@ -90,6 +90,7 @@ Deno.test("rows of one kernel that err alike are one draw, those of two kernels 
     shape: Int32Array.of(0, 0, 0),
     out: Float64Array.of(0.1, 0.1, 0.1),
     lse: Float64Array.of(0.2, 0.3, 0.2),
+    precision: F32,
   });
 });
 

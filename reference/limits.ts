@@ -27,9 +27,11 @@ export interface AttendLimits {
   readonly lse: Limits;
 }
 
-/** Limits of an `attend`; without an `emulation` the a-priori bounds. */
+/** Limits of an `attend` in the precision of its `emulation`; without one the a-priori bounds in f32. */
 export function attendLimits(shape: AttendShape, reference: AttendReference, emulation?: Emulation): AttendLimits {
-  return rowLimits(reference, attendBounds(shape, reference), emulation, () => attendScales(shape, reference));
+  const precision = emulation?.precision;
+  const bounds = attendBounds(shape, reference, precision);
+  return rowLimits(reference, bounds, emulation, () => attendScales(shape, reference, precision));
 }
 
 /** Limits of a `prefill` or a call of `mla`. */
@@ -38,7 +40,9 @@ export function projectedLimits(
   reference: ProjectedReference,
   emulation?: Emulation,
 ): AttendLimits {
-  return rowLimits(reference, projectedBounds(shape, reference), emulation, () => projectedScales(shape, reference));
+  const precision = emulation?.precision;
+  const bounds = projectedBounds(shape, reference, precision);
+  return rowLimits(reference, bounds, emulation, () => projectedScales(shape, reference, precision));
 }
 
 /** Limits of a `project`, whose bounds are their own scales. */

@@ -1,0 +1,113 @@
+/**
+ * What sums in f16 add to the bounds (`bounds.ts`) and scales (`error_scales.ts`) of an attention: nothing where all is f32.
+ *
+ * With u = 2⁻¹¹, a number of f16 and a sum in f16 are rounded by up to u of themselves, or by 2⁻²⁵ where that is more: half the
+ * distance of subnormals. A chain of L products errs by at most L·u of the sizes of its products, whatever its order: chains
+ * are short, so the bounds take that, where for sums of thousands they take √n. Chains are added up in f32, as all else.
+ *
+ * - **A score**: each element of the query rounded once, then its chain, `(L+1)·u` of `scoreAbs`. A query is scaled so that its
+ *   largest element is at least 2⁻⁵, so 2⁻²⁵ is 2⁻²⁰ of that element. It is lost for every rounded element, times the key's,
+ *   and at every step: together `2⁻²⁰·Σ_d max|q|·(1+|k_d|) ≤ 2⁻²⁰·√(R+Dr)·scoreReach`. A weight is off by the factor exp(±δ)
+ *   then, δ the sum of both, and a quotient of sums of weights by exp(±2δ): `expm1(2δ)` of `outAbs`. δ is no small number where
+ *   one product is large and the others count, and then the linear bound of f32 would be wrong.
+ * - **A weighted value**: each weight rounded once, then its chain, `(L+1)·u` of `outAbs`. The weights are scaled by 2⁻⁵, so
+ *   2⁻²⁵ is 2⁻²⁰ of the largest of them. It is lost by every weight, times the value, and at every step: `2⁻²⁰·n·(1+valueMost)`,
+ *   over the sum of weights, which is at least the largest over `weightNorm`. The sum of weights itself is of unrounded ones.
+ *
+ * The scales take the same lines as independent errors: `√L` for L, norms for sizes, and of what is lost by subnormals one step:
+ * it matters where the rest is nothing, as of values of one element. With projections the bounds are for random data
+ * (`bounds.ts`), so they are these scales, 2λ of them, with √n steps of what is lost.
+ *
+ * @module
+ */
+import type { AttendReference } from "./mla.ts";
+import type { KernelPrecision } from "./precision.ts";
+import type { ProjectedReference } from "./projected.ts";
+import type { AttendShape } from "./shapes.ts";
+
+/** Unit roundoff of f16. */
+const U16 = 2 ** -11;
+/** Half the distance of subnormal f16, times the 2⁵ by which weights and queries are scaled down. */
+const LOST = 2 ** -20;
+/** Exponent from which on weights are as wrong as can be: its exponential is still finite. */
+const MOST_EXPONENT = 700;
+/** Largest element of a latent over its typical one, at most, where latents are random. */
+const LATENT_SPREAD = 8;
+
+/** What an element of `out` may be off by, or usually is: a share of the sizes that its sum is made of, and more. */
+export interface F16ValueErrors {
+  /** Share of the sum of sizes. */
+  readonly share: number;
+  /** What is lost by numbers too small for f16. */
+  readonly lost: number;
+}
+
+const NONE: F16ValueErrors = { share: 0, lost: 0 };
+
+/** Bound on the error of a row's scores. */
+export function f16ScoreBound(
+  { scores }: KernelPrecision,
+  { R, Dr }: AttendShape,
+  { scoreAbs, scoreReach }: Pick<AttendReference, "scoreAbs" | "scoreReach">,
+  row: number,
+): number {
+  if (scores === "f32") return 0;
+  return (scores.f16Chain + 1) * U16 * scoreAbs[row] + LOST * Math.sqrt(R + Dr) * scoreReach[row];
+}
+
+/** Share of the size of values that scores which are off by `score` move a quotient by. */
+export function f16WeightBound(score: number): number {
+  return Math.expm1(Math.min(2 * score, MOST_EXPONENT));
+}
+
+/** Bound on the error of a row's weighted values. */
+export function f16ValueBound(
+  { values }: KernelPrecision,
+  { weightNorm, valueMost, seen }: Pick<AttendReference, "weightNorm" | "valueMost" | "seen">,
+  row: number,
+): F16ValueErrors {
+  if (values === "f32") return NONE;
+  return {
+    share: (values.f16Chain + 1) * U16,
+    lost: LOST * seen[row] * weightNorm[row] * (1 + valueMost[row]),
+  };
+}
+
+/**
+ * What the scores of a row usually err by.
+ *
+ * @param norm Norm of the products of a score.
+ * @param size Size of the log-sum-exp: of a score that is nearly all one product.
+ * @param reach `scoreReach` of the row.
+ */
+export function f16ScoreScale({ scores }: KernelPrecision, norm: number, size: number, reach: number): number {
+  return scores === "f32" ? 0 : Math.sqrt(scores.f16Chain) * U16 * (norm + size) + LOST * reach;
+}
+
+/** What the elements of `out` of a row usually err by, as a share of `weightNorm·outAbs + |out|`, and beside it. */
+export function f16ValueScale(
+  { values }: KernelPrecision,
+  { weightNorm, valueMost }: Pick<AttendReference, "weightNorm" | "valueMost">,
+  row: number,
+): F16ValueErrors {
+  if (values === "f32") return NONE;
+  return { share: Math.sqrt(values.f16Chain) * U16, lost: LOST * weightNorm[row] * (1 + valueMost[row]) };
+}
+
+/**
+ * What element `i` of the projected output of a row usually errs by.
+ *
+ * @param steps Of what is lost by numbers too small for f16. A subnormal sum is one for a latent of any size; of random
+ * latents none is much smaller than the largest.
+ */
+export function f16ProjectedScale(
+  { values }: KernelPrecision,
+  { weightNorm, valueMost, valueNorm, latentNorm }: ProjectedReference,
+  { row, i }: { readonly row: number; readonly i: number },
+  steps = 1,
+): number {
+  if (values === "f32" || valueMost[row] === 0) return 0;
+  const norm = weightNorm[row] * valueNorm[i];
+  return Math.sqrt(values.f16Chain) * U16 * (norm + latentNorm[i]) +
+    steps * LOST * norm * (1 + LATENT_SPREAD / valueMost[row]);
+}
