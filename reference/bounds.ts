@@ -118,11 +118,10 @@ export function attendBounds(
     const alike = areAlike(n, reference.weightNorm[row]) ? n / 2 * U32 : 0;
     const score16 = f16ScoreBound(precision, shape, reference, row);
     const weight16 = f16WeightBound(score16);
-    const { share, lost } = f16ValueBound(precision, reference, row);
     for (let d = row * R; d < (row + 1) * R; d++) {
       const drift = isOfOneSign(reference.out[d], outAbs[d]) ? alike : 0;
       bounds.out[d] = 2 * (weight + sum + drift) * outAbs[d] + FLUSHED +
-        Math.min(weight16 * outAbs[d], 2 * valueMost[row]) + share * outAbs[d] + lost;
+        Math.min(weight16 * outAbs[d], 2 * valueMost[row]) + f16ValueBound(precision, reference, { row, i: d });
     }
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size + score16;
   }

@@ -74,7 +74,7 @@ export function attendScales(
   reference: AttendReference,
   precision: KernelPrecision = F32,
 ): AttendBounds {
-  const { out, outAbs, scoreAbs, scoreReach, weightNorm, seen } = reference;
+  const { out, outAbs, scoreAbs, scoreReach, seen } = reference;
   const rows = seen.length;
   const scales = { out: new Float64Array(rows * R), lse: new Float64Array(rows) };
   const root = Math.sqrt(R + Dr);
@@ -82,7 +82,6 @@ export function attendScales(
     const size = lseSize(reference, row);
     const score = 1.25 * scoreAbs[row] + root * size + 4 * scoreAbs[row] / root;
     const score16 = f16ScoreScale(precision, 1.25 * scoreAbs[row] / root, size, scoreReach[row]);
-    const values16 = f16ValueScale(precision, reference, row);
     const { lse, weights, sum } = rowScales(reference, row, score + score16 / U32);
     scales.lse[row] = U32 * lse;
     let squares = 0;
@@ -93,7 +92,7 @@ export function attendScales(
     for (let i = row * R; i < (row + 1) * R; i++) {
       const own = isOfOneSign(out[i], outAbs[i]) ? drift : 0;
       scales.out[i] = U32 * (weights * (outAbs[i] + typical) + (sum + own) * (outAbs[i] + Math.abs(out[i]))) +
-        values16.share * (weightNorm[row] * outAbs[i] + Math.abs(out[i])) + values16.lost;
+        f16ValueScale(precision, reference, { row, i });
     }
   }
   return scales;

@@ -35,21 +35,41 @@ export function roundToF16(x: number): number {
   return shifted - (shifted - x);
 }
 
+/** How the elements of a query are dealt to chains: `unit` neighbours to each in turn. */
+interface Deal {
+  readonly unit: number;
+  readonly chains: number;
+}
+
 /**
- * Writes to `target` the products of a query with keys. Where the order has lanes, a chain takes elements at equal distances, as
- * where lanes read side by side; else it takes neighbours.
+ * Where the order has lanes, they are a power of two that read side by side, one element or a vector each: elements whose
+ * distance is one meet in a chain. Else a chain takes neighbours. Kernels round the same products in chains of their own, so
+ * chains differ from order to order, and not all are as long as they may be.
+ */
+function dealOf(width: number, { lanes, start }: SummationOrder, longest: number): Deal {
+  if (lanes === 1) {
+    const unit = Math.ceil(longest / (1 + start / 2));
+    return { unit, chains: Math.ceil(width / unit) };
+  }
+  const unit = Math.min(lanes / 4, longest);
+  const least = Math.ceil(Math.ceil(width / unit) / Math.floor(longest / unit));
+  return { unit, chains: 2 ** (Math.ceil(Math.log2(least)) + (start < 0.5 ? 0 : 1)) };
+}
+
+/**
+ * Writes to `target` the products of a query with keys.
  *
- * @param chain Most products of a chain.
+ * @param longest Most products of a chain.
  */
 export function f16Dots(
   query: Float64Array,
   { values, stride }: Vectors,
   target: Float64Array,
-  { lanes }: SummationOrder,
-  chain: number,
+  order: SummationOrder,
+  longest: number,
 ): void {
   const width = query.length;
-  const chains = Math.ceil(width / chain);
+  const { unit, chains } = dealOf(width, order, longest);
   const size = query.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const factor = size > 0 ? QUERY_SIZE / 2 ** (Math.floor(Math.log2(size)) + 1) : 1;
   const scaled = query.map((x) => roundToF16(x * factor));
@@ -60,14 +80,16 @@ export function f16Dots(
     const k1 = Math.min(i + 1, last) * stride, k2 = Math.min(i + 2, last) * stride, k3 = Math.min(i + 3, last) * stride;
     let t0 = 0, t1 = 0, t2 = 0, t3 = 0;
     for (let c = 0; c < chains; c++) {
-      const [begin, step, end] = lanes > 1 ? [c, chains, width] : [c * chain, 1, Math.min(width, (c + 1) * chain)];
       let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-      for (let d = begin; d < end; d += step) {
-        const q = scaled[d];
-        s0 = roundToF16(s0 + q * values[k0 + d]);
-        s1 = roundToF16(s1 + q * values[k1 + d]);
-        s2 = roundToF16(s2 + q * values[k2 + d]);
-        s3 = roundToF16(s3 + q * values[k3 + d]);
+      for (let begin = c * unit; begin < width; begin += chains * unit) {
+        const end = Math.min(width, begin + unit);
+        for (let d = begin; d < end; d++) {
+          const q = scaled[d];
+          s0 = roundToF16(s0 + q * values[k0 + d]);
+          s1 = roundToF16(s1 + q * values[k1 + d]);
+          s2 = roundToF16(s2 + q * values[k2 + d]);
+          s3 = roundToF16(s3 + q * values[k3 + d]);
+        }
       }
       t0 = f(t0 + s0);
       t1 = f(t1 + s1);
@@ -79,14 +101,11 @@ export function f16Dots(
   }
 }
 
-/** Groups of threads that each walk a part of the tokens, where an order has lanes. */
-const GROUPS = 4;
-
 /**
  * Adds weighted values to `out`. Where the order has lanes, tokens are dealt to groups of threads, and a chain takes those of
  * one; the first chain of a group is shorter by the order's start, as where a tile does not begin with it.
  *
- * @param chain Most tokens of a chain.
+ * @param longest Most tokens of a chain.
  */
 export function addF16Values(
   out: Float64Array,
@@ -94,16 +113,16 @@ export function addF16Values(
   weights: Float64Array,
   first: number,
   { lanes, start }: SummationOrder,
-  chain: number,
+  longest: number,
 ): void {
   const width = out.length;
-  const groups = lanes > 1 ? GROUPS : 1;
-  const early = Math.floor(start * chain);
+  const groups = Math.ceil(lanes / 4);
+  const early = Math.floor(start * longest);
   const scaled = weights.map((weight) => roundToF16(weight * WEIGHT_FACTOR));
   const sums = new Float64Array(width);
   for (let group = 0; group < groups; group++) {
-    for (let begin = group - early * groups; begin < scaled.length; begin += chain * groups) {
-      const end = Math.min(scaled.length, begin + chain * groups);
+    for (let begin = group - early * groups; begin < scaled.length; begin += longest * groups) {
+      const end = Math.min(scaled.length, begin + longest * groups);
       sums.fill(0);
       for (let t = begin < 0 ? group : begin; t < end; t += groups) {
         const w = scaled[t], v = (first + t) * stride;

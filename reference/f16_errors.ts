@@ -2,17 +2,18 @@
  * What sums in f16 add to the bounds (`bounds.ts`) and scales (`error_scales.ts`) of an attention: nothing where all is f32.
  *
  * With u = 2⁻¹¹, a number of f16 and a sum in f16 are rounded by up to u of themselves, or by 2⁻²⁵ where that is more: half the
- * distance of subnormals. A chain of L products errs by at most L·u of the sizes of its products, whatever its order: chains
- * are short, so the bounds take that, where for sums of thousands they take √n. Chains are added up in f32, as all else.
+ * distance of subnormals. A chain of L products errs by at most L·u of the sizes of its products, whatever its order, and by u
+ * more where a compiler does without `fma` and rounds the products: chains are short, so the bounds take that, where for sums of
+ * thousands they take √n. Chains are added up in f32, as all else.
  *
- * - **A score**: each element of the query rounded once, then its chain, `(L+1)·u` of `scoreAbs`. A query is scaled so that its
+ * - **A score**: each element of the query rounded once, then its chain, `(L+2)·u` of `scoreAbs`. A query is scaled so that its
  *   largest element is at least 2⁻⁵, so 2⁻²⁵ is 2⁻²⁰ of that element. It is lost for every rounded element, times the key's,
- *   and at every step: together `2⁻²⁰·Σ_d max|q|·(1+|k_d|) ≤ 2⁻²⁰·√(R+Dr)·scoreReach`. A weight is off by the factor exp(±δ)
+ *   and twice at every step: together `2⁻²⁰·Σ_d max|q|·(2+|k_d|) ≤ 2⁻¹⁹·√(R+Dr)·scoreReach`. A weight is off by the factor exp(±δ)
  *   then, δ the sum of both, and a quotient of sums of weights by exp(±2δ): `expm1(2δ)` of `outAbs`. δ is no small number where
  *   one product is large and the others count, and then the linear bound of f32 would be wrong.
- * - **A weighted value**: each weight rounded once, then its chain, `(L+1)·u` of `outAbs`. The weights are scaled by 2⁻⁵, so
- *   2⁻²⁵ is 2⁻²⁰ of the largest of them. It is lost by every weight, times the value, and at every step: `2⁻²⁰·n·(1+valueMost)`,
- *   over the sum of weights, which is at least the largest over `weightNorm`. The sum of weights itself is of unrounded ones.
+ * - **A weighted value**: each weight rounded once, then its chain, `(L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁵, so
+ *   2⁻²⁵ is 2⁻²⁰ of the largest of them. It is lost by every weight, times the value, and twice at every step: `2⁻²⁰·n·(2+valueMost)`
+ *   over the sum of weights, whose inverse is at most `weightNorm`. The sum of weights itself is of unrounded ones.
  *
  * The scales take the same lines as independent errors: `√L` for L, norms for sizes, and of what is lost by subnormals one step:
  * it matters where the rest is nothing, as of values of one element. With projections the bounds are for random data
@@ -34,16 +35,6 @@ const MOST_EXPONENT = 700;
 /** Largest element of a latent over its typical one, at most, where latents are random. */
 const LATENT_SPREAD = 8;
 
-/** What an element of `out` may be off by, or usually is: a share of the sizes that its sum is made of, and more. */
-export interface F16ValueErrors {
-  /** Share of the sum of sizes. */
-  readonly share: number;
-  /** What is lost by numbers too small for f16. */
-  readonly lost: number;
-}
-
-const NONE: F16ValueErrors = { share: 0, lost: 0 };
-
 /** Bound on the error of a row's scores. */
 export function f16ScoreBound(
   { scores }: KernelPrecision,
@@ -52,7 +43,7 @@ export function f16ScoreBound(
   row: number,
 ): number {
   if (scores === "f32") return 0;
-  return (scores.f16Chain + 1) * U16 * scoreAbs[row] + LOST * Math.sqrt(R + Dr) * scoreReach[row];
+  return (scores.f16Chain + 2) * U16 * scoreAbs[row] + 2 * LOST * Math.sqrt(R + Dr) * scoreReach[row];
 }
 
 /** Share of the size of values that scores which are off by `score` move a quotient by. */
@@ -60,17 +51,25 @@ export function f16WeightBound(score: number): number {
   return Math.expm1(Math.min(2 * score, MOST_EXPONENT));
 }
 
-/** Bound on the error of a row's weighted values. */
-export function f16ValueBound(
-  { values }: KernelPrecision,
-  { weightNorm, valueMost, seen }: Pick<AttendReference, "weightNorm" | "valueMost" | "seen">,
-  row: number,
-): F16ValueErrors {
-  if (values === "f32") return NONE;
-  return {
-    share: (values.f16Chain + 1) * U16,
-    lost: LOST * seen[row] * weightNorm[row] * (1 + valueMost[row]),
-  };
+/** Figures of a row's weighted values. */
+type ValueFigures = Pick<AttendReference, "out" | "outAbs" | "weightNorm" | "valueMost" | "seen">;
+
+/** An element of `out`, and its row. */
+interface Place {
+  readonly row: number;
+  readonly i: number;
+}
+
+/** Bound on the error of a weighted value. */
+export function f16ValueBound({ values }: KernelPrecision, figures: ValueFigures, { row, i }: Place): number {
+  if (values === "f32") return 0;
+  const { outAbs, seen } = figures;
+  return (values.f16Chain + 2) * U16 * outAbs[i] + seen[row] * lostStep(figures, row);
+}
+
+/** What a row loses of its values at one token by numbers too small for f16. */
+function lostStep({ weightNorm, valueMost }: Pick<ValueFigures, "weightNorm" | "valueMost">, row: number): number {
+  return LOST * weightNorm[row] * (2 + valueMost[row]);
 }
 
 /**
@@ -84,14 +83,11 @@ export function f16ScoreScale({ scores }: KernelPrecision, norm: number, size: n
   return scores === "f32" ? 0 : Math.sqrt(scores.f16Chain) * U16 * (norm + size) + LOST * reach;
 }
 
-/** What the elements of `out` of a row usually err by, as a share of `weightNorm·outAbs + |out|`, and beside it. */
-export function f16ValueScale(
-  { values }: KernelPrecision,
-  { weightNorm, valueMost }: Pick<AttendReference, "weightNorm" | "valueMost">,
-  row: number,
-): F16ValueErrors {
-  if (values === "f32") return NONE;
-  return { share: Math.sqrt(values.f16Chain) * U16, lost: LOST * weightNorm[row] * (1 + valueMost[row]) };
+/** What a weighted value usually errs by: its chains, and once at its own size. */
+export function f16ValueScale({ values }: KernelPrecision, figures: ValueFigures, { row, i }: Place): number {
+  if (values === "f32") return 0;
+  const { out, outAbs, weightNorm } = figures;
+  return U16 * (Math.sqrt(values.f16Chain) * weightNorm[row] * outAbs[i] + Math.abs(out[i])) + lostStep(figures, row);
 }
 
 /**
@@ -103,7 +99,7 @@ export function f16ValueScale(
 export function f16ProjectedScale(
   { values }: KernelPrecision,
   { weightNorm, valueMost, valueNorm, latentNorm }: ProjectedReference,
-  { row, i }: { readonly row: number; readonly i: number },
+  { row, i }: Place,
   steps = 1,
 ): number {
   if (values === "f32" || valueMost[row] === 0) return 0;
