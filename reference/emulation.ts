@@ -267,7 +267,7 @@ export function joinEmulations(parts: readonly Emulation[]): Emulation {
     shape: Int32Array.from(parts.flatMap(({ shape }) => [...shape])),
     out: Float64Array.from(parts.flatMap(({ out }) => [...out])),
     lse: Float64Array.from(parts.flatMap(({ lse }) => [...lse])),
-    precision: parts[0]?.precision,
+    precision: parts.find(({ precision }) => precision)?.precision,
   };
 }
 

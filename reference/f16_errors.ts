@@ -22,7 +22,7 @@
  * @module
  */
 import type { AttendReference } from "./mla.ts";
-import type { KernelPrecision } from "./precision.ts";
+import type { F16Chains, KernelPrecision } from "./precision.ts";
 import type { ProjectedReference } from "./projected.ts";
 import type { AttendShape } from "./shapes.ts";
 
@@ -34,6 +34,11 @@ const LOST = 2 ** -20;
 const MOST_EXPONENT = 700;
 /** Largest element of a latent over its typical one, at most, where latents are random. */
 const LATENT_SPREAD = 8;
+
+/** Relative error of a product in f16 as of random data, beside that in f32: one factor rounded, then its chain. */
+export function f16Roundoff(products: "f32" | F16Chains): number {
+  return products === "f32" ? 0 : (1 + Math.sqrt(products.f16Chain)) * U16;
+}
 
 /** Bound on the error of a row's scores. */
 export function f16ScoreBound(
