@@ -88,11 +88,12 @@ export function f16ScoreScale({ scores }: KernelPrecision, norm: number, size: n
   return scores === "f32" ? 0 : Math.sqrt(scores.f16Chain) * U16 * (norm + size) + LOST * reach;
 }
 
-/** What a weighted value usually errs by: its chains, and once at its own size. */
+/** What a weighted value usually errs by: its chains, and half a rounding of itself, as where a single weight makes it. */
 export function f16ValueScale({ values }: KernelPrecision, figures: ValueFigures, { row, i }: Place): number {
   if (values === "f32") return 0;
   const { out, outAbs, weightNorm } = figures;
-  return U16 * (Math.sqrt(values.f16Chain) * weightNorm[row] * outAbs[i] + Math.abs(out[i])) + lostStep(figures, row);
+  return U16 * (Math.sqrt(values.f16Chain) * weightNorm[row] * outAbs[i] + Math.abs(out[i]) / 2) +
+    lostStep(figures, row);
 }
 
 /**
