@@ -117,11 +117,10 @@ export function attendBounds(
     const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
     const alike = areAlike(n, reference.weightNorm[row]) ? n / 2 * U32 : 0;
     const score16 = f16ScoreBound(precision, shape, reference, row);
-    const weight16 = f16WeightBound(score16);
     for (let d = row * R; d < (row + 1) * R; d++) {
       const drift = isOfOneSign(reference.out[d], outAbs[d]) ? alike : 0;
       bounds.out[d] = 2 * (weight + sum + drift) * outAbs[d] + FLUSHED +
-        Math.min(weight16 * outAbs[d], 2 * valueMost[row]) + f16ValueBound(precision, reference, { row, i: d });
+        f16WeightBound(score16, outAbs[d], 2 * valueMost[row]) + f16ValueBound(precision, reference, { row, i: d });
     }
     bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size + score16;
   }
@@ -160,14 +159,13 @@ export function projectedBounds(
     const weights = shared + perToken;
     const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
     const score16 = 2 * LAMBDA * f16ScoreScale(precision, scoreNorm[row], size, scoreReach[row]);
-    const weights16 = f16WeightBound(score16);
     for (let i = row * Dv; i < (row + 1) * Dv; i++) {
       const result = Math.abs(out[i]);
       const spread = weightNorm[row] * valueNorm[i];
       bounds.out[i] = weights * (valueNorm[i] + 2 * result) +
         sum * (spread + Math.max(result, latentNorm[i]) + result) +
         product * Math.max(latentNorm[i] + result, 2 * spread) + FLUSHED +
-        weights16 * (valueNorm[i] + 2 * result) +
+        f16WeightBound(score16, valueNorm[i] + 2 * result) +
         2 * LAMBDA * f16ProjectedScale(precision, reference, { row, i }, Math.sqrt(n));
     }
     bounds.lse[row] = weights + sum + LOG_ERROR + 8 * U32 * size + score16;

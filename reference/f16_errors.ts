@@ -51,9 +51,14 @@ export function f16ScoreBound(
   return (scores.f16Chain + 2) * U16 * scoreAbs[row] + 2 * LOST * Math.sqrt(R + Dr) * scoreReach[row];
 }
 
-/** Share of the size of values that scores which are off by `score` move a quotient by. */
-export function f16WeightBound(score: number): number {
-  return Math.expm1(Math.min(2 * score, MOST_EXPONENT));
+/**
+ * By how much scores that are off by `score` move a quotient.
+ *
+ * @param size Size of the values.
+ * @param most What no weights exceed. @default {Infinity}
+ */
+export function f16WeightBound(score: number, size: number, most = Infinity): number {
+  return score === 0 ? 0 : Math.min(Math.expm1(Math.min(2 * score, MOST_EXPONENT)) * size, most);
 }
 
 /** Figures of a row's weighted values. */
