@@ -1,12 +1,15 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import { type AttendActual, checkAttend } from "./acceptance.ts";
+import { type AttendActual, checkAttend, checkProjected } from "./acceptance.ts";
 import type { Check } from "./check.ts";
 import { attendEmulation } from "./emulate_attend.ts";
+import { projectedEmulation } from "./emulate_projected.ts";
 import { type AttendInputs, makeAttendInputs } from "./inputs.ts";
 import { attendAbsorbed } from "./mla.ts";
+import { makePrefillInputs } from "./mla_inputs.ts";
 import { F32, type KernelPrecision } from "./precision.ts";
-import { type AttendShape, INPUT_KINDS, type InputKind } from "./shapes.ts";
-import { F16_ALL, F16_VALUES, f16Attend, type F16Fault } from "./testdata/f16_kernels.ts";
+import { attendProjected } from "./projected.ts";
+import { type AttendShape, INPUT_KINDS, type InputKind, type PrefillShape, PROJECTED_KINDS } from "./shapes.ts";
+import { F16_ALL, F16_VALUES, f16Absorbed, f16Attend, type F16Fault } from "./testdata/f16_kernels.ts";
 
 const SHAPE: AttendShape = {
   B: 1,
@@ -79,7 +82,7 @@ for (const { name, precision, scores } of KERNELS) {
 /** Kinds of inputs that show a fault of each of {@linkcode KERNELS}, and how clearly they do at least. */
 const CAUGHT: readonly [fault: F16Fault, kinds: readonly InputKind[], clearly: number, kernel?: "f16 values"][] = [
   ["token_dropped", ["equal", "seed", "flashmla"], 10],
-  ["tokens_swapped", ["normal", "equal", "alternating", "onehot", "seed", "flashmla"], 10],
+  ["first_for_last_token", ["normal", "equal", "alternating", "onehot", "seed", "flashmla"], 10],
   ["softmax_scale_off_by_1_percent", ["normal", "peak", "equal", "alternating", "onehot"], 3],
   ["weights_not_scaled_back", INPUT_KINDS, 1.5],
   ["no_rescale", ["normal", "peak", "alternating", "seed"], 10],
@@ -139,3 +142,29 @@ Deno.test("what is declared of values does not loosen scores: the limit of the l
   const lseUsed = (precision: KernelPrecision) => checksOf(precision, onlyValues)[1].budgetUsed;
   assertEquals(lseUsed(F16_VALUES), lseUsed(F32));
 });
+
+const MODEL: PrefillShape = { ...SHAPE, B: 2, q: [1, 3], kv: [100, 33], Dn: 32, Dv: 32, weight: "f16", padding: 0 };
+
+for (const { name, precision, scores } of KERNELS) {
+  Deno.test(`projections around an attention with ${name} pass as what it declares, and not with a fault`, () => {
+    const used: number[] = [];
+    let passedAsF32 = 0;
+    for (const kind of PROJECTED_KINDS) {
+      for (const shape of [MODEL, { ...MODEL, R: 256 }, { ...MODEL, q: [1, 1], kv: [800, 5], causal: false }]) {
+        const inputs = makePrefillInputs(shape, kind, 3);
+        const reference = attendProjected(inputs);
+        const checksOf = (declared: KernelPrecision, fault?: F16Fault) => {
+          const actual = f16Absorbed(inputs, { scores, seed: 1, fault });
+          return checkProjected(inputs, reference, actual, projectedEmulation(inputs, reference, declared));
+        };
+        const checks = checksOf(precision);
+        assert(isPassed(checks), `${kind}: ${checks.map(({ message }) => message)}`);
+        used.push(mostUsed(checks));
+        if (isPassed(checksOf(F32))) passedAsF32++;
+        if (kind !== "large") assertEquals(isPassed(checksOf(precision, "token_dropped")), false, kind);
+      }
+    }
+    assertLess(Math.max(...used), 0.6);
+    assertLess(passedAsF32, used.length / 3);
+  });
+}

@@ -7,10 +7,12 @@
 import type { AttendActual } from "../acceptance.ts";
 import { bf16BitsToF32, f32ToBf16Bits } from "../dtypes.ts";
 import type { AttendInputs } from "../inputs.ts";
+import type { PrefillInputs } from "../model_inputs.ts";
 import type { KernelPrecision } from "../precision.ts";
 import { uint32At } from "../random.ts";
 import { allRows } from "../rows.ts";
 import { rowsBySequence } from "../sequence_rows.ts";
+import { headWeights } from "../weights.ts";
 
 /** P·V in f16, flushed to f32 every 16 tokens. */
 export const F16_VALUES: KernelPrecision = { scores: "f32", values: { f16Chain: 16 } };
@@ -18,26 +20,19 @@ export const F16_VALUES: KernelPrecision = { scores: "f32", values: { f16Chain: 
 export const F16_ALL: KernelPrecision = { scores: { f16Chain: 18 }, values: { f16Chain: 16 } };
 
 /** Faults of f16, then of any kernel. */
-export const F16_FAULTS = [
-  "chains_of_64",
-  "never_flushed",
-  "bf16_weights",
-  "weights_of_8_bits",
-  "weights_unscaled",
-  "flushed_late",
-  "subnormals_flushed",
-  "scores_in_one_chain",
-  "query_unscaled",
-  "no_maximum",
-  "no_rescale",
-  "token_dropped",
-  "tokens_swapped",
-  "softmax_scale_off_by_1_percent",
-  "weights_not_scaled_back",
-] as const;
-
-/** Name of a fault. */
-export type F16Fault = typeof F16_FAULTS[number];
+export type F16Fault =
+  | "chains_of_64"
+  | "never_flushed"
+  | "bf16_weights"
+  | "weights_of_8_bits"
+  | "subnormals_flushed"
+  | "scores_in_one_chain"
+  | "no_maximum"
+  | "no_rescale"
+  | "token_dropped"
+  | "first_for_last_token"
+  | "softmax_scale_off_by_1_percent"
+  | "weights_not_scaled_back";
 
 /** How to compute. */
 export interface F16KernelOptions {
@@ -76,10 +71,37 @@ export function f16Attend(inputs: AttendInputs, options: F16KernelOptions): Atte
   return { out, lse };
 }
 
+/** `prefill` or the attention of `mla`, absorbed: that `attend` between two projections in f32; no padding. */
+export function f16Absorbed(inputs: PrefillInputs, options: F16KernelOptions): AttendActual<Float32Array> {
+  const { shape, qNope, kvB } = inputs;
+  const { H, R, Dn, Dv } = shape;
+  const rows = qNope.length / Dn;
+  const qLatent = new Float32Array(rows * R), out = new Float32Array(rows * Dv);
+  const weights = (part: "k" | "v") =>
+    Array.from({ length: H }, (_, head) => headWeights({ ...shape, kvB }, part, head));
+  const [keyWeights, valueWeights] = [weights("k"), weights("v")];
+  for (let row = 0; row < rows; row++) {
+    for (let r = 0; r < R; r++) {
+      let sum = 0;
+      for (let d = 0; d < Dn; d++) sum = f(sum + qNope[row * Dn + d] * keyWeights[row % H][d * R + r]);
+      qLatent[row * R + r] = sum;
+    }
+  }
+  const latent = f16Attend({ ...inputs, qLatent }, options);
+  for (let row = 0; row < rows; row++) {
+    for (let v = 0; v < Dv; v++) {
+      let sum = 0;
+      for (let r = 0; r < R; r++) sum = f(sum + latent.out[row * R + r] * valueWeights[row % H][v * R + r]);
+      out[row * Dv + v] = sum;
+    }
+  }
+  return { out, lse: latent.lse };
+}
+
 /** Keys as a kernel with a fault of addressing reads them. */
 function faultyKeys(keys: Float64Array, width: number, seen: number, fault?: F16Fault): Float64Array {
-  if (fault !== "tokens_swapped" || seen < 3) return keys;
-  // Values of one token with the scores of another: only the latent part is what makes `out`, so the whole key moves.
+  if (fault !== "first_for_last_token" || seen < 3) return keys;
+  // The last token is read from the slot of the first.
   const moved = keys.slice();
   moved.set(keys.subarray(0, width), (seen - 1) * width);
   return moved;
@@ -108,7 +130,7 @@ class Row {
     this.#W = query.length;
     const largest = Math.max(...query.map(Math.abs));
     let factor = 1;
-    if (options.scores && options.fault !== "query_unscaled" && largest > 0) {
+    if (options.scores && largest > 0) {
       while (largest * factor >= 1 / 16) factor /= 2;
       while (largest * factor < 1 / 32) factor *= 2;
     }
@@ -173,7 +195,6 @@ class Row {
     const { fault } = this.options;
     if (fault === "bf16_weights") return bf16BitsToF32(f32ToBf16Bits(p * 2 ** -5));
     if (fault === "weights_of_8_bits") return h(Math.round(p * 255) / 255 * 2 ** -5);
-    if (fault === "weights_unscaled") return h(p);
     const weight = h(p * 2 ** -5);
     return fault === "subnormals_flushed" && weight < 2 ** -14 ? 0 : weight;
   }
@@ -181,7 +202,7 @@ class Row {
   #span(first: number, end: number, seen: number): Part {
     const { R, keys, options: { seed, fault } } = this;
     const tile = [16, 32, 64][seed % 3], groups = [1, 2, 4, 8][seed % 4];
-    const unscaled = fault === "weights_unscaled" || fault === "weights_not_scaled_back";
+    const unscaled = fault === "weights_not_scaled_back";
     const longest = fault === "chains_of_64" ? 64 : fault === "never_flushed" ? Infinity : CHAIN;
     const out = Array.from({ length: groups }, () => new Float64Array(R));
     const chains = out.map(() => ({ length: 0, sums: new Float64Array(R) }));
@@ -199,7 +220,7 @@ class Row {
         const factor = fault === "no_rescale" ? 1 : this.#exp(f(maximum - higher));
         for (let group = 0; group < groups; group++) {
           if (fault === "never_flushed") chains[group].sums.forEach((x, d) => chains[group].sums[d] = h(x * factor));
-          else if (fault !== "flushed_late") flush(group);
+          else flush(group);
           for (let d = 0; d < R; d++) out[group][d] = f(out[group][d] * factor);
         }
         sum = f(sum * factor);
