@@ -64,9 +64,9 @@ Deno.test("rows of one case err alike in scales, whether one token has the weigh
 Deno.test("so they do in f16, but for rows of one token, whose product is exact", () => {
   for (const precision of [F16_VALUES, F16_ALL]) {
     for (const kind of ["normal", "large", "onehot", "flashmla", "peak"] as const) {
-      for (const  of of["out", "lse"] as const) {
-        const spread = spreads(kind, of, precision);
-        assertLess(spread.scales, kind === "peak" ? 8 : 6, `${kind} ${of}: ${spread.scales}`);
+      for (const figure of ["out", "lse"] as const) {
+        const spread = spreads(kind, figure, precision);
+        assertLess(spread.scales, kind === "peak" ? 8 : 6, `${kind} ${figure}: ${spread.scales}`);
       }
     }
   }
