@@ -1,6 +1,7 @@
 /**
  * Sums of products in f16, as a kernel that declares them computes them (`precision.ts`): chains of `fma` rounded to f16, each
- * then added to a sum in f32.
+ * then added to a sum in f32. llvmpipe has no such `fma` and rounds the products first, which errs by a few per cent more
+ * (`arithmetic.ts`).
  *
  * Subnormals are kept, though WGSL lets an implementation flush them: NVIDIA's drivers and llvmpipe keep them. Where they were
  * flushed every weight below 2⁻⁹ of the largest would vanish, a few per cent of a usual softmax, and limits that allow for

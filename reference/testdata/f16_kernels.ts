@@ -38,7 +38,7 @@ export type F16Fault =
 export interface F16KernelOptions {
   /** Whether scores are in f16 as well. */
   readonly scores: boolean;
-  /** Draws tile, groups, splits and the errors of `exp`. */
+  /** Draws tile, groups, splits, whether there is an `fma`, and the errors of `exp`. */
   readonly seed: number;
   /** Fault to plant. @default none */
   readonly fault?: F16Fault;
@@ -46,6 +46,10 @@ export interface F16KernelOptions {
 
 const f = Math.fround;
 const h = Math.f16round;
+/** `fma` in f16, where there is one. */
+const fused = (x: number, y: number, sum: number) => h(sum + x * y);
+/** What llvmpipe does instead. */
+const unfused = (x: number, y: number, sum: number) => h(sum + h(x * y));
 const LANES = 32;
 const CHAIN = 16;
 const MASKED = f(-1e30);
@@ -119,6 +123,7 @@ class Row {
   readonly #factor: number;
   readonly #query: number[];
   readonly #bias: number;
+  readonly #fma: typeof fused;
 
   constructor(
     query: readonly number[],
@@ -136,6 +141,7 @@ class Row {
     }
     this.#factor = factor;
     this.#query = options.scores ? query.map((x) => h(x * factor)) : [...query];
+    this.#fma = uint32At(options.seed, 78) % 2 === 0 ? fused : unfused;
     this.#bias = uint32At(options.seed, 77) / 2 ** 32 - 0.5;
   }
 
@@ -165,12 +171,12 @@ class Row {
 
   #score(token: number): number {
     const { scores, fault } = this.options;
-    const round = scores ? h : f;
+    const fma = scores ? this.#fma : (x: number, y: number, sum: number) => f(sum + x * y);
     const at = token * this.#W;
     const partial = new Float64Array(LANES);
     if (scores && fault === "scores_in_one_chain") {
       let chain = 0;
-      for (let d = 0; d < this.#W; d++) chain = h(chain + this.#query[d] * this.keys[at + d]);
+      for (let d = 0; d < this.#W; d++) chain = fma(this.#query[d], this.keys[at + d], chain);
       partial[0] = chain;
     } else {
       for (let lane = 0; lane < LANES; lane++) {
@@ -178,7 +184,7 @@ class Row {
         for (let pair = lane; pair < this.#W / 2; pair += LANES) {
           for (const parity of [0, 1]) {
             const d = 2 * pair + parity;
-            chains[parity] = round(chains[parity] + this.#query[d] * this.keys[at + d]);
+            chains[parity] = fma(this.#query[d], this.keys[at + d], chains[parity]);
           }
         }
         partial[lane] = f(chains[0] + chains[1]);
@@ -234,7 +240,7 @@ class Row {
         const group = t % groups;
         const chain = chains[group];
         const v = token * this.#W;
-        for (let d = 0; d < R; d++) chain.sums[d] = h(chain.sums[d] + weight * keys[v + d]);
+        for (let d = 0; d < R; d++) chain.sums[d] = this.#fma(weight, keys[v + d], chain.sums[d]);
         if (++chain.length >= longest) flush(group);
       });
     }
