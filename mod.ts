@@ -57,6 +57,7 @@ export * from "./reference/metadata.ts";
 export * from "./reference/mla.ts";
 export * from "./reference/mla_flow.ts";
 export * from "./reference/mla_inputs.ts";
+export * from "./reference/precision.ts";
 export * from "./reference/project.ts";
 export * from "./reference/projected.ts";
 export * from "./reference/recorded.ts";

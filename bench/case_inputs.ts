@@ -10,6 +10,7 @@ import type { Check } from "../reference/check.ts";
 import type { AppendInputs, AttendInputs } from "../reference/inputs.ts";
 import type { MlaCallReference } from "../reference/mla_flow.ts";
 import type { PrefillInputs, ProjectInputs } from "../reference/model_inputs.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 import type { ReferencedOutput } from "../reference/referenced_outputs.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
@@ -56,10 +57,18 @@ export interface CaseCall {
 export interface CaseInputs {
   /** The launches in order: one, or several for a flow. */
   readonly calls: readonly CaseCall[];
-  /** Contents, before the first call, of the buffers with role `inout`; each call finds what the one before it left. */
+  /**
+   * Contents, before the first call, of the buffers with role `inout`; each call finds what the one before it left. One map for
+   * the same inputs in every precision.
+   */
   readonly state: ReadonlyMap<string, Uint8Array>;
   /** Share of output rows that the checks compare, 0…1. */
   readonly coverage: number;
+  /**
+   * The same with the limits of kernels of another precision: bytes and reference are shared, only the emulation is made anew.
+   * Absent where kernels of the operation have no choice.
+   */
+  inPrecision?(precision: KernelPrecision): Promise<CaseInputs>;
 }
 
 /** What {@linkcode makeCaseInputs} needs beside the case. */
@@ -68,6 +77,8 @@ export interface CaseInputsOptions {
   readonly pool: ReferencePool;
   /** Flops that the reference of one case may cost; above it rows are sampled. */
   readonly referenceBudgetFlops: number;
+  /** Precision of the kernel, by which its limits go. @default all f32 */
+  readonly precision?: KernelPrecision;
   /** Recorded tensors by `name@hash8`. */
   readonly recorded?: ReadonlyMap<string, RecordedTensors>;
 }

@@ -6,6 +6,7 @@
 import { checkAttend, checkRecorded } from "../reference/acceptance.ts";
 import type { AttendInputs } from "../reference/inputs.ts";
 import { sampleRows } from "../reference/mla.ts";
+import { F32, type KernelPrecision } from "../reference/precision.ts";
 import { recordedInputs } from "../reference/recorded.ts";
 import { attentionOutputs } from "../reference/referenced_outputs.ts";
 import { total } from "../reference/shapes.ts";
@@ -24,33 +25,38 @@ export async function attendCase(c: AttendCase, options: MakerOptions): Promise<
   checkPageTable(inputs, shape.kv);
   const rows = sampleRows(shape, referenceBudgetFlops, c.seed);
   const reference = await pool.attend(inputs, rows);
-  const emulation = await pool.emulateAttend(inputs, reference);
   const buffers = attendBuffers(inputs, await cacheBuffersBy(pool, inputs.cache, shape));
   const allRows = total(shape.q) * shape.H;
-  return {
-    state: new Map(),
-    coverage: allRows === 0 ? 1 : rows.length / allRows,
-    calls: [{
-      work: { operation: "attend", shape },
-      source: { operation: "attend", inputs },
-      buffers,
-      layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
-      blind: blindAttend(inputs, reference, recorded ? undefined : c.input, emulation),
-      check(results, tolerance) {
-        const actual = { out: floats(results, "out", allRows * shape.R), lse: lseResult(results, shape, allRows) };
-        const checks = checkAttend(inputs, reference, actual, emulation);
-        if (recorded) checks.push(checkRecorded(recorded, inputs, actual.out));
-        return [...checks, ...toleranceChecks(tolerance, actual, reference)];
-      },
-      outputs: (results) =>
-        attentionOutputs({
-          batch: inputs,
-          width: shape.R,
-          reference,
-          actual: attentionResult(results, shape, shape.R),
-        }),
-    }],
+  const state = new Map<string, Uint8Array>();
+  const inPrecision = async (precision: KernelPrecision): Promise<CaseInputs> => {
+    const emulation = await pool.emulateAttend(inputs, reference, precision);
+    return {
+      state,
+      coverage: allRows === 0 ? 1 : rows.length / allRows,
+      calls: [{
+        work: { operation: "attend", shape },
+        source: { operation: "attend", inputs },
+        buffers,
+        layout: { pages: inputs.pages, tableWidth: inputs.tableWidth },
+        blind: blindAttend(inputs, reference, recorded ? undefined : c.input, emulation),
+        check(results, tolerance) {
+          const actual = { out: floats(results, "out", allRows * shape.R), lse: lseResult(results, shape, allRows) };
+          const checks = checkAttend(inputs, reference, actual, emulation);
+          if (recorded) checks.push(checkRecorded(recorded, inputs, actual.out, precision));
+          return [...checks, ...toleranceChecks(tolerance, actual, reference)];
+        },
+        outputs: (results) =>
+          attentionOutputs({
+            batch: inputs,
+            width: shape.R,
+            reference,
+            actual: attentionResult(results, shape, shape.R),
+          }),
+      }],
+      inPrecision,
+    };
   };
+  return await inPrecision(options.precision ?? F32);
 }
 
 function attendBuffers(inputs: AttendInputs, cache: [name: string, data: Uint8Array][]): Map<string, Uint8Array> {

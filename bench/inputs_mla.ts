@@ -7,6 +7,7 @@ import { checkCache, checkProjected, checkRecordedRows } from "../reference/acce
 import type { Emulation } from "../reference/emulation.ts";
 import { type MlaCallReference, mlaReference } from "../reference/mla_flow.ts";
 import type { MlaInputs } from "../reference/mla_inputs.ts";
+import { F32, type KernelPrecision } from "../reference/precision.ts";
 import type { ProjectedReference } from "../reference/projected.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import { recordedMlaInputs } from "../reference/recorded_mla.ts";
@@ -28,33 +29,43 @@ import {
 import { checkCacheLoc } from "./page_checks.ts";
 
 /** Inputs of a case of `mla`, and the reference of each call. */
-export async function mlaCase(c: MlaCase, { pool, referenceBudgetFlops, recorded }: MakerOptions): Promise<CaseInputs> {
+export async function mlaCase(c: MlaCase, options: MakerOptions): Promise<CaseInputs> {
+  const { pool, referenceBudgetFlops, recorded } = options;
   const { shape } = c;
   const inputs = recorded ? replay(recorded, shape) : await pool.mlaInputs(shape, c.input, c.seed);
-  const calls: CaseCall[] = [];
-  let sampled = 0, allRows = 0;
-  for (const reference of mlaReference(inputs)) {
-    const { prefill } = reference;
-    const isLast = calls.length === inputs.calls.length - 1;
-    checkCacheLoc({ ...reference.inputs, pages: inputs.pages, page: shape.page }, prefill.shape.kv);
-    const rows = sampleProjectedRows(prefill.shape, referenceBudgetFlops / inputs.calls.length, c.seed);
-    const projected = await pool.projected(prefill, rows);
-    const emulation = await pool.emulateProjected(prefill, projected);
-    sampled += rows.length;
-    allRows += total(prefill.shape.q) * shape.H;
-    const blind = [
-      ...blindProjected(prefill, projected, recorded ? undefined : c.input, emulation),
-      ...(isLast ? blindAppend(reference.append, reference.cacheAfter) : []),
-    ];
-    calls.push(
-      mlaCall(isLast ? reference : withoutCache(reference), { projected, emulation, blind, isLast, recorded }),
-    );
-  }
-  return {
-    state: new Map(await cacheBuffersBy(pool, inputs.cache, shape)),
-    coverage: allRows === 0 ? 1 : sampled / allRows,
-    calls,
+  const state = new Map(await cacheBuffersBy(pool, inputs.cache, shape));
+  const known: KnownCall[] = [];
+  const inPrecision = async (precision: KernelPrecision): Promise<CaseInputs> => {
+    const calls: CaseCall[] = [];
+    // Of a flow the caches between the calls are not kept: they are made again, call by call.
+    for (const reference of mlaReference(inputs)) {
+      const { prefill } = reference;
+      const isLast = calls.length === inputs.calls.length - 1;
+      checkCacheLoc({ ...reference.inputs, pages: inputs.pages, page: shape.page }, prefill.shape.kv);
+      const rows = sampleProjectedRows(prefill.shape, referenceBudgetFlops / inputs.calls.length, c.seed);
+      const call = known[calls.length] ??= {
+        reference: isLast ? reference : withoutCache(reference),
+        projected: await pool.projected(prefill, rows),
+      };
+      const { projected } = call;
+      const emulation = await pool.emulateProjected(prefill, projected, precision);
+      const blind = [
+        ...blindProjected(prefill, projected, recorded ? undefined : c.input, emulation),
+        ...(isLast ? blindAppend(reference.append, reference.cacheAfter) : []),
+      ];
+      calls.push(mlaCall(call, { emulation, blind, isLast, recorded }));
+    }
+    const sampled = total(known.map(({ projected }) => projected.rows.length));
+    const allRows = total(known.map(({ reference }) => total(reference.prefill.shape.q))) * shape.H;
+    return { state, coverage: allRows === 0 ? 1 : sampled / allRows, calls, inPrecision };
   };
+  return await inPrecision(options.precision ?? F32);
+}
+
+/** A call, and its reference. */
+interface KnownCall {
+  readonly reference: MlaCallReference;
+  readonly projected: ProjectedReference;
 }
 
 function replay(recorded: RecordedTensors, { page, cache, weight, padding, steps }: MlaShape): MlaInputs {
@@ -72,9 +83,8 @@ function withoutCache(reference: MlaCallReference): MlaCallReference {
   };
 }
 
-/** What a call is held against. */
+/** How a call is held against its reference. */
 interface CallAnswers {
-  readonly projected: ProjectedReference;
   readonly emulation: Emulation;
   readonly blind: readonly string[];
   readonly isLast: boolean;
@@ -82,8 +92,8 @@ interface CallAnswers {
 }
 
 function mlaCall(
-  reference: MlaCallReference,
-  { projected, emulation, blind, isLast, recorded }: CallAnswers,
+  { reference, projected }: KnownCall,
+  { emulation, blind, isLast, recorded }: CallAnswers,
 ): CaseCall {
   const { inputs, append, cacheAfter, prefill } = reference;
   const { shape } = inputs.call;
@@ -106,7 +116,7 @@ function mlaCall(
       const outElements = (rows + shape.padding * shape.H) * shape.Dv;
       const actual = { out: floats(results, "out", outElements), lse: lseResult(results, shape, rows) };
       const checks = checkProjected(prefill, projected, actual, emulation);
-      if (recorded) checks.push(checkRecordedRows(recorded, inputs, actual.out));
+      if (recorded) checks.push(checkRecordedRows(recorded, inputs, actual.out, emulation.precision));
       checks.push(...toleranceChecks(tolerance, actual, projected));
       if (isLast) checks.push(checkCache(append, cacheAfter, cacheResult(results, shape)));
       return checks;

@@ -5,13 +5,14 @@
  */
 import { type Kernel, kernelName, OPERATIONS } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
+import type { F16Chains, KernelPrecision } from "../reference/precision.ts";
 
 /**
  * Imports each module and returns its kernels: every export that is a kernel, or an array of kernels.
  *
  * @param urls `file:` URLs.
  * @returns The kernels, in order of the modules and their exports.
- * @throws {TypeError} If a module cannot be loaded, exports no kernel, or one whose name is taken.
+ * @throws {TypeError} If a module cannot be loaded, exports no kernel, or one whose name is taken or whose precision is none.
  */
 export async function loadKernels(urls: readonly string[]): Promise<Kernel[]> {
   const taken = new Set(KERNELS.map(kernelName));
@@ -29,6 +30,10 @@ export async function loadKernels(urls: readonly string[]): Promise<Kernel[]> {
     for (const kernel of found) {
       const name = kernelName(kernel);
       if (taken.has(name)) throw new TypeError(`Cannot load kernel "${name}" from "${url}": the name is taken`);
+      if (!isPrecision(kernel.precision)) {
+        const form = `precision must have scores and values, each "f32" or { f16Chain: products }`;
+        throw new TypeError(`Cannot load kernel "${name}" from "${url}": ${form}`);
+      }
       taken.add(name);
       kernels.push(kernel);
     }
@@ -47,6 +52,16 @@ const MEMBERS: readonly (readonly [name: keyof Kernel, form: string, is: (value:
 
 function isKernel(value: unknown): value is Kernel {
   return faultsOf(value).length === 0;
+}
+
+/** Whether a kernel declares a precision, or nothing. */
+function isPrecision(value: unknown): boolean {
+  if (value === undefined) return true;
+  const { scores, values } = (value ?? {}) as Partial<Record<keyof KernelPrecision, unknown>>;
+  return [scores, values].every((products) => {
+    const { f16Chain } = (products ?? {}) as Partial<F16Chains>;
+    return products === "f32" || (Number.isInteger(f16Chain) && f16Chain! > 0);
+  });
 }
 
 function faultsOf(value: unknown): string[] {

@@ -38,6 +38,19 @@ Deno.test("loadKernels() refuses a module without a kernel, and a name that is t
   });
 });
 
+Deno.test("loadKernels() takes a kernel with a precision, and refuses one whose precision is none", async () => {
+  const kernel = (precision: string) =>
+    `export const x = { operation: "attend", ${MEMBERS}, precision: ${precision} };`;
+  await withModule(kernel(`{ scores: "f32", values: { f16Chain: 16 } }`), async (url) => {
+    assertEquals((await loadKernels([url]))[0].precision, { scores: "f32", values: { f16Chain: 16 } });
+  });
+  for (const wrong of [`"f16"`, `null`, `{ values: "f32" }`, `{ scores: "f32", values: { f16Chain: 0 } }`]) {
+    await withModule(kernel(wrong), async (url) => {
+      await assertRejects(() => loadKernels([url]), TypeError, "precision must have scores and values");
+    });
+  }
+});
+
 Deno.test("loadKernels() says in which line of a module a mistake stands", async () => {
   await withModule("export const a = 1;\nexport const b = [;\n", async (url) => {
     const { message } = await assertRejects(() => loadKernels([url]), TypeError);

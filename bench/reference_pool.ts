@@ -20,6 +20,7 @@ import { attendAbsorbed, attendFlops, type AttendReference } from "../reference/
 import { makeMlaInputs, type MlaInputs } from "../reference/mla_inputs.ts";
 import { makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
 import { UNOWNED_PAGES } from "../reference/paging.ts";
+import { F32, type KernelPrecision } from "../reference/precision.ts";
 import { attendProjected, type ProjectedReference } from "../reference/projected.ts";
 import { projectedFlops } from "../reference/rows.ts";
 import {
@@ -92,24 +93,35 @@ export class ReferencePool {
     return await this.#rows("projected", inputs, rows, flops) as ProjectedReference;
   }
 
-  /** What honest kernels err by, from some of the rows of `reference` (`reference/emulation.ts`). */
-  async emulateAttend(inputs: AttendInputs, reference: AttendReference): Promise<Emulation> {
+  /** What honest kernels of a precision err by, from some of the rows of `reference` (`reference/emulation.ts`). */
+  async emulateAttend(
+    inputs: AttendInputs,
+    reference: AttendReference,
+    precision: KernelPrecision = F32,
+  ): Promise<Emulation> {
     const flopsOf = (tokens: number) => emulatedAttendFlops(inputs.shape, tokens);
     const plan = planEmulation(reference, flopsOf);
-    if (planFlops(plan, reference.seen, flopsOf) < INLINE_FLOPS) return attendEmulation(inputs, reference);
-    return await this.#emulate("emulateAttend", inputs, reference, plan, flopsOf);
+    if (planFlops(plan, reference.seen, flopsOf) < INLINE_FLOPS) {
+      return attendEmulation(inputs, reference, precision);
+    }
+    return await this.#emulate("emulateAttend", { inputs, reference, precision }, plan, flopsOf);
   }
 
   /** The same of `prefill` and the attention of `mla`, in both forms. */
-  async emulateProjected(inputs: PrefillInputs, reference: ProjectedReference): Promise<Emulation> {
+  async emulateProjected(
+    inputs: PrefillInputs,
+    reference: ProjectedReference,
+    precision: KernelPrecision = F32,
+  ): Promise<Emulation> {
     const flopsOf = (tokens: number) => emulatedProjectedFlops(inputs.shape, tokens);
     const plan = planEmulation(reference, flopsOf);
     const expanded = this.#run({
       kind: "emulateExpanded",
       inputs: share(inputs),
       halvings: halvingsOf(reference),
+      precision,
     }) as Promise<Emulation>;
-    const absorbed = this.#emulate("emulateAbsorbed", inputs, reference, plan, flopsOf);
+    const absorbed = this.#emulate("emulateAbsorbed", { inputs, reference, precision }, plan, flopsOf);
     return joinEmulations(await Promise.all([absorbed, expanded]));
   }
 
@@ -192,10 +204,9 @@ export class ReferencePool {
   }
 
   /** Emulates the parts of a plan, their variants shared out. */
-  async #emulate<Inputs extends AttendInputs | PrefillInputs>(
+  async #emulate(
     kind: "emulateAttend" | "emulateAbsorbed",
-    inputs: Inputs,
-    reference: AttendReference | ProjectedReference,
+    { inputs, reference, precision }: Emulated,
     plan: readonly EmulationPart[],
     flopsOf: (tokens: number) => number,
   ): Promise<Emulation> {
@@ -207,7 +218,7 @@ export class ReferencePool {
       return Array.from({ length: parts }, (_, i) => {
         const [begin, end] = [i, i + 1].map((k) => Math.round(k * part.variants.length / parts));
         const { tokens } = part;
-        const own = { inputs: shared, variants: part.variants.slice(begin, end) };
+        const own = { inputs: shared, variants: part.variants.slice(begin, end), precision };
         return (tokens === undefined
           ? { ...own, kind, reference: rows }
           : { ...own, kind: `${kind}Prefix`, rows: rows.rows, tokens }) as ReferenceRequest;
@@ -215,6 +226,13 @@ export class ReferencePool {
     });
     return joinEmulations(await Promise.all(requests.map((request) => this.#run(request))) as Emulation[]);
   }
+}
+
+/** What is emulated, and how. */
+interface Emulated {
+  readonly inputs: AttendInputs | PrefillInputs;
+  readonly reference: AttendReference | ProjectedReference;
+  readonly precision: KernelPrecision;
 }
 
 /** Flops of the parts of a plan. */

@@ -7,9 +7,11 @@ import { makeAttendInputs } from "../reference/inputs.ts";
 import { attendAbsorbed } from "../reference/mla.ts";
 import { makeMlaInputs } from "../reference/mla_inputs.ts";
 import { makePrefillInputs } from "../reference/model_inputs.ts";
+import { F32 } from "../reference/precision.ts";
 import { attendProjected } from "../reference/projected.ts";
 import { allRows } from "../reference/rows.ts";
 import type { AttendShape, MlaShape, PrefillShape } from "../reference/shapes.ts";
+import { F16_ALL } from "../reference/testdata/f16_kernels.ts";
 import { ReferencePool } from "./reference_pool.ts";
 
 const LARGE: AttendShape = {
@@ -48,12 +50,17 @@ Deno.test("ReferencePool emulates in parts what one thread emulates at once", as
     const emulation = await pool.emulateAttend(inputs, reference);
     assertEquals(sorted(emulation), sorted(attendEmulation(inputs, reference)));
     assert(emulation.out.length >= 4 && emulation.out.every((error) => error > 0));
+    const coarse = await pool.emulateAttend(inputs, reference, F16_ALL);
+    assertEquals(sorted(coarse), sorted(attendEmulation(inputs, reference, F16_ALL)));
+    assertEquals([emulation.precision, coarse.precision], [F32, F16_ALL]);
     const model: PrefillShape = { ...shape, q: [3, 0, 9], kv: [300, 0, 30], weight: "f16", padding: 1 };
     const prefill = makePrefillInputs(model, "normal", 7);
     const projected = attendProjected(prefill);
     const both = await pool.emulateProjected(prefill, projected);
     assertEquals(sorted(both), sorted(projectedEmulation(prefill, projected)));
     assertEquals(new Set(both.shape).size, 6);
+    const coarser = await pool.emulateProjected(prefill, projected, F16_ALL);
+    assertEquals(sorted(coarser), sorted(projectedEmulation(prefill, projected, F16_ALL)));
   } finally {
     pool.close();
   }

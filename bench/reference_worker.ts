@@ -11,6 +11,7 @@ import { emulateAbsorbed, emulateAbsorbedPrefix, emulateExpanded } from "../refe
 import { attendAbsorbed, type AttendReference } from "../reference/mla.ts";
 import { fillMlaCache, makeMlaInputs } from "../reference/mla_inputs.ts";
 import { fillPrefillCache, makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 import { attendProjected, type ProjectedReference } from "../reference/projected.ts";
 import type { AttendShape, CacheShape, InputKind, MlaShape, PrefillShape } from "../reference/shapes.ts";
 
@@ -47,12 +48,14 @@ export type ReferenceRequest =
     readonly inputs: AttendInputs;
     readonly reference: AttendReference;
     readonly variants: readonly number[];
+    readonly precision: KernelPrecision;
   }
   | {
     readonly kind: "emulateAbsorbed";
     readonly inputs: PrefillInputs;
     readonly reference: ProjectedReference;
     readonly variants: readonly number[];
+    readonly precision: KernelPrecision;
   }
   | {
     readonly kind: "emulateAttendPrefix";
@@ -60,6 +63,7 @@ export type ReferenceRequest =
     readonly rows: Int32Array;
     readonly variants: readonly number[];
     readonly tokens: number;
+    readonly precision: KernelPrecision;
   }
   | {
     readonly kind: "emulateAbsorbedPrefix";
@@ -67,8 +71,14 @@ export type ReferenceRequest =
     readonly rows: Int32Array;
     readonly variants: readonly number[];
     readonly tokens: number;
+    readonly precision: KernelPrecision;
   }
-  | { readonly kind: "emulateExpanded"; readonly inputs: PrefillInputs; readonly halvings: number };
+  | {
+    readonly kind: "emulateExpanded";
+    readonly inputs: PrefillInputs;
+    readonly halvings: number;
+    readonly precision: KernelPrecision;
+  };
 
 /** What it answers: the value, or why there is none. */
 export interface ReferenceResponse {
@@ -115,15 +125,15 @@ export function answer(request: ReferenceRequest): unknown {
     case "projected":
       return attendProjected(request.inputs, request.rows);
     case "emulateAttend":
-      return emulateAttend(request.inputs, request.reference, request.variants);
+      return emulateAttend(request.inputs, request.reference, request.variants, request.precision);
     case "emulateAbsorbed":
-      return emulateAbsorbed(request.inputs, request.reference, request.variants);
+      return emulateAbsorbed(request.inputs, request.reference, request.variants, request.precision);
     case "emulateAttendPrefix":
-      return emulateAttendPrefix(request.inputs, request.rows, request.variants, request.tokens);
+      return emulateAttendPrefix(request.inputs, request.rows, request.variants, request.tokens, request.precision);
     case "emulateAbsorbedPrefix":
-      return emulateAbsorbedPrefix(request.inputs, request.rows, request.variants, request.tokens);
+      return emulateAbsorbedPrefix(request.inputs, request.rows, request.variants, request.tokens, request.precision);
     case "emulateExpanded":
-      return emulateExpanded(request.inputs, request.halvings);
+      return emulateExpanded(request.inputs, request.halvings, request.precision);
     default:
       return request satisfies never;
   }

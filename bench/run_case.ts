@@ -96,7 +96,7 @@ async function attempt(
 ): Promise<Outcome> {
   const { next } = runOptions;
   const { gpu } = session;
-  const kernel = session.options.kernels.find((k) => kernelName(k) === kernelName(c));
+  const kernel = session.kernelOf(c);
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
   const paired = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning));
   const refusal = missingFeature(kernel.requires, gpu.traits.features) ?? firstReason(paired, gpu);

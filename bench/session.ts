@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Kernel } from "../kernels/kernel.ts";
+import { type Kernel, kernelName } from "../kernels/kernel.ts";
+import { describePrecision, F32 } from "../reference/precision.ts";
 import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
@@ -72,6 +73,12 @@ export function referenceBudget(cases: number, software: boolean): number {
 /** Inputs that nobody uses and that are kept: of the shape just run, and of the one made ahead. */
 const IDLE_INPUTS = 2;
 
+/** The inputs of a shape, with the limits of each precision that was asked for. */
+interface MadeInputs {
+  readonly byPrecision: Map<string, Promise<CaseInputs>>;
+  users: number;
+}
+
 /** A sweep's open device, replaced when it is lost. */
 export class Session {
   /** The device. */
@@ -88,7 +95,7 @@ export class Session {
   readonly cases: number;
   readonly #referenceBudgetFlops: number;
   readonly #pool = new ReferencePool();
-  readonly #inputs = new Map<string, { readonly made: Promise<CaseInputs>; users: number }>();
+  readonly #inputs = new Map<string, MadeInputs>();
 
   private constructor(gpu: Gpu, options: SweepOptions, cases: number) {
     this.gpu = gpu;
@@ -113,22 +120,31 @@ export class Session {
     await this.#startClock();
   }
 
-  /** Hands `work` the inputs of `c`, which are made at most once while their shape is in use or next. */
+  /** The kernel by which `c` is run, where it was given. */
+  kernelOf(c: Case): Kernel | undefined {
+    return this.options.kernels.find((kernel) => kernelName(kernel) === kernelName(c));
+  }
+
+  /**
+   * Hands `work` the inputs of `c`, with the limits of its kernel's precision. They are made at most once while their shape is in
+   * use or next, and so is what each precision adds.
+   */
   async withInputs<T>(c: Case, work: (inputs: CaseInputs) => Promise<T>): Promise<T> {
     const key = inputsKey(c);
     let entry = this.#inputs.get(key);
     if (!entry) {
-      entry = { made: this.#make(c), users: 0 };
+      entry = { byPrecision: new Map(), users: 0 };
       this.#evict();
     } else this.#inputs.delete(key);
     // The newest is last.
     this.#inputs.set(key, entry);
     entry.users++;
+    const made = this.#make(c, entry);
     try {
-      return await work(await entry.made);
+      return await work(await made);
     } catch (error) {
       // What could not be made is tried again by the next case.
-      if (await entry.made.then(() => false, () => true)) this.#inputs.delete(key);
+      if (await made.then(() => false, () => true)) this.#inputs.delete(key);
       throw error;
     } finally {
       entry.users--;
@@ -141,12 +157,21 @@ export class Session {
     this.gpu.close();
   }
 
-  #make(c: Case): Promise<CaseInputs> {
-    return makeCaseInputs(c, {
-      pool: this.#pool,
-      recorded: this.options.recorded,
-      referenceBudgetFlops: this.#referenceBudgetFlops,
-    });
+  #make(c: Case, { byPrecision }: MadeInputs): Promise<CaseInputs> {
+    const { precision = F32 } = this.kernelOf(c) ?? {};
+    const key = describePrecision(precision);
+    let made = byPrecision.get(key);
+    if (!made) {
+      const [known] = byPrecision.values();
+      made = known ? known.then((inputs) => inputs.inPrecision?.(precision) ?? inputs) : makeCaseInputs(c, {
+        pool: this.#pool,
+        recorded: this.options.recorded,
+        referenceBudgetFlops: this.#referenceBudgetFlops,
+        precision,
+      });
+      byPrecision.set(key, made);
+    }
+    return made;
   }
 
   #evict(): void {

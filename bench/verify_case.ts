@@ -135,11 +135,11 @@ function joinCalls(calls: readonly (readonly Check[])[]): Check[] {
   });
 }
 
-/** Variants of a case share its inputs. */
-const known = new WeakMap<CaseInputs, Unread[]>();
+/** By the state of inputs, which variants of a case share whatever their precision. */
+const known = new WeakMap<CaseInputs["state"], Unread[]>();
 
 function unreadOnce(inputs: CaseInputs): Unread[] {
-  let unread = known.get(inputs);
-  if (!unread) known.set(inputs, unread = unreadOf(inputs));
+  let unread = known.get(inputs.state);
+  if (!unread) known.set(inputs.state, unread = unreadOf(inputs));
   return unread;
 }

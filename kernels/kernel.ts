@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { KernelPrecision } from "../reference/precision.ts";
 import type { AppendShape, AttendShape, Layout, MlaShape, PrefillShape, ProjectShape } from "../reference/shapes.ts";
 
 /** Operations that kernels implement. */
@@ -169,6 +170,11 @@ export interface KernelBase<O extends Operation, S> {
    * would otherwise have to give the bits that it gives among others. @default {true}
    */
   readonly deterministic?: boolean;
+  /**
+   * What it computes in. It is held against what honest kernels of that precision err by; only `attend` and `mla`, that of the
+   * `attend` in it, may declare less than f32. @default all f32
+   */
+  readonly precision?: KernelPrecision;
   /**
    * Why this kernel cannot run `shape` on `device`, in words that name the value and the choices; undefined when it
    * can. Checked before anything is compiled. Without `device` only the shape is judged.

@@ -127,7 +127,8 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
  *   sequence's own pages is page 0, which is never read for it.
  * - **Forms** `absorbed`: q_nope·W_k, attention on latents, ·W_v. `expanded`: keys and values of every head, whatever `attend`
  *   is. {@linkcode chooseForm} decides where `form` is not given.
- * - **Precision** that of the parts; what passes between them is f32.
+ * - **Precision** that of the parts; what passes between them is f32. It declares that of `attend`, in the expanded form too,
+ *   which computes in f32 and is then held against more than it needs.
  */
 export function mlaKernel(attend: AttendKernel): MlaKernel {
   const name = `mla/${attend.variant}`;
@@ -145,6 +146,7 @@ export function mlaKernel(attend: AttendKernel): MlaKernel {
     variant: attend.variant,
     summary: `append, then attention: projections around attend/${attend.variant}, or expanded keys and values`,
     requires: attend.requires,
+    ...(attend.precision ? { precision: attend.precision } : {}),
     refuses,
     launch(shape: MlaShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
       const reason = refuses(shape, tuning, device);

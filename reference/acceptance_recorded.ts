@@ -10,7 +10,9 @@ import { compare } from "./compare.ts";
 import type { Dtype } from "./dtypes.ts";
 import { attendEdges } from "./edges.ts";
 import { absorb, projectValue } from "./expanded.ts";
+import { f16Roundoff } from "./f16_errors.ts";
 import type { AttendInputs } from "./inputs.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import type { MlaCallInputs } from "./mla_inputs.ts";
 import type { RecordedTensors } from "./recorded.ts";
 
@@ -29,10 +31,18 @@ const ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11, bf16:
  * - weights are then off by the factor 1±δ, in the numerator and in the denominator, and values by ε and the sums' `(√R + √n)·u`:
  *   `bound = (2δ + λ·(ε + (√R + √n)·u))·‖W_v∘c‖`, for each head and element.
  *
+ * A product in f16 adds to ε where it stands, what its chains err by ({@linkcode f16Roundoff}).
+ *
  * @param latentOut What the kernel wrote for every row `[T, H, R]`.
+ * @param precision That of the kernel. @default all f32
  * @throws {RangeError} If `latentOut` has another length.
  */
-export function checkRecorded(recorded: RecordedTensors, inputs: AttendInputs, latentOut: Float32Array): Check {
+export function checkRecorded(
+  recorded: RecordedTensors,
+  inputs: AttendInputs,
+  latentOut: Float32Array,
+  precision: KernelPrecision = F32,
+): Check {
   const { T, H, R, Dv } = recorded;
   if (latentOut.length !== T * H * R) {
     throw new RangeError(
@@ -43,7 +53,7 @@ export function checkRecorded(recorded: RecordedTensors, inputs: AttendInputs, l
     name: "recorded_out",
     actual: projectValue(latentOut, recorded.kvB, recorded),
     expected: recorded.out,
-    bound: recordedBounds(recorded, { cache: inputs.shape.cache, weight: "f32" }, inputs.qLatent, 0),
+    bound: recordedBounds(recorded, { cache: inputs.shape.cache, weight: "f32", precision }, inputs.qLatent, 0),
     width: Dv,
     place: (i) => {
       const row = Math.floor(i / Dv);
@@ -62,12 +72,14 @@ export function checkRecorded(recorded: RecordedTensors, inputs: AttendInputs, l
  *
  * @param call Inputs of the call (`recordedMlaInputs`).
  * @param out What the kernel wrote `[T + padding, H, Dv]`, T the tokens of the call.
+ * @param precision That of the kernel. @default all f32
  * @throws {RangeError} If `out` has another length.
  */
 export function checkRecordedRows(
   recorded: RecordedTensors,
   { call, cacheLoc }: MlaCallInputs,
   out: Float32Array,
+  precision: KernelPrecision = F32,
 ): Check {
   const { H, Dn, Dv } = recorded;
   const { q: [tokens], kv: [end], padding, page, cache, weight } = call.shape;
@@ -83,7 +95,7 @@ export function checkRecordedRows(
     name: "recorded_out",
     actual: out.subarray(0, elements),
     expected: recorded.out.subarray(first * H * Dv, end * H * Dv),
-    bound: recordedBounds(recorded, { cache, weight }, queries, first),
+    bound: recordedBounds(recorded, { cache, weight, precision }, queries, first),
     width: Dv,
     place: (i) => {
       const token = Math.floor(i / (H * Dv));
@@ -97,18 +109,24 @@ export function checkRecordedRows(
 /**
  * Bounds for consecutive tokens of a recording `[tokens, H, Dv]`.
  *
- * @param dtypes What rounds the recorded values.
+ * @param rounding What rounds the recorded values, and the kernel's products.
  * @param qLatent Absorbed queries of the tokens `[tokens, H, R]`.
  * @param first First of the tokens.
  */
 function recordedBounds(
   recorded: RecordedTensors,
-  { cache, weight }: { readonly cache: Dtype; readonly weight: Dtype },
+  { cache, weight, precision }: {
+    readonly cache: Dtype;
+    readonly weight: Dtype;
+    readonly precision: KernelPrecision;
+  },
   qLatent: ArrayLike<number>,
   first: number,
 ): Float64Array {
   const { H, R, Dr, Dv, scale } = recorded;
   const roundoff = ROUNDOFF[cache] + ROUNDOFF[weight];
+  const scoreRoundoff = roundoff + f16Roundoff(precision.scores);
+  const valueRoundoff = roundoff + f16Roundoff(precision.values);
   const latentSize = columnSizes(recorded.compressedKv, R);
   const ropeSize = columnSizes(recorded.kpe, Dr);
   const valueNorm = valueNorms(recorded, latentSize);
@@ -118,8 +136,8 @@ function recordedBounds(
     const n = first + Math.floor(row / H) + 1;
     const latentNorm = productNorm(qLatent, row * R, latentSize);
     const ropeNorm = productNorm(recorded.qPe, (first * H + row) * Dr, ropeSize);
-    const score = LAMBDA * (roundoff + Math.sqrt(R + Dr) * U32) * scale * Math.hypot(latentNorm, ropeNorm);
-    const value = LAMBDA * (roundoff + (Math.sqrt(R) + Math.sqrt(n)) * U32);
+    const score = LAMBDA * (scoreRoundoff + Math.sqrt(R + Dr) * U32) * scale * Math.hypot(latentNorm, ropeNorm);
+    const value = LAMBDA * (valueRoundoff + (Math.sqrt(R) + Math.sqrt(n)) * U32);
     for (let v = 0; v < Dv; v++) {
       bound[row * Dv + v] = (2 * score + value) * valueNorm[(row % H) * Dv + v];
     }

@@ -14,16 +14,9 @@
  *
  * @module
  */
+import { addF16Values, f16Dots } from "./f16_chains.ts";
+import type { KernelPrecision } from "./precision.ts";
 import { streamKey, uint32At } from "./random.ts";
-
-/** Precision of a kernel's arithmetic. Kernels that declare a lower one (chains in f16) find their place here. */
-export interface KernelPrecision {
-  /** Type of products, sums, scores and weights. */
-  readonly arithmetic: "f32";
-}
-
-/** All kernels of this project. */
-export const F32: KernelPrecision = { arithmetic: "f32" };
 
 /** The order of a kernel's sums: its reduction shape. */
 export interface SummationOrder {
@@ -54,12 +47,16 @@ export interface Vectors {
 export interface Arithmetic {
   /** Order of sums. */
   readonly order: SummationOrder;
-  /** Writes to `target` the products of `x` with its first `target.length` vectors. */
+  /** Writes to `target` the products of `x` with its first `target.length` vectors, as of a projection. */
   dots(x: Float64Array, vectors: Vectors, target: Float64Array): void;
+  /** The same of a query with keys. */
+  queryDots(query: Float64Array, keys: Vectors, target: Float64Array): void;
   /** A score, from a dot product and the scale. */
   score(dot: number, scale: number): number;
   /** The running maximum after `score`. */
   larger(maximum: number, score: number): number;
+  /** Adds to `out` the vectors from number `first` on, each times its weight. */
+  addValues(out: Float64Array, values: Vectors, weights: Float64Array, first: number): void;
   /** Softmax weight of a score that is `x ≤ 0` above the maximum. */
   weight(x: number): number;
   /** Factor of what was summed when the maximum moved by `−x`. */
@@ -96,19 +93,37 @@ const MOST_LANES = 32;
  * is naive with softmax as a pass of its own: its sums differ where all weights do not, n times 1 is exact and n times 1/n
  * is not.
  */
-export function kernelArithmetic({ arithmetic }: KernelPrecision, variant: number): Arithmetic {
-  switch (arithmetic) {
-    case "f32":
-      return f32Arithmetic(orderOf(variant), variant);
-    default:
-      return arithmetic satisfies never;
-  }
+export function kernelArithmetic(precision: KernelPrecision, variant: number): Arithmetic {
+  return inPrecision(precision, f32Arithmetic(orderOf(variant, precision), variant));
 }
 
-function orderOf(variant: number): SummationOrder {
+/** The arithmetic with the products of an attention in `precision`. */
+export function inPrecision({ scores, values }: KernelPrecision, arithmetic: Arithmetic): Arithmetic {
+  const { order } = arithmetic;
+  return {
+    ...arithmetic,
+    ...(scores === "f32" ? {} : {
+      queryDots: (query, keys, target) => f16Dots(query, keys, target, order, scores.f16Chain),
+    }),
+    ...(values === "f32" ? {} : {
+      addValues: (out, vectors, weights, first) => addF16Values(out, vectors, weights, first, order, values.f16Chain),
+    }),
+  };
+}
+
+/** Tokens of a tile that no row exceeds. */
+const ALL_TOKENS = 2 ** 31;
+
+function orderOf(variant: number, { values }: KernelPrecision): SummationOrder {
   const start = uniformAt(streamKey(variant, STREAM.start), 0);
   const shape = variant % REDUCTION_SHAPES;
-  if (shape !== 1) return { lanes: 1, start, tile: 1, splits: 1, normalizes: shape === 2 };
+  if (shape === 0) return { lanes: 1, start, tile: 1, splits: 1 };
+  if (shape === 2) {
+    // Weights in f16 are relative to the maximum: divided by their sum they would be subnormal.
+    return values === "f32"
+      ? { lanes: 1, start, tile: 1, splits: 1, normalizes: true }
+      : { lanes: 1, start, tile: ALL_TOKENS, splits: 1 };
+  }
   const turn = Math.floor(variant / REDUCTION_SHAPES);
   return { lanes: [8, 32, 4, 16][turn % 4], start, tile: [16, 32, 8, 64][turn % 4], splits: 1 + (turn + 1) % 3 };
 }
@@ -126,9 +141,12 @@ export function f32Arithmetic(order: SummationOrder, seed: number): Arithmetic {
     const value = f(Math.exp(x) * (1 + (3 + 2 * Math.abs(x)) * ULP * expError(x)));
     return value < SMALLEST ? 0 : value;
   };
+  const dots = (x: Float64Array, vectors: Vectors, target: Float64Array) => f32Dots(x, vectors, target, order);
   return {
     order,
-    dots: (x, vectors, target) => f32Dots(x, vectors, target, order),
+    dots,
+    queryDots: dots,
+    addValues: addF32Values,
     score: (dot, scale) => f(dot * f(scale)),
     larger: Math.max,
     weight: exp,
@@ -210,4 +228,27 @@ function pairwise(values: Float64Array, at: number, count: number): number {
     for (let lane = at; lane < at + half; lane++) values[lane] = f(values[lane] + values[lane + half]);
   }
   return values[at];
+}
+
+/** {@linkcode Arithmetic.addValues}, token by token; four at a time, so that `out` is read and written once for four. */
+function addF32Values(
+  out: Float64Array,
+  { values, stride }: Vectors,
+  weights: Float64Array,
+  first: number,
+): void {
+  const width = out.length;
+  let t = 0;
+  for (; t + 3 < weights.length; t += 4) {
+    const v0 = (first + t) * stride, v1 = v0 + stride, v2 = v1 + stride, v3 = v2 + stride;
+    const w0 = weights[t], w1 = weights[t + 1], w2 = weights[t + 2], w3 = weights[t + 3];
+    for (let d = 0; d < width; d++) {
+      const sum = f(f(out[d] + w0 * values[v0 + d]) + w1 * values[v1 + d]);
+      out[d] = f(f(sum + w2 * values[v2 + d]) + w3 * values[v3 + d]);
+    }
+  }
+  for (; t < weights.length; t++) {
+    const v = (first + t) * stride;
+    for (let d = 0; d < width; d++) out[d] = f(out[d] + weights[t] * values[v + d]);
+  }
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
-import { type Arithmetic, F32, f32Arithmetic, HEAD, kernelArithmetic } from "./arithmetic.ts";
+import { type Arithmetic, f32Arithmetic, HEAD, kernelArithmetic } from "./arithmetic.ts";
+import { F32 } from "./precision.ts";
 
 const VARIANTS = Array.from({ length: 24 }, (_, variant) => kernelArithmetic(F32, variant));
 

@@ -1,5 +1,5 @@
 /**
- * How far an honest f32 kernel may be from the f64 reference, whatever its inputs and its order of sums: the ceiling over what
+ * How far an honest kernel may be from the f64 reference, whatever its inputs and its order of sums: the ceiling over what
  * an emulation of the case leaves (`emulation.ts`).
  *
  * With u = 2⁻²⁴, a sum of n products in any order has, with high probability, an error of at most λ√n·u times its
@@ -58,11 +58,15 @@
  * `valueNorm + |out|`; of one that differs from token to token, `√(Σp²)` is left. The denominator moves `out` by the same
  * share of its own size.
  *
+ * Sums in f16, where a kernel declares them, add their lines (`f16_errors.ts`).
+ *
  * A `project` is a single sum: `(λ√n + 2)·u` times its condition.
  *
  * @module
  */
+import { f16ProjectedScale, f16ScoreBound, f16ScoreScale, f16ValueBound, f16WeightBound } from "./f16_errors.ts";
 import type { AttendReference } from "./mla.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import type { ProjectReference } from "./project.ts";
 import type { ProjectedReference } from "./projected.ts";
 import type { AttendShape, PrefillShape, ProjectShape } from "./shapes.ts";
@@ -95,10 +99,14 @@ export interface AttendBounds {
   readonly lse: Float64Array<ArrayBuffer>;
 }
 
-/** Error bounds of an f32 kernel for the rows of `reference`. */
-export function attendBounds(shape: AttendShape, reference: AttendReference): AttendBounds {
+/** Error bounds of a kernel for the rows of `reference`. */
+export function attendBounds(
+  shape: AttendShape,
+  reference: AttendReference,
+  precision: KernelPrecision = F32,
+): AttendBounds {
   const { R, Dr } = shape;
-  const { outAbs, scoreAbs, rescalings, vanishing, seen, lse } = reference;
+  const { outAbs, scoreAbs, rescalings, vanishing, valueMost, seen, lse } = reference;
   const rows = seen.length;
   const bounds = { out: new Float64Array(rows * R), lse: new Float64Array(rows) };
   for (let row = 0; row < rows; row++) {
@@ -108,11 +116,13 @@ export function attendBounds(shape: AttendShape, reference: AttendReference): At
     const weight = score + (6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
     const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
     const alike = areAlike(n, reference.weightNorm[row]) ? n / 2 * U32 : 0;
+    const score16 = f16ScoreBound(precision, shape, reference, row);
     for (let d = row * R; d < (row + 1) * R; d++) {
       const drift = isOfOneSign(reference.out[d], outAbs[d]) ? alike : 0;
-      bounds.out[d] = 2 * (weight + sum + drift) * outAbs[d] + FLUSHED;
+      bounds.out[d] = 2 * (weight + sum + drift) * outAbs[d] + FLUSHED +
+        f16WeightBound(score16, outAbs[d], 2 * valueMost[row]) + f16ValueBound(precision, reference, { row, i: d });
     }
-    bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size;
+    bounds.lse[row] = weight + sum + LOG_ERROR + 8 * U32 * size + score16;
   }
   return bounds;
 }
@@ -127,10 +137,14 @@ export function isOfOneSign(out: number, outAbs: number): boolean {
   return Math.abs(out) > (1 - 1e-6) * outAbs;
 }
 
-/** Error bounds of an f32 kernel of `prefill` or `mla`, of either form, for the rows of `reference`. */
-export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: ProjectedReference): AttendBounds {
+/** Error bounds of a kernel of `prefill` or `mla`, of either form, for the rows of `reference`. */
+export function projectedBounds(
+  { R, Dr, Dn, Dv }: PrefillShape,
+  reference: ProjectedReference,
+  precision: KernelPrecision = F32,
+): AttendBounds {
   const { out, valueNorm, latentNorm, scoreNorm, absorbNorm, keyNorm, unfoldNorm } = reference;
-  const { rescalings, weightNorm, vanishing, seen, lse } = reference;
+  const { rescalings, weightNorm, vanishing, scoreReach, seen, lse } = reference;
   const rows = seen.length;
   const bounds = { out: new Float64Array(rows * Dv), lse: new Float64Array(rows) };
   const product = LAMBDA * Math.sqrt(R) * U32;
@@ -144,19 +158,22 @@ export function projectedBounds({ R, Dr, Dn, Dv }: PrefillShape, reference: Proj
       6 + 4 * Math.log2(n) + 6 * rescalings[row]) * U32;
     const weights = shared + perToken;
     const sum = (LAMBDA * Math.sqrt(n) + 4) * U32 + 2 * vanishing[row];
+    const score16 = 2 * LAMBDA * f16ScoreScale(precision, scoreNorm[row], size, scoreReach[row]);
     for (let i = row * Dv; i < (row + 1) * Dv; i++) {
       const result = Math.abs(out[i]);
       const spread = weightNorm[row] * valueNorm[i];
       bounds.out[i] = weights * (valueNorm[i] + 2 * result) +
         sum * (spread + Math.max(result, latentNorm[i]) + result) +
-        product * Math.max(latentNorm[i] + result, 2 * spread) + FLUSHED;
+        product * Math.max(latentNorm[i] + result, 2 * spread) + FLUSHED +
+        f16WeightBound(score16, valueNorm[i] + 2 * result) +
+        2 * LAMBDA * f16ProjectedScale(precision, reference, { row, i }, Math.sqrt(n));
     }
-    bounds.lse[row] = weights + sum + LOG_ERROR + 8 * U32 * size;
+    bounds.lse[row] = weights + sum + LOG_ERROR + 8 * U32 * size + score16;
   }
   return bounds;
 }
 
-/** Error bounds of an f32 kernel of `project`, element by element. */
+/** Error bounds of a kernel of `project`, element by element. */
 export function projectBounds({ part, R, Dn }: ProjectShape, { outAbs }: ProjectReference): Float64Array<ArrayBuffer> {
   const factor = (LAMBDA * Math.sqrt(part === "q" ? Dn : R) + 2) * U32;
   return Float64Array.from(outAbs, (condition) => factor * condition + FLUSHED);

@@ -1,8 +1,10 @@
-import { assert, assertAlmostEquals, assertGreater, assertLess } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { attendBounds, U32 } from "./bounds.ts";
 import { makeAttendInputs } from "./inputs.ts";
 import { attendAbsorbed, type AttendReference } from "./mla.ts";
+import { F32 } from "./precision.ts";
 import type { AttendShape } from "./shapes.ts";
+import { F16_ALL, F16_VALUES } from "./testdata/f16_kernels.ts";
 
 const SHAPE: AttendShape = {
   B: 1,
@@ -81,6 +83,8 @@ Deno.test("a score that its first product dominates keeps seven standard deviati
       rescalings: Float64Array.of(0),
       weightNorm: Float64Array.of(1),
       vanishing: Float64Array.of(0),
+      valueMost: Float64Array.of(1),
+      scoreReach: Float64Array.of(1),
       out: new Float64Array(512),
       outAbs: new Float64Array(512),
       lse: Float64Array.of(lse),
@@ -89,4 +93,23 @@ Deno.test("a score that its first product dominates keeps seven standard deviati
   assertLess(7 * deviation, bound(-257));
   // A score that cancels out leaves no room for partial sums of more than half its condition.
   assertGreater(7 * deviation, bound(0));
+});
+
+Deno.test("sums in f16 add their lines to the bounds, those of f32 nothing", () => {
+  const shape = { ...SHAPE, kv: [50], cache: "f16" as const };
+  const reference = attendAbsorbed(makeAttendInputs(shape, "normal", 1));
+  const [f32, values, all] = [F32, F16_VALUES, F16_ALL].map((precision) => attendBounds(shape, reference, precision));
+  assertEquals(f32, attendBounds(shape, reference));
+  assertEquals(values.lse, f32.lse);
+  const u = 2 ** -11, [score] = reference.scoreAbs;
+  reference.outAbs.forEach((size, i) => {
+    assertGreater(values.out[i], f32.out[i] + 18 * u * size);
+    assertLess(values.out[i], f32.out[i] + 18 * u * size + 50 * 6 * 2 ** -20);
+    assertGreater(all.out[i], values.out[i] + Math.min(2 * 20 * u * score * size, 2 * reference.valueMost[0] - 1e-9));
+  });
+  assertGreater(all.lse[0], f32.lse[0] + 20 * u * score);
+  // However wrong the weights are, what they make lies among the values.
+  const hopeless = { ...reference, scoreAbs: Float64Array.of(1e9) };
+  const [most, less] = [F16_ALL, F16_VALUES].map((precision) => attendBounds(shape, hopeless, precision).out[0]);
+  assertAlmostEquals(most - less, 2 * reference.valueMost[0], 1e-9);
 });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
+import { type Arithmetic, kernelArithmetic } from "./arithmetic.ts";
 import { attendScales } from "./error_scales.ts";
 import { emulatedLse, emulateRow } from "./emulated_row.ts";
 import {
@@ -19,6 +19,7 @@ import {
 } from "./emulation.ts";
 import type { AttendInputs } from "./inputs.ts";
 import { attendAbsorbed, type AttendReference } from "./mla.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
 import type { AttendShape } from "./shapes.ts";
 
@@ -68,13 +69,17 @@ export function inBase({ lseBase }: Pick<AttendShape, "lseBase">, lse: number): 
 }
 
 /** What honest kernels err by, from rows chosen of `reference`. */
-export function attendEmulation(inputs: AttendInputs, reference: AttendReference): Emulation {
+export function attendEmulation(
+  inputs: AttendInputs,
+  reference: AttendReference,
+  precision: KernelPrecision = F32,
+): Emulation {
   const parts = planEmulation(reference, (tokens) => emulatedAttendFlops(inputs.shape, tokens));
   return joinEmulations(parts.map((part) => {
     const rows = referenceRows(reference, part.entries);
     return part.tokens === undefined
-      ? emulateAttend(inputs, rows, part.variants)
-      : emulateAttendPrefix(inputs, rows.rows, part.variants, part.tokens);
+      ? emulateAttend(inputs, rows, part.variants, precision)
+      : emulateAttendPrefix(inputs, rows.rows, part.variants, part.tokens, precision);
   }));
 }
 
@@ -84,9 +89,10 @@ export function emulateAttendPrefix(
   rows: Int32Array,
   variants: readonly number[],
   tokens: number,
+  precision: KernelPrecision = F32,
 ): Emulation {
   const prefix = prefixOf(inputs, tokens);
-  return ofPrefixes(emulateAttend(prefix, attendAbsorbed(prefix, rows), variants));
+  return ofPrefixes(emulateAttend(prefix, attendAbsorbed(prefix, rows), variants, precision));
 }
 
 /**
@@ -100,9 +106,9 @@ export function emulateAttend(
   variants: readonly number[],
   precision: KernelPrecision = F32,
 ): Emulation {
-  const scales = attendScales(inputs.shape, reference);
+  const scales = attendScales(inputs.shape, reference, precision);
   const { R } = inputs.shape;
-  const draws = new RowDraws();
+  const draws = new RowDraws(precision);
   const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
   for (const { kernel, entry, out, lse } of emulateAttendRows(inputs, reference.rows, kernels)) {
     draws.add(

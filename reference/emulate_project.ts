@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision } from "./arithmetic.ts";
+import { type Arithmetic, kernelArithmetic } from "./arithmetic.ts";
 import { projectBounds } from "./bounds.ts";
 import type { EmulatedAnswer } from "./emulate_attend.ts";
 import { transposed } from "./emulate_projected.ts";
 import { type Emulation, joinEmulations, LEAST_DRAWS, planEmulation, poolOf, referenceRows } from "./emulation.ts";
 import type { ProjectInputs } from "./model_inputs.ts";
+import { F32 } from "./precision.ts";
 import type { ProjectReference } from "./project.ts";
 import { groupByHead } from "./rows.ts";
 import type { ProjectShape } from "./shapes.ts";
@@ -50,12 +51,11 @@ export function emulateProject(
   inputs: ProjectInputs,
   reference: ProjectReference,
   variants: readonly number[],
-  precision: KernelPrecision = F32,
 ): Emulation {
   const bounds = projectBounds(inputs.shape, reference);
   const width = reference.out.length / Math.max(1, reference.rows.length);
   const shape: number[] = [], out: number[] = [];
-  const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
+  const kernels = variants.map((variant) => kernelArithmetic(F32, variant));
   for (const { kernel, entry, out: values } of emulateProjectRows(inputs, reference.rows, kernels)) {
     for (let d = 0, at = entry * width; d < width; d++, at++) {
       shape.push(poolOf(variants[kernel]));

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Arithmetic, F32, kernelArithmetic, type KernelPrecision, type Vectors } from "./arithmetic.ts";
+import { type Arithmetic, kernelArithmetic, type Vectors } from "./arithmetic.ts";
 import { emulatedLse, emulateRow } from "./emulated_row.ts";
 import { type EmulatedAnswer, inBase } from "./emulate_attend.ts";
 import { projectedScales } from "./error_scales.ts";
@@ -22,6 +22,7 @@ import {
 } from "./emulation.ts";
 import { expandedProbes, halvingsOf, PROBE_VARIANTS } from "./expanded_probes.ts";
 import type { PrefillInputs } from "./model_inputs.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import { attendProjected, type ProjectedReference } from "./projected.ts";
 import { groupByHead } from "./rows.ts";
 import { rowsBySequence } from "./sequence_rows.ts";
@@ -161,17 +162,25 @@ export function transposed(matrix: Float64Array, columns: number): Float64Array 
   return result;
 }
 
-/** What honest kernels of both forms err by, from rows chosen of `reference` and from probes. */
-export function projectedEmulation(inputs: PrefillInputs, reference: ProjectedReference): Emulation {
+/**
+ * What honest kernels of both forms err by, from rows chosen of `reference` and from probes.
+ *
+ * @param precision That of an absorbing kernel's attention. @default all f32
+ */
+export function projectedEmulation(
+  inputs: PrefillInputs,
+  reference: ProjectedReference,
+  precision: KernelPrecision = F32,
+): Emulation {
   const parts = planEmulation(reference, (tokens) => emulatedProjectedFlops(inputs.shape, tokens));
   return joinEmulations([
     ...parts.map((part) => {
       const rows = referenceRows(reference, part.entries);
       return part.tokens === undefined
-        ? emulateAbsorbed(inputs, rows, part.variants)
-        : emulateAbsorbedPrefix(inputs, rows.rows, part.variants, part.tokens);
+        ? emulateAbsorbed(inputs, rows, part.variants, precision)
+        : emulateAbsorbedPrefix(inputs, rows.rows, part.variants, part.tokens, precision);
     }),
-    emulateExpanded(inputs, halvingsOf(reference)),
+    emulateExpanded(inputs, halvingsOf(reference), precision),
   ]);
 }
 
@@ -191,15 +200,17 @@ export function emulateAbsorbedPrefix(
   rows: Int32Array,
   variants: readonly number[],
   tokens: number,
+  precision: KernelPrecision = F32,
 ): Emulation {
   const prefix = prefixOf(inputs, tokens);
-  return ofPrefixes(emulateAbsorbed(prefix, attendProjected(prefix, rows), variants));
+  return ofPrefixes(emulateAbsorbed(prefix, attendProjected(prefix, rows), variants, precision));
 }
 
 /**
  * The same of a kernel that unfolds keys and values, from probes.
  *
  * @param halvings How often large queries are halved ({@linkcode halvingsOf}).
+ * @param precision By which the scales go: that form computes in f32 whatever the absorbed one does.
  */
 export function emulateExpanded(
   inputs: PrefillInputs,
@@ -220,9 +231,10 @@ function emulationOf(
   variants: readonly number[],
   precision: KernelPrecision,
 ): Emulation {
-  const draws = new RowDraws();
-  const scales = projectedScales(inputs.shape, reference);
-  const kernels = variants.map((variant) => kernelArithmetic(precision, variant));
+  const draws = new RowDraws(precision);
+  const scales = projectedScales(inputs.shape, reference, precision);
+  const arithmetic = form === "absorbed" ? precision : F32;
+  const kernels = variants.map((variant) => kernelArithmetic(arithmetic, variant));
   for (const { kernel, entry, out, lse } of emulateProjectedRows(inputs, reference.rows, form, kernels)) {
     draws.add(
       variants[kernel],

@@ -41,7 +41,7 @@ const MASKED = f(-1e30);
 export function emulateRow(row: EmulatedRow, arithmetic: Arithmetic): EmulatedSoftmax {
   const { query, keys, seen, scale } = row;
   const scores = new Float64Array(seen);
-  arithmetic.dots(query, keys, scores);
+  arithmetic.queryDots(query, keys, scores);
   for (let t = 0; t < seen; t++) scores[t] = arithmetic.score(scores[t], scale);
   const { splits, tile, normalizes } = arithmetic.order;
   const emulate = normalizes ? normalizedSpan : onlineSpan;
@@ -91,7 +91,7 @@ function onlineSpan(
       sum = f(sum + tileSum);
       last = tileEnd;
     } while (last < end && largest(arithmetic, maximum, scores, last, Math.min(end, last + tile)) === maximum);
-    addValues(out, values, weights.subarray(first - begin, last - begin), first);
+    arithmetic.addValues(out, values, weights.subarray(first - begin, last - begin), first);
     first = last;
   }
   const inverse = arithmetic.reciprocal(sum);
@@ -117,31 +117,13 @@ function normalizedSpan(
   }
   const inverse = arithmetic.reciprocal(sum);
   for (let t = 0; t < weights.length; t++) weights[t] = f(weights[t] * inverse);
-  addValues(out, values, weights, begin);
+  arithmetic.addValues(out, values, weights, begin);
   return { maximum, sum, out };
 }
 
 function largest({ larger }: Arithmetic, maximum: number, scores: Float64Array, first: number, end: number): number {
   for (let t = first; t < end; t++) maximum = larger(maximum, scores[t]);
   return maximum;
-}
-
-/** Adds weighted values to `out`, token by token; four at a time, so that `out` is read and written once for four. */
-function addValues(out: Float64Array, { values, stride }: Vectors, weights: Float64Array, first: number): void {
-  const width = out.length;
-  let t = 0;
-  for (; t + 3 < weights.length; t += 4) {
-    const v0 = (first + t) * stride, v1 = v0 + stride, v2 = v1 + stride, v3 = v2 + stride;
-    const w0 = weights[t], w1 = weights[t + 1], w2 = weights[t + 2], w3 = weights[t + 3];
-    for (let d = 0; d < width; d++) {
-      const sum = f(f(out[d] + w0 * values[v0 + d]) + w1 * values[v1 + d]);
-      out[d] = f(f(sum + w2 * values[v2 + d]) + w3 * values[v3 + d]);
-    }
-  }
-  for (; t < weights.length; t++) {
-    const v = (first + t) * stride;
-    for (let d = 0; d < width; d++) out[d] = f(out[d] + weights[t] * values[v + d]);
-  }
 }
 
 /** Weighs parts by their log-sum-exp. */

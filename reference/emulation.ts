@@ -34,6 +34,7 @@
  * @module
  */
 import { REDUCTION_SHAPES } from "./arithmetic.ts";
+import type { KernelPrecision } from "./precision.ts";
 import type { AttendShape } from "./shapes.ts";
 
 /** Normal standard deviations of the prediction bound, before it is doubled. */
@@ -69,6 +70,8 @@ export interface Emulation {
   readonly out: Float64Array;
   /** Error of the log-sum-exp, in scales; NaN where the operation has none. */
   readonly lse: Float64Array;
+  /** Precision of the kernels, by which the scales go, too. @default all f32 */
+  readonly precision?: KernelPrecision;
 }
 
 /** Rows that are emulated together. */
@@ -128,6 +131,12 @@ export class RowDraws {
   readonly #out: number[] = [];
   readonly #lse: number[] = [];
   readonly #known = new Set<string>();
+  readonly #precision: KernelPrecision;
+
+  /** @param precision Precision of the kernels. */
+  constructor(precision: KernelPrecision) {
+    this.#precision = precision;
+  }
 
   /**
    * Adds a draw. Rows of one variant that err alike in both are one: heads with the same query do the same arithmetic.
@@ -149,6 +158,7 @@ export class RowDraws {
       shape: Int32Array.from(this.#shape),
       out: Float64Array.from(this.#out),
       lse: Float64Array.from(this.#lse),
+      precision: this.#precision,
     };
   }
 }
@@ -251,18 +261,20 @@ function* spread(n: number): Generator<number> {
   }
 }
 
-/** Draws of several parts together. */
+/** Draws of several parts of one precision together. */
 export function joinEmulations(parts: readonly Emulation[]): Emulation {
   return {
     shape: Int32Array.from(parts.flatMap(({ shape }) => [...shape])),
     out: Float64Array.from(parts.flatMap(({ out }) => [...out])),
     lse: Float64Array.from(parts.flatMap(({ lse }) => [...lse])),
+    precision: parts.find(({ precision }) => precision)?.precision,
   };
 }
 
 /** Errors of rows that were cut to their first tokens, as those of whole ones. */
-export function ofPrefixes({ shape, out, lse }: Emulation): Emulation {
-  return { shape, out: out.map((error) => PREFIX_FACTOR * error), lse: lse.map((error) => PREFIX_FACTOR * error) };
+export function ofPrefixes(emulation: Emulation): Emulation {
+  const enlarged = (errors: Float64Array) => errors.map((error) => PREFIX_FACTOR * error);
+  return { ...emulation, out: enlarged(emulation.out), lse: enlarged(emulation.lse) };
 }
 
 /** The batch whose sequences end after `tokens` and whose rows see all of their sequence. */

@@ -1,6 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { checkAttend, checkProject, checkProjected } from "./acceptance.ts";
-import { F32, kernelArithmetic } from "./arithmetic.ts";
+import { kernelArithmetic } from "./arithmetic.ts";
 import type { Check } from "./check.ts";
 import { attendEmulation } from "./emulate_attend.ts";
 import { emulateProjectRows, projectEmulation } from "./emulate_project.ts";
@@ -19,6 +19,7 @@ import { makeAttendInputs } from "./inputs.ts";
 import { attendLimits } from "./limits.ts";
 import { attendAbsorbed } from "./mla.ts";
 import { makePrefillInputs, makeProjectInputs } from "./mla_inputs.ts";
+import { F32 } from "./precision.ts";
 import { projectReference } from "./project.ts";
 import { attendProjected } from "./projected.ts";
 import { type AttendShape, INPUT_KINDS, type InputKind, type PrefillShape, PROJECTED_KINDS } from "./shapes.ts";
@@ -81,7 +82,7 @@ Deno.test("limitOf() counts equal draws, and knows nothing of a single one", () 
 });
 
 Deno.test("rows of one kernel that err alike are one draw, those of two kernels are two", () => {
-  const draws = new RowDraws();
+  const draws = new RowDraws(F32);
   for (const [variant, out, lse] of [[0, 0.1, 0.2], [0, 0.1, 0.2], [0, 0.1, 0.3], [3, 0.1, 0.2]]) {
     draws.add(variant, 0, out, lse);
   }
@@ -89,6 +90,7 @@ Deno.test("rows of one kernel that err alike are one draw, those of two kernels 
     shape: Int32Array.of(0, 0, 0),
     out: Float64Array.of(0.1, 0.1, 0.1),
     lse: Float64Array.of(0.2, 0.3, 0.2),
+    precision: F32,
   });
 });
 

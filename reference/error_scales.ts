@@ -18,10 +18,14 @@
  *
  * What one accumulator loses (`vanishing`), and how far sums of equal addends drift, is added in full. A `project` has its bounds for scales: it is one sum.
  *
+ * Sums in f16 add their lines (`f16_errors.ts`).
+ *
  * @module
  */
 import { areAlike, type AttendBounds, isOfOneSign, U32 } from "./bounds.ts";
+import { f16ProjectedScale, f16ScoreScale, f16ValueScale } from "./f16_errors.ts";
 import type { AttendReference } from "./mla.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import type { ProjectedReference } from "./projected.ts";
 import type { AttendShape, PrefillShape } from "./shapes.ts";
 
@@ -65,14 +69,20 @@ function lseSize({ lse }: RowFigures, row: number): number {
  * them is nearly all, the score is, and the log-sum-exp stands beside it. The size of a value is that of the element and, as
  * another token may have a larger one, of the row.
  */
-export function attendScales({ R, Dr }: AttendShape, reference: AttendReference): AttendBounds {
-  const { out, outAbs, scoreAbs, seen } = reference;
+export function attendScales(
+  { R, Dr }: AttendShape,
+  reference: AttendReference,
+  precision: KernelPrecision = F32,
+): AttendBounds {
+  const { out, outAbs, scoreAbs, scoreReach, seen } = reference;
   const rows = seen.length;
   const scales = { out: new Float64Array(rows * R), lse: new Float64Array(rows) };
   const root = Math.sqrt(R + Dr);
   for (let row = 0; row < rows; row++) {
-    const score = 1.25 * scoreAbs[row] + root * lseSize(reference, row) + 4 * scoreAbs[row] / root;
-    const { lse, weights, sum } = rowScales(reference, row, score);
+    const size = lseSize(reference, row);
+    const score = 1.25 * scoreAbs[row] + root * size + 4 * scoreAbs[row] / root;
+    const score16 = f16ScoreScale(precision, 1.25 * scoreAbs[row] / root, size, scoreReach[row]);
+    const { lse, weights, sum } = rowScales(reference, row, score + score16 / U32);
     scales.lse[row] = U32 * lse;
     let squares = 0;
     for (let i = row * R; i < (row + 1) * R; i++) squares += outAbs[i] ** 2;
@@ -81,14 +91,19 @@ export function attendScales({ R, Dr }: AttendShape, reference: AttendReference)
     const drift = areAlike(n, reference.weightNorm[row]) ? n / 2 : 0;
     for (let i = row * R; i < (row + 1) * R; i++) {
       const own = isOfOneSign(out[i], outAbs[i]) ? drift : 0;
-      scales.out[i] = U32 * (weights * (outAbs[i] + typical) + (sum + own) * (outAbs[i] + Math.abs(out[i])));
+      scales.out[i] = U32 * (weights * (outAbs[i] + typical) + (sum + own) * (outAbs[i] + Math.abs(out[i]))) +
+        f16ValueScale(precision, reference, { row, i });
     }
   }
   return scales;
 }
 
 /** Scales of a `prefill` or a call of `mla`, the larger of both forms. */
-export function projectedScales({ R, Dr, Dn, Dv }: PrefillShape, reference: ProjectedReference): AttendBounds {
+export function projectedScales(
+  { R, Dr, Dn, Dv }: PrefillShape,
+  reference: ProjectedReference,
+  precision: KernelPrecision = F32,
+): AttendBounds {
   const { out, valueNorm, latentNorm, scoreNorm, absorbNorm, keyNorm, unfoldNorm, weightNorm, seen } = reference;
   const rows = seen.length;
   const scales = { out: new Float64Array(rows * Dv), lse: new Float64Array(rows) };
@@ -96,12 +111,14 @@ export function projectedScales({ R, Dr, Dn, Dv }: PrefillShape, reference: Proj
     const size = lseSize(reference, row);
     const absorbed = Math.hypot(Math.sqrt(R + Dr) * (scoreNorm[row] + size), Math.sqrt(Dn) * absorbNorm[row]);
     const unfolded = Math.hypot(Math.sqrt(Dn + Dr) * (keyNorm[row] + size), Math.sqrt(R) * unfoldNorm[row]);
-    const { lse, weights, sum } = rowScales(reference, row, Math.max(absorbed, unfolded) / 2);
+    const score16 = f16ScoreScale(precision, scoreNorm[row], size, reference.scoreReach[row]);
+    const { lse, weights, sum } = rowScales(reference, row, Math.max(absorbed, unfolded) / 2 + score16 / U32);
     scales.lse[row] = U32 * lse;
     for (let i = row * Dv; i < (row + 1) * Dv; i++) {
       const addends = Math.hypot(latentNorm[i], weightNorm[row] * valueNorm[i]);
       const result = Math.abs(out[i]);
-      scales.out[i] = U32 * (weights * (valueNorm[i] + result) + (sum + Math.sqrt(R)) * (addends + result));
+      scales.out[i] = U32 * (weights * (valueNorm[i] + result) + (sum + Math.sqrt(R)) * (addends + result)) +
+        f16ProjectedScale(precision, reference, { row, i });
     }
   }
   return scales;

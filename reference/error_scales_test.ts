@@ -5,7 +5,9 @@ import { referenceRows } from "./emulation.ts";
 import { attendScales } from "./error_scales.ts";
 import { makeAttendInputs } from "./inputs.ts";
 import { attendAbsorbed } from "./mla.ts";
+import { F32, type KernelPrecision } from "./precision.ts";
 import type { AttendShape, InputKind } from "./shapes.ts";
+import { F16_ALL, F16_VALUES } from "./testdata/f16_kernels.ts";
 
 const SHAPE: AttendShape = {
   B: 4,
@@ -25,13 +27,14 @@ const SHAPE: AttendShape = {
 const rms = (values: readonly number[]) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
 
 /** Largest rms error of rows of like `weightNorm` over the smallest, in scales and as shares of the bounds. */
-function spreads(kind: InputKind, of: "out" | "lse") {
+function spreads(kind: InputKind, of: "out" | "lse", precision: KernelPrecision = F32) {
   const inputs = makeAttendInputs(SHAPE, kind, 1);
   const reference = attendAbsorbed(inputs);
-  const scales = attendScales(SHAPE, reference), bounds = attendBounds(SHAPE, reference);
+  const scales = attendScales(SHAPE, reference, precision), bounds = attendBounds(SHAPE, reference, precision);
   const rows = [...reference.rows.keys()].filter((row) => reference.seen[row] > 1);
   // Row by row: of rows that err alike one is a draw.
-  const drawsOf = (row: number) => emulateAttend(inputs, referenceRows(reference, Int32Array.of(row)), [0, 3])[of];
+  const drawsOf = (row: number) =>
+    emulateAttend(inputs, referenceRows(reference, Int32Array.of(row)), [0, 3], precision)[of];
   const errors = new Map(rows.map((row) => [row, rms([...drawsOf(row)])]));
   const byWeight = rows.sort((a, b) => reference.weightNorm[a] - reference.weightNorm[b]);
   const bins = Array.from({ length: 6 }, (_, i) => {
@@ -56,4 +59,15 @@ Deno.test("rows of one case err alike in scales, whether one token has the weigh
     }
   }
   assert(tighter >= 7, `${tighter} of 10`);
+});
+
+Deno.test("so they do in f16, but for rows of one token, whose product is exact", () => {
+  for (const precision of [F16_VALUES, F16_ALL]) {
+    for (const kind of ["normal", "large", "onehot", "flashmla", "peak"] as const) {
+      for (const figure of ["out", "lse"] as const) {
+        const spread = spreads(kind, figure, precision);
+        assertLess(spread.scales, kind === "peak" ? 8 : 6, `${kind} ${figure}: ${spread.scales}`);
+      }
+    }
+  }
 });

@@ -27,12 +27,19 @@ export interface AttendLimits {
   readonly lse: Limits;
 }
 
-/** Limits of an `attend`; without an `emulation` the a-priori bounds. */
+/** Limits of an `attend` in the precision of its `emulation`; without one the a-priori bounds in f32. */
 export function attendLimits(shape: AttendShape, reference: AttendReference, emulation?: Emulation): AttendLimits {
+  const precision = emulation?.precision;
   return once(
     reference,
     emulation,
-    () => rowLimits(reference, attendBounds(shape, reference), emulation, () => attendScales(shape, reference)),
+    () =>
+      rowLimits(
+        reference,
+        attendBounds(shape, reference, precision),
+        emulation,
+        () => attendScales(shape, reference, precision),
+      ),
   );
 }
 
@@ -42,10 +49,17 @@ export function projectedLimits(
   reference: ProjectedReference,
   emulation?: Emulation,
 ): AttendLimits {
+  const precision = emulation?.precision;
   return once(
     reference,
     emulation,
-    () => rowLimits(reference, projectedBounds(shape, reference), emulation, () => projectedScales(shape, reference)),
+    () =>
+      rowLimits(
+        reference,
+        projectedBounds(shape, reference, precision),
+        emulation,
+        () => projectedScales(shape, reference, precision),
+      ),
   );
 }
 

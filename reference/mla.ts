@@ -38,6 +38,13 @@ export interface AttendReference {
    * weights where they are smaller than those between floats at the sum.
    */
   readonly vanishing: Float64Array;
+  /** Largest size of a value's element over the tokens `[rows]`: what weights too small for f16 move is in its measure. */
+  readonly valueMost: Float64Array;
+  /**
+   * `|scale|·max_d|q_d|·max_t‖1+|k_t|‖` `[rows]`: the measure of what a score loses where elements of the query and sums are
+   * too small for f16.
+   */
+  readonly scoreReach: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
 }
@@ -76,8 +83,11 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     rescalings: new Float64Array(n),
     weightNorm: new Float64Array(n),
     vanishing: new Float64Array(n),
+    valueMost: new Float64Array(n),
+    scoreReach: new Float64Array(n),
     seen: Int32Array.from(seen),
   };
+  measureKeys(attention, result);
   let longest = 0;
   for (let row = 0; row < n; row++) longest = Math.max(longest, result.seen[row]);
   const scores = new Float64Array(Math.min(ROW_BLOCK, n) * longest);
@@ -103,6 +113,26 @@ export function attendLatent(attention: LatentAttention): AttendReference {
     }
   }
   return result;
+}
+
+/** Largest sizes over the keys that each row sees: every key is looked at once, by ascending number. */
+function measureKeys({ queries, keys, W, R, scale }: LatentAttention, { seen, ...result }: AttendReference): void {
+  let token = 0, valueMost = 0, squaresMost = 0;
+  for (const row of [...seen.keys()].sort((a, b) => seen[a] - seen[b])) {
+    for (; token < seen[row]; token++) {
+      let squares = 0;
+      for (let d = 0; d < W; d++) {
+        const size = Math.abs(keys[token * W + d]);
+        squares += (1 + size) ** 2;
+        if (d < R && size > valueMost) valueMost = size;
+      }
+      squaresMost = Math.max(squaresMost, squares);
+    }
+    let queryMost = 0;
+    for (let d = row * W; d < (row + 1) * W; d++) queryMost = Math.max(queryMost, Math.abs(queries[d]));
+    result.valueMost[row] = valueMost;
+    result.scoreReach[row] = Math.abs(scale) * queryMost * Math.sqrt(squaresMost);
+  }
 }
 
 /** Scores of one row against a block of keys, four keys at a time so that each query element is loaded once for four. */
@@ -265,6 +295,8 @@ export function attendAbsorbed(inputs: AttendInputs, rows?: Int32Array): AttendR
     rescalings: new Float64Array(n),
     weightNorm: new Float64Array(n),
     vanishing: new Float64Array(n),
+    valueMost: new Float64Array(n),
+    scoreReach: new Float64Array(n),
     seen: new Int32Array(n),
   };
   for (const { first, end, seen, keys } of rowsBySequence(inputs, wanted)) {
@@ -282,6 +314,8 @@ export function attendAbsorbed(inputs: AttendInputs, rows?: Int32Array): AttendR
     result.rescalings.set(part.rescalings, first);
     result.weightNorm.set(part.weightNorm, first);
     result.vanishing.set(part.vanishing, first);
+    result.valueMost.set(part.valueMost, first);
+    result.scoreReach.set(part.scoreReach, first);
     result.seen.set(part.seen, first);
   }
   return result;

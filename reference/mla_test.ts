@@ -172,3 +172,12 @@ Deno.test("attendAbsorbed() refuses a row that does not exist and a page outside
   const pageTable = inputs.pageTable.slice().fill(-1, 0, 1);
   assertThrows(() => attendAbsorbed({ ...inputs, pageTable }), RangeError, "token 0 of sequence 0: its page is -1");
 });
+
+Deno.test("valueMost and scoreReach are the largest of the tokens that each row sees", () => {
+  const keys = Float64Array.of(1, -2, 3, 0, -5, 1, 9, 0, 0);
+  const queries = Float64Array.of(2, -4, 1, 0, 0, 0, 1, 1, 1);
+  const attention = { queries, keys, seen: [2, 3, 0], R: 2, W: 3, scale: -0.5 };
+  const { valueMost, scoreReach } = attendLatent(attention);
+  assertEquals([...valueMost], [5, 9, 0]);
+  assertEquals([...scoreReach], [0.5 * 4 * Math.hypot(1, 6, 2), 0, 0]);
+});

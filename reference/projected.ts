@@ -45,6 +45,10 @@ export interface ProjectedReference {
   readonly weightNorm: Float64Array;
   /** As `AttendReference.vanishing` `[rows]`. */
   readonly vanishing: Float64Array;
+  /** As `AttendReference.valueMost` `[rows]`, of latents. */
+  readonly valueMost: Float64Array;
+  /** As `AttendReference.scoreReach` `[rows]`, absorbed. */
+  readonly scoreReach: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
   readonly seen: Int32Array;
 }
@@ -91,6 +95,8 @@ function emptyReference(rows: Int32Array, Dv: number): ProjectedReference {
     rescalings: perRow(),
     weightNorm: perRow(),
     vanishing: perRow(),
+    valueMost: perRow(),
+    scoreReach: perRow(),
     seen: new Int32Array(rows.length),
   };
 }
@@ -163,6 +169,8 @@ function attendQueries({ inputs, result, first, rows }: RowBlock, block: BlockQu
     result.rescalings.set(part.rescalings, first + from);
     result.weightNorm.set(part.weightNorm, first + from);
     result.vanishing.set(part.vanishing, first + from);
+    result.valueMost.set(part.valueMost, first + from);
+    result.scoreReach.set(part.scoreReach, first + from);
     result.seen.set(part.seen, first + from);
     for (const { entry, latent: sizes, rope: ropeSizes } of sizesSeen(keys, R, Dr, seen)) {
       const i = from + entry;

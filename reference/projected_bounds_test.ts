@@ -39,6 +39,8 @@ function boundsOf(figures: { [Name in keyof ProjectedReference]?: number }) {
     rescalings: of("rescalings"),
     weightNorm: of("weightNorm"),
     vanishing: of("vanishing"),
+    valueMost: of("valueMost"),
+    scoreReach: of("scoreReach"),
     seen: Int32Array.of(figures.seen ?? 1),
   };
   const { out, lse } = projectedBounds({ ...SHAPE, Dv: 1 }, reference);

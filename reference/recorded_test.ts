@@ -1,12 +1,14 @@
-import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { checkCache, checkRecorded } from "./acceptance.ts";
 import { appendReference } from "./cache.ts";
 import { decode, type Dtype, DTYPES, encode } from "./dtypes.ts";
 import { emulateAttend } from "./testdata/attend_faults.ts";
 import { attendAbsorbed, attendExpanded } from "./mla.ts";
 import { HOSTILE_ENTRIES } from "./paging.ts";
+import type { KernelPrecision } from "./precision.ts";
 import { fillNormal, streamKey } from "./random.ts";
 import { readRecorded, recordedAppendInputs, recordedInputs, type RecordedTensors } from "./recorded.ts";
+import { F16_ALL, F16_VALUES, f16Attend, type F16Fault } from "./testdata/f16_kernels.ts";
 
 type Tensors = Record<string, { shape: number[]; data: ArrayLike<number> }>;
 
@@ -199,5 +201,18 @@ Deno.test("checkRecorded() passes an honest f32 kernel on small recordings and f
       }
       assertEquals(check({ order: "tiled", fault: "scale_off_by_1_percent" }), cache === "bf16");
     }
+  }
+});
+
+Deno.test("checkRecorded() allows for products in f16 where they are declared, and finds a token that is missing all the same", () => {
+  const recorded = readRecorded(file(tensors({})), "x");
+  const inputs = recordedInputs(recorded, { page: 4, cache: "f16" });
+  const check = (precision: KernelPrecision, fault?: F16Fault) => {
+    const { out } = f16Attend(inputs, { scores: precision.scores !== "f32", seed: 3, fault });
+    return checkRecorded(recorded, inputs, out, precision);
+  };
+  for (const precision of [F16_VALUES, F16_ALL]) {
+    assertLess(check(precision).budgetUsed!, 0.6);
+    assertEquals(check(precision, "token_dropped").passed, false);
   }
 });

@@ -81,7 +81,7 @@ export function faultyArithmetic(order: keyof typeof ORDERS, fault?: string, see
     case "f16_scores":
       return { ...honest, score: (dot, scale) => toF16(honest.score(dot, scale)) };
     case "f16_score_sums":
-      return { ...honest, dots: f16Dots };
+      return { ...honest, dots: f16Dots, queryDots: f16Dots };
     case "f16_weights":
       return { ...honest, weight: (x) => toF16(honest.weight(x)) };
     case "bf16_weights":
@@ -103,8 +103,8 @@ function skipping(honest: Arithmetic, which: (seen: number) => number): Arithmet
   let skipped = -1, token = 0;
   return {
     ...honest,
-    dots(x, vectors, target) {
-      honest.dots(x, vectors, target);
+    queryDots(query, keys, target) {
+      honest.queryDots(query, keys, target);
       skipped = which(target.length);
       token = 0;
     },

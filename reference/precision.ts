@@ -1,0 +1,50 @@
+/**
+ * In which precision a kernel computes: what it declares of itself, and what its limits follow.
+ *
+ * @module
+ */
+
+/** Sums of products in f16: each step an `fma` rounded to f16, each chain then added up in f32. */
+export interface F16Chains {
+  /** Most products of a chain. */
+  readonly f16Chain: number;
+}
+
+/**
+ * Precision of the two products of an attention. All else is f32: softmax, sums of weights, rescaling, merges, projections.
+ *
+ * A product in f16 rounds one factor that was f32; the other, the cache, is f16 already. It is scaled by a power of two first,
+ * so that no chain overflows, and the chain's sum is scaled back in f32:
+ *
+ * - `scores`: the query of a row, so that its largest element lies in [1/32, 1/16);
+ * - `values`: the weights relative to the running maximum, by 1/32. Where the maximum moves a chain ends.
+ */
+export interface KernelPrecision {
+  /** Products of queries with keys. */
+  readonly scores: "f32" | F16Chains;
+  /** Products of softmax weights with values, P·V. */
+  readonly values: "f32" | F16Chains;
+}
+
+/** All in f32: what a kernel computes in that declares nothing else. */
+export const F32: KernelPrecision = { scores: "f32", values: "f32" };
+
+/**
+ * A precision in a few words; different ones differ.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(describePrecision(F32), "f32");
+ * assertEquals(describePrecision({ scores: "f32", values: { f16Chain: 16 } }), "f32 scores, f16 P·V in chains of 16");
+ * ```
+ */
+export function describePrecision({ scores, values }: KernelPrecision): string {
+  if (scores === "f32" && values === "f32") return "f32";
+  return `${describeProducts(scores, "scores")}, ${describeProducts(values, "P·V")}`;
+}
+
+function describeProducts(products: "f32" | F16Chains, what: string): string {
+  return products === "f32" ? `f32 ${what}` : `f16 ${what} in chains of ${products.f16Chain}`;
+}
