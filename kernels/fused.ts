@@ -136,6 +136,12 @@ export function launchFused(
       ...merge.buffers,
     ],
     dispatches: [...dispatches, ...merge.dispatches],
-    chosen: { splits: mostSplits(list), items: list.items.length, rows: tiles.ROWS, tile: tiles.T },
+    chosen: {
+      splits: mostSplits(list),
+      items: list.items.length,
+      rows: tiles.ROWS,
+      tile: tiles.T,
+      threads: tiles.THREADS,
+    },
   };
 }
