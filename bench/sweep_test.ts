@@ -33,6 +33,24 @@ Deno.test("runCases() verifies and times each kernel, and gives samples only wit
   }
 });
 
+Deno.test("runCases() runs what is asked of a kernel's tuning, and skips what it does not take in one line", async () => {
+  const results = await run(
+    cases(
+      `attend/fused:B=1;${ATTEND};rows=16;tile=4`,
+      `mla/fused:B=1;${ATTEND};rows=16`,
+      `attend/fused:B=1;${ATTEND};rows=12`,
+      `attend/unfused:B=1;${ATTEND};tile=4`,
+    ),
+    { timing: false },
+  );
+  assertEquals(results.map((result) => result.status === "skipped" ? result.reason : result.chosen?.rows), [
+    16,
+    16,
+    "rows=12: only 8, 16, 32",
+    "tile=4: the kernel has no choice of tile",
+  ]);
+});
+
 Deno.test("runCases() times by the slope of host time where the device has no timestamps, and says so", async () => {
   const gpu = await openGpu();
   const features = new Set([...gpu.traits.features].filter((name) => name !== "timestamp-query"));
