@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { AttendShape } from "../reference/shapes.ts";
 import {
   type AdapterIdentity,
   type AttendKernel,
@@ -54,14 +55,12 @@ function isOn({ device }: TuningEntry, adapter: AdapterIdentity): boolean {
 /** What a kernel is asked, and where. */
 export interface TuningRequest {
   /** Shape. */
-  readonly shape: AttendKernelShape;
+  readonly shape: AttendShape;
   /** Parameters that were asked for. */
   readonly asked: Tuning;
   /** Device. */
   readonly device: DeviceTraits;
 }
-
-type AttendKernelShape = Parameters<AttendKernel["refuses"]>[0];
 
 /**
  * The entry that {@linkcode withTable} uses: none where `rows`, `tile` or `threads` are asked for, because values were measured
