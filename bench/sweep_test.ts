@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { attendFused } from "../kernels/attend_fused.ts";
 import { KERNELS } from "../kernels/registry.ts";
+import { tuningClass } from "../kernels/shape_class.ts";
+import { withTable } from "../kernels/tuning_table.ts";
 import type { Case } from "../suites/case.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { type Gpu, openGpu } from "./device.ts";
@@ -49,6 +51,18 @@ Deno.test("runCases() runs what is asked of a kernel's tuning, and skips what it
     "rows=12: only 8, 16, 32",
     "tile=4: the kernel has no choice of tile",
   ]);
+});
+
+Deno.test("a kernel with an entry in the table passes every check, those in company of another class among them", async () => {
+  const [c] = cases("attend/fused:B=4;H=3;R=32;Dr=16;q=1;kv=90,7,90,31;page=4;cache=f32");
+  assert(c.operation === "attend");
+  const shapes = tuningClass(c.shape);
+  const table = [{ kernel: "attend/fused", device: {}, shapes, tuning: { rows: 32, splits: 3 }, source: "a test" }];
+  const [result] = await run([c], { kernels: [withTable(attendFused, table)], timing: false });
+  assert(result.status === "verified", JSON.stringify(result));
+  assertEquals([result.chosen?.rows, result.chosen?.splits], [32, 3]);
+  const checks = result.verification.checks.map(({ name }) => name);
+  for (const name of ["alone", "batch_permuted", "padded", "splits"]) assert(checks.includes(name), name);
 });
 
 Deno.test("runCases() times by the slope of host time where the device has no timestamps, and says so", async () => {
