@@ -1,20 +1,22 @@
 import { assertEquals } from "@std/assert";
 import { attendFused } from "./attend_fused.ts";
-import type { DeviceTraits } from "./kernel.ts";
+import { type DeviceTraits, kernelName } from "./kernel.ts";
+import { KERNELS } from "./registry.ts";
 import { resolveBackend } from "./resolver.ts";
 import { isInClass, tuningClass } from "./shape_class.ts";
 import { decodeShape, deviceTraits, mlaShape } from "./testing.ts";
-import { tunedFor, type TuningEntry, withTable } from "./tuning_table.ts";
+import { tunedFor, TUNING_TABLE, type TuningEntry, withTable } from "./tuning_table.ts";
 
-const H200 = { vendor: "4318", architecture: "", description: "NVIDIA H200" };
-const DEVICE: DeviceTraits = { ...deviceTraits(0), adapter: H200 };
+/** A device that the project's own table has no entry for. */
+const GPU = { vendor: "4318", architecture: "", description: "Test GPU 9" };
+const DEVICE: DeviceTraits = { ...deviceTraits(0), adapter: GPU };
 const LAYOUT = { pages: 9, tableWidth: 7 };
 const SHAPE = decodeShape({ H: 3 });
 
 function entry(values: Partial<TuningEntry> = {}): TuningEntry {
   return {
     kernel: "attend/fused",
-    device: H200,
+    device: GPU,
     shapes: tuningClass(SHAPE),
     tuning: { rows: 32, tile: 4 },
     source: "a test",
@@ -41,12 +43,12 @@ Deno.test("another rank, dtype or octave is another class", () => {
 });
 
 const MATCHES: readonly [what: string, device: TuningEntry["device"], expected: boolean][] = [
-  ["all that names it", H200, true],
-  ["a part of its name", { description: "H200" }, true],
+  ["all that names it", GPU, true],
+  ["a part of its name", { description: "GPU 9" }, true],
   ["its vendor alone", { vendor: "4318" }, true],
-  ["another vendor", { ...H200, vendor: "4098" }, false],
-  ["another architecture", { ...H200, architecture: "ada" }, false],
-  ["another name", { description: "NVIDIA H200 NVL" }, false],
+  ["another vendor", { ...GPU, vendor: "4098" }, false],
+  ["another architecture", { ...GPU, architecture: "ada" }, false],
+  ["another name", { description: "Test GPU 90" }, false],
 ];
 
 for (const [what, device, expected] of MATCHES) {
@@ -81,6 +83,26 @@ Deno.test("a kernel is launched with the table's values where none are asked for
     rows(decodeShape({ H: 64 }))[0],
     attendFused.launch(decodeShape({ H: 64 }), LAYOUT, {}, DEVICE).chosen.rows,
   );
+});
+
+Deno.test("every attend kernel with a choice takes it from the project's table, and tells that it did", () => {
+  const device = { ...deviceTraits(32), adapter: GPU };
+  for (const kernel of KERNELS) {
+    if (kernel.operation !== "attend") continue;
+    for (const [name, values] of Object.entries(kernel.tunings ?? {})) {
+      const taken = values.filter((value) => kernel.refuses(SHAPE, { [name]: value }, device) === undefined);
+      const chosen = taken.map((value) => {
+        const table = TUNING_TABLE as TuningEntry[];
+        table.unshift(entry({ kernel: kernelName(kernel), tuning: { [name]: value } }));
+        try {
+          return kernel.launch(SHAPE, LAYOUT, {}, device).chosen[name];
+        } finally {
+          table.shift();
+        }
+      });
+      assertEquals(chosen, taken, `${kernelName(kernel)} ${name}`);
+    }
+  }
 });
 
 Deno.test("an entry that the kernel refuses for a shape is passed over, not passed on", () => {
