@@ -12,6 +12,7 @@ import { mutantsCommand } from "./cli/mutants.ts";
 import { reportCommand } from "./cli/report.ts";
 import { test } from "./cli/run_tests.ts";
 import type { Terminal } from "./cli/terminal.ts";
+import { tuneCommand } from "./cli/tune.ts";
 
 /** Exit code of a usage error or bad input. */
 const USAGE = 64;
@@ -62,6 +63,8 @@ function dispatch(
       return bench(command, flags, argv, terminal);
     case "mutants":
       return mutantsCommand(flags, argv, terminal);
+    case "tune":
+      return tuneCommand(flags, argv, terminal);
     case "gate":
       return gateCommand(flags, argv, terminal);
     case "report":

@@ -12,7 +12,7 @@ async function readReport(dir: string): Promise<Report> {
 
 /** Bad input by what is wrong with it, and what the one line says. */
 const BAD: readonly (readonly [argv: string[], says: RegExp])[] = [
-  [["bnech"], /^Cannot run "bnech": there are bench, verify, mutants, gate, report, list, info\n$/],
+  [["bnech"], /^Cannot run "bnech": there are bench, verify, tune, mutants, gate, report, list, info\n$/],
   [["bench", "--suit=smoke"], /^Cannot take "--suit=smoke": bench has --suite, .*--help\n$/],
   [["bench", "smoke"], /^Cannot take "smoke": bench takes flags only/],
   [["bench", "--suite"], /^Cannot take --suite without a value: give --suite=NAME\n$/],
@@ -252,7 +252,7 @@ Deno.test("list prints ids without a GPU, and every command explains itself", as
   const { code, out } = await runCli(["list", "--suite=smoke", "--filter=*;R=512;*"]);
   assertEquals(code, 0);
   assertMatch(out, /^attend\/unfused:B=\d+;H=\d+;R=512;/);
-  for (const command of ["bench", "verify", "gate", "report", "list", "info"]) {
+  for (const command of ["bench", "verify", "tune", "gate", "report", "list", "info"]) {
     const help = await runCli([command, "--help"]);
     assertEquals([help.code, help.out.includes("Exit codes")], [0, true]);
   }

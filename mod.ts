@@ -80,6 +80,9 @@ export * from "./kernels/mla_form.ts";
 export * from "./kernels/preferences.ts";
 export * from "./kernels/registry.ts";
 export * from "./kernels/resolver.ts";
+export * from "./kernels/shape_class.ts";
+export * from "./kernels/tuning_table.ts";
+export * from "./kernels/tunings.ts";
 export * from "./kernels/wgsl.ts";
 export * from "./kernels/work.ts";
 

@@ -72,7 +72,14 @@ export async function openGpu(): Promise<Gpu> {
   const maxLoopIterations = /llvmpipe/i.test(info.description) ? LLVMPIPE_LOOP_ITERATIONS : undefined;
   const gpu: Gpu = {
     device,
-    traits: { features: new Set(features), limits, subgroupMinSize, subgroupMaxSize, maxLoopIterations },
+    traits: {
+      features: new Set(features),
+      limits,
+      subgroupMinSize,
+      subgroupMaxSize,
+      maxLoopIterations,
+      adapter: { vendor: info.vendor, architecture: info.architecture, description: info.description },
+    },
     adapter: {
       provider: software ? "software" : "wgpu",
       vendor: info.vendor,

@@ -15,6 +15,7 @@ import {
   type Tuning,
 } from "../kernels/kernel.ts";
 import { requireLaunch } from "../kernels/check_launch.ts";
+import { refuseTunables } from "../kernels/tunings.ts";
 import type { Work } from "../kernels/work.ts";
 import { callsOf } from "../reference/flow.ts";
 import type { Case } from "../suites/case.ts";
@@ -46,7 +47,7 @@ export function pairKernel(kernel: Kernel, { operation, shape }: Work, tuning: T
   }
   const paired: KernelBase<Operation, typeof shape> = kernel;
   return {
-    refuses: (device) => located(() => paired.refuses(shape, tuning, device)),
+    refuses: (device) => refuseTunables(kernel, tuning) ?? located(() => paired.refuses(shape, tuning, device)),
     launch: (layout, device) => located(() => paired.launch(shape, layout, tuning, device)),
     require: (launch) => requireLaunch(kernel, launch),
   };

@@ -85,6 +85,8 @@ export interface ResolverChoice {
   readonly backend: string;
   /** Form of `mla`. */
   readonly form?: "absorbed" | "expanded";
+  /** What the table of tunings gives the kernel; absent: it chooses by its own rule. */
+  readonly tuning?: Readonly<Record<string, number>>;
   /** Why, one reason each. */
   readonly reasons: readonly string[];
 }
@@ -271,7 +273,7 @@ export interface Environment {
   readonly calibration?: Calibration;
   /** Arguments of the command, after the task. */
   readonly argv: readonly string[];
-  /** `bench` or `verify`. */
+  /** `bench`, `verify`, `gate` or `tune`. */
   readonly command: string;
   /** Suites that were run. */
   readonly suites: readonly string[];

@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { attendFused } from "../kernels/attend_fused.ts";
 import { KERNELS } from "../kernels/registry.ts";
+import { tuningClass } from "../kernels/shape_class.ts";
+import { withTable } from "../kernels/tuning_table.ts";
 import type { Case } from "../suites/case.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { type Gpu, openGpu } from "./device.ts";
@@ -50,6 +52,36 @@ Deno.test("variants of a shape are timed in turn, told in their order, and a wro
     assertGreater(result.gpuMs!, 0);
     if (result.status === "measured") assertEquals(result.measurement.interleaved, { seed: 0, cases: ids });
   }
+});
+
+Deno.test("runCases() runs what is asked of a kernel's tuning, and skips what it does not take in one line", async () => {
+  const results = await run(
+    cases(
+      `attend/fused:B=1;${ATTEND};rows=16;tile=4`,
+      `mla/fused:B=1;${ATTEND};rows=16`,
+      `attend/fused:B=1;${ATTEND};rows=12`,
+      `attend/unfused:B=1;${ATTEND};tile=4`,
+    ),
+    { timing: false },
+  );
+  assertEquals(results.map((result) => result.status === "skipped" ? result.reason : result.chosen?.rows), [
+    16,
+    16,
+    "rows=12: only 8, 16, 32",
+    "tile=4: the kernel has no choice of tile",
+  ]);
+});
+
+Deno.test("a kernel with an entry in the table passes every check, those in company of another class among them", async () => {
+  const [c] = cases("attend/fused:B=4;H=3;R=32;Dr=16;q=1;kv=90,7,90,31;page=4;cache=f32");
+  assert(c.operation === "attend");
+  const shapes = tuningClass(c.shape);
+  const table = [{ kernel: "attend/fused", device: {}, shapes, tuning: { rows: 32, splits: 3 }, source: "a test" }];
+  const [result] = await run([c], { kernels: [withTable(attendFused, table)], timing: false });
+  assert(result.status === "verified", JSON.stringify(result));
+  assertEquals([result.chosen?.rows, result.chosen?.splits], [32, 3]);
+  const checks = result.verification.checks.map(({ name }) => name);
+  for (const name of ["alone", "batch_permuted", "padded", "splits"]) assert(checks.includes(name), name);
 });
 
 Deno.test("runCases() times by the slope of host time where the device has no timestamps, and says so", async () => {

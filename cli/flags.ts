@@ -6,7 +6,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 
 /** Commands that take flags. */
-export type Command = "bench" | "verify" | "mutants" | "gate" | "report" | "list" | "info";
+export type Command = "bench" | "verify" | "tune" | "mutants" | "gate" | "report" | "list" | "info";
 
 /** A flag. */
 interface Flag {
@@ -20,7 +20,7 @@ interface Flag {
 }
 
 const RUNS = ["bench", "verify"] as const;
-const SELECTS = ["bench", "verify", "list"] as const;
+const SELECTS = ["bench", "verify", "tune", "list"] as const;
 
 const FLAGS: readonly Flag[] = [
   { name: "suite", kind: "list", value: "NAME", help: "suite to run; may be repeated", commands: SELECTS },
@@ -101,16 +101,29 @@ const FLAGS: readonly Flag[] = [
     kind: "text",
     value: "wgpu|software",
     help: "Deno's WebGPU, or SwiftShader on the CPU",
-    commands: [...RUNS, "mutants", "gate", "info"],
+    commands: [...RUNS, "tune", "mutants", "gate", "info"],
   },
   {
     name: "out",
     kind: "text",
     value: "DIR",
     help: "folder of the reports",
-    commands: [...RUNS, "mutants", "gate", "report"],
+    commands: [...RUNS, "tune", "mutants", "gate", "report"],
   },
-  { name: "resume", kind: "text", value: "DIR", help: "go on with the run in DIR", commands: [...RUNS, "mutants"] },
+  {
+    name: "resume",
+    kind: "text",
+    value: "DIR",
+    help: "go on with the run in DIR",
+    commands: [...RUNS, "tune", "mutants"],
+  },
+  {
+    name: "keep",
+    kind: "text",
+    value: "FILE",
+    help: "put the tuning.json of a run into the project's table; nothing is run",
+    commands: ["tune"],
+  },
   { name: "baseline", kind: "text", value: "FILE", help: "report.json to compare with", commands: ["bench", "gate"] },
   {
     name: "candidate",
@@ -120,12 +133,13 @@ const FLAGS: readonly Flag[] = [
     commands: ["gate"],
   },
   { name: "serve", kind: "switch", help: "show the report on loopback", commands: ["report"] },
-  { name: "quiet", kind: "switch", help: "no progress", commands: [...RUNS, "mutants", "gate"] },
+  { name: "quiet", kind: "switch", help: "no progress", commands: [...RUNS, "tune", "mutants", "gate"] },
 ];
 
 const SUMMARIES: Readonly<Record<Command, string>> = {
   bench: "verify and time kernels over suites of cases, write reports",
   verify: "the same without timing",
+  tune: "time every combination of tuning parameters, and find the best by device and shape",
   mutants: "plant known faults in every kernel, and prove that verification sees each",
   gate: "judge a run against a baseline",
   report: "draw reports again, or several as one: report DIR|FILE…",

@@ -28,7 +28,7 @@ const SOFTWARE_LIMIT_MS_PER_GFLOP = 30_000;
 
 /** A run to be made. */
 export interface RunPlan {
-  /** `bench` or `verify`. */
+  /** `bench`, `verify`, `tune` or `gate`. */
   readonly command: Command;
   /** Arguments of the command, for the record and for `--resume`. */
   readonly argv: readonly string[];

@@ -8,18 +8,24 @@ import type { AttendShape } from "../reference/shapes.ts";
 import { refuseAttend } from "./attend.ts";
 import text from "./attend_fused.wgsl" with { type: "text" };
 import { blockOfRows, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
-import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning } from "./kernel.ts";
+import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning, Tunings } from "./kernel.ts";
 import { DEFAULT_WORKGROUP_BYTES } from "./limits.ts";
+import { withTable } from "./tuning_table.ts";
+import { refuseTunables } from "./tunings.ts";
 import { CHUNK } from "./wgsl.ts";
+
+/** What can be asked for: the threads follow from the rows. */
+const TUNINGS = { rows: [8, 16, 32], tile: [4, 8] } as const satisfies Tunings;
 
 /**
  * Tile sizes for `shape`. A thread accumulates 8 rows × 8 elements of the output and 2 rows × 4 tokens of the scores,
  * so R and ROWS give the threads, and the threads the slices.
  */
-export function fusedTiles(shape: AttendShape): FusedTiles {
-  const { ROWS, outputThreads } = blockOfRows(shape);
+export function fusedTiles(shape: AttendShape, { rows, tile }: Tuning = {}): FusedTiles {
+  const { ROWS, outputThreads } = blockOfRows(shape, rows);
   const THREADS = Math.max(32, outputThreads);
   const tiles = (T: number) => ({ ROWS, T, THREADS, SLICES: THREADS / (ROWS / 2) / (T / 4) });
+  if (tile !== undefined) return tiles(tile);
   const eight = tiles(8);
   return eight.SLICES >= 2 && fusedBytes(shape, eight) <= DEFAULT_WORKGROUP_BYTES ? eight : tiles(4);
 }
@@ -40,9 +46,11 @@ export function fusedLoop({ R, Dr }: AttendShape, { T, THREADS, SLICES }: FusedT
 }
 
 function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined {
-  const reason = refuseAttend(shape, tuning);
+  const reason = refuseTunables({ tunings: TUNINGS }, tuning) ?? refuseAttend(shape, tuning);
   if (reason) return reason;
-  const tiles = fusedTiles(shape);
+  const tiles = fusedTiles(shape, tuning);
+  // The sum over slices takes two at a time.
+  if (tiles.SLICES < 2) return `rows=${tiles.ROWS} and tile=${tiles.T} leave no threads to share a dot product`;
   return refuseTiles(shape, {
     bytes: fusedBytes(shape, tiles),
     availableBytes: Math.min(DEFAULT_WORKGROUP_BYTES, device?.limits.maxComputeWorkgroupStorageSize ?? Infinity),
@@ -55,21 +63,23 @@ function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): str
  * Fused attention over a paged latent cache with an online softmax .
  *
  * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; R while a tile of 4 tokens fits 16 KiB.
- * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 8, 16 or 32 rows (query token, head); tiles of 8 or 4 tokens staged as they lie.
+ * - **Mapping** workgroup ↔ item of the work list: a span of tokens of `rows` = 8, 16 or 32 rows (query token, head); tiles of
+ *   `tile` = 8 or 4 tokens staged as they lie.
  * - **Precision** scores, softmax and sums in f32.
  * - **Source** Milakov & Gimelshein, arXiv:1805.02867 (online softmax); Flash-Decoding, 2023 (splits and their merge).
  */
-export const attendFused: AttendKernel = {
+export const attendFused: AttendKernel = withTable({
   operation: "attend",
   variant: "fused",
   summary: "one pass, online softmax, KV tile shared by a block of rows; no optional feature, 16 KiB",
   requires: [],
+  tunings: TUNINGS,
   refuses,
   launch(shape: AttendShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
     const reason = refuses(shape, tuning, device);
     if (reason) throw new RangeError(`Cannot launch attend/fused: ${reason}`);
-    const tiles = fusedTiles(shape);
+    const tiles = fusedTiles(shape, tuning);
     const workgroupBytes = fusedBytes(shape, tiles);
     return launchFused(shape, layout, tuning, device, { text, tiles, workgroupBytes, loop: fusedLoop(shape, tiles) });
   },
-};
+});

@@ -30,12 +30,17 @@ const MAX_ROWS = 32;
 /**
  * Rows of a workgroup, and the threads that accumulate 8 rows × 8 elements of their output each. Rows of a block share each
  * tile: more rows read the cache less often, up to 128 threads. A ragged batch is blocked for where its work is.
+ *
+ * @param asked Rows that were asked for. @default the choice above
  */
-export function blockOfRows(shape: AttendShape): { ROWS: number; outputThreads: number } {
+export function blockOfRows(shape: AttendShape, asked?: number): { ROWS: number; outputThreads: number } {
   const chunkThreads = 2 ** Math.ceil(Math.log2(shape.R / CHUNK));
-  const rows = typicalRows(shape);
-  const ROWS = rows <= 8 || chunkThreads > 64 ? 8 : rows <= 16 || chunkThreads > 32 ? 16 : MAX_ROWS;
+  const ROWS = asked ?? chooseRows(typicalRows(shape), chunkThreads);
   return { ROWS, outputThreads: chunkThreads * ROWS / 8 };
+}
+
+function chooseRows(rows: number, chunkThreads: number): number {
+  return rows <= 8 || chunkThreads > 64 ? 8 : rows <= 16 || chunkThreads > 32 ? 16 : MAX_ROWS;
 }
 
 /** Rows of a sequence, up to {@linkcode MAX_ROWS}: the mean over the sequences, weighted by their blocks and tokens. */
@@ -131,6 +136,12 @@ export function launchFused(
       ...merge.buffers,
     ],
     dispatches: [...dispatches, ...merge.dispatches],
-    chosen: { splits: mostSplits(list), items: list.items.length, rows: tiles.ROWS, tile: tiles.T },
+    chosen: {
+      splits: mostSplits(list),
+      items: list.items.length,
+      rows: tiles.ROWS,
+      tile: tiles.T,
+      threads: tiles.THREADS,
+    },
   };
 }

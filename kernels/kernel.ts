@@ -48,15 +48,42 @@ export interface DeviceTraits {
    * another counts each time. Absent: no such limit is known.
    */
   readonly maxLoopIterations?: number;
+  /** What names the hardware, as WebGPU tells it: by it measured tunings are found. Absent: none is. */
+  readonly adapter?: AdapterIdentity;
+}
+
+/** The members of `GPUAdapterInfo` that name the hardware; empty where the driver does not tell. */
+export interface AdapterIdentity {
+  /** Maker: `4318` (NVIDIA's PCI id), `apple`. */
+  readonly vendor: string;
+  /** Family: `hopper`, `metal-3`. */
+  readonly architecture: string;
+  /** Name: `NVIDIA H200`. */
+  readonly description: string;
 }
 
 /** Launch parameters that change speed but not the result; part of the case id when they are given. */
 export interface Tuning {
   /** KV splits per sequence; absent lets the kernel choose. */
   readonly splits?: number;
+  /** Rows (query token, head) that are computed together; absent lets the kernel choose, as for those below. */
+  readonly rows?: number;
+  /** Tokens that are scored together. */
+  readonly tile?: number;
+  /** Invocations of a workgroup. */
+  readonly threads?: number;
   /** How `mla` attends; absent lets the resolver choose by the shape. */
   readonly form?: "absorbed" | "expanded";
 }
+
+/** Parameters of {@linkcode Tuning} of which a kernel declares the values that it takes, in the order of a case id. */
+export const TUNABLES = ["rows", "tile", "threads"] as const;
+
+/** One of {@linkcode TUNABLES}. */
+export type Tunable = (typeof TUNABLES)[number];
+
+/** Values that a kernel takes of each parameter; of one that is absent it takes none. */
+export type Tunings = { readonly [T in Tunable]?: readonly number[] };
 
 /**
  * How a buffer of a launch is used. `input` is never written; `scratch` and `output` are poisoned before each run. `plan` is
@@ -175,6 +202,11 @@ export interface KernelBase<O extends Operation, S> {
    * `attend` in it, may declare less than f32. @default all f32
    */
   readonly precision?: KernelPrecision;
+  /**
+   * Values of `rows`, `tile` and `threads` that can be asked for; others are refused for it. A combination of them it may
+   * still refuse. @default none
+   */
+  readonly tunings?: Tunings;
   /**
    * Why this kernel cannot run `shape` on `device`, in words that name the value and the choices; undefined when it
    * can. Checked before anything is compiled. Without `device` only the shape is judged.

@@ -29,6 +29,7 @@ import {
 import { chooseForm } from "./mla_form.ts";
 import { prefillFused } from "./prefill_fused.ts";
 import { projectKernel } from "./project.ts";
+import { refuseTunables, TUNED } from "./tunings.ts";
 
 /** A kernel with the shape that it gets: the same question for every part. */
 interface Step {
@@ -48,16 +49,16 @@ function step<S>(
     name,
     ...(rename ? { rename } : {}),
     refuses(device) {
-      const reason = kernel.refuses(shape, tuning, device);
+      const reason = refuseTunables(kernel, tuning) ?? kernel.refuses(shape, tuning, device);
       return reason && `${kernelName(kernel)}: ${reason}`;
     },
     launch: (layout, device) => kernel.launch(shape, layout, tuning, device),
   };
 }
 
-/** Form in which a call attends: the one asked for, else the absorbed one for splits, which only it has, else the choice. */
-export function formOf(shape: MlaShape, { form, splits }: Tuning, device?: DeviceTraits): "absorbed" | "expanded" {
-  return form ?? (splits === undefined ? chooseForm(shape, device) : "absorbed");
+/** Form in which a call attends: the one asked for, else the absorbed one where what only it has is, else the choice. */
+export function formOf(shape: MlaShape, { form, ...tuned }: Tuning, device?: DeviceTraits): "absorbed" | "expanded" {
+  return form ?? (TUNED.every((name) => tuned[name] === undefined) ? chooseForm(shape, device) : "absorbed");
 }
 
 /** What follows the page table; with no token at all nothing to append, and the projection for the zeros of the padding. */
@@ -67,12 +68,12 @@ function stepsOf(attend: AttendKernel, shape: MlaShape, tuning: Tuning, device?:
   const projection = (part: "q" | "v") =>
     step(`project ${part}`, projectKernel({ ...project, part }), { ...project, part });
   const append = step("append", shape.layout === "separate" ? appendSeparate : appendCombined, shape);
-  const splits = tuning.splits === undefined ? {} : { splits: tuning.splits };
+  const { form: _form, ...tuned } = tuning;
   if (project.tokens === 0) return [append, projection("v")];
   if (formOf(shape, tuning, device) === "expanded") {
-    return [append, step("prefill", prefillFused, shape, { tuning: splits })];
+    return [append, step("prefill", prefillFused, shape, { tuning: tuned })];
   }
-  const attention = step("attend", attend, shape, { tuning: splits, rename: { out: "latent" } });
+  const attention = step("attend", attend, shape, { tuning: tuned, rename: { out: "latent" } });
   return [append, projection("q"), attention, projection("v")];
 }
 
@@ -127,6 +128,7 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
  *   sequence's own pages is page 0, which is never read for it.
  * - **Forms** `absorbed`: q_nope·W_k, attention on latents, ·W_v. `expanded`: keys and values of every head, whatever `attend`
  *   is. {@linkcode chooseForm} decides where `form` is not given.
+ * - **Tuning** that of `attend`, whose entries of the table of tunings hold here, too.
  * - **Precision** that of the parts; what passes between them is f32. It declares that of `attend`, in the expanded form too,
  *   which computes in f32 and is then held against more than it needs.
  */
@@ -147,6 +149,7 @@ export function mlaKernel(attend: AttendKernel): MlaKernel {
     summary: `append, then attention: projections around attend/${attend.variant}, or expanded keys and values`,
     requires: attend.requires,
     ...(attend.precision ? { precision: attend.precision } : {}),
+    ...(attend.tunings && { tunings: attend.tunings }),
     refuses,
     launch(shape: MlaShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
       const reason = refuses(shape, tuning, device);

@@ -3,26 +3,12 @@
  *
  * @module
  */
-import type { AttendShape } from "../reference/shapes.ts";
+import { type ClassedShape, isInClass, type ShapeClass } from "./shape_class.ts";
 
 /** Shapes of one class, and the variants of `attend` and `mla` from the fastest to the safest. */
-export interface Preference {
+export interface Preference extends ShapeClass {
   /** The class, in words. */
   readonly what: string;
-  /** Fewest sequences. @default 0 */
-  readonly minB?: number;
-  /** Most sequences. @default no limit */
-  readonly maxB?: number;
-  /** Fewest rows (new token, head) of the sequence with most new tokens. @default 0 */
-  readonly minRows?: number;
-  /** Most rows of that sequence. @default no limit */
-  readonly maxRows?: number;
-  /** Fewest tokens of the longest sequence. @default 0 */
-  readonly minKv?: number;
-  /** Most tokens of that sequence. @default no limit */
-  readonly maxKv?: number;
-  /** Smallest rank. @default 0 */
-  readonly minR?: number;
   /** Variants in the order in which they are tried. */
   readonly order: readonly string[];
   /** Measurement behind the order. */
@@ -65,20 +51,6 @@ export const PREFERENCES: readonly Preference[] = [
 ];
 
 /** The class of a shape. */
-export function preferenceOf({ B, H, R, q, kv }: Pick<AttendShape, "B" | "H" | "R" | "q" | "kv">): Preference {
-  const rows = H * longest(q);
-  const tokens = longest(kv);
-  const found = PREFERENCES.find((of) =>
-    within(B, of.minB, of.maxB) && within(rows, of.minRows, of.maxRows) && within(tokens, of.minKv, of.maxKv) &&
-    R >= (of.minR ?? 0)
-  );
-  return found ?? PREFERENCES[PREFERENCES.length - 1];
-}
-
-function within(value: number, least = 0, most = Infinity): boolean {
-  return value >= least && value <= most;
-}
-
-function longest(lengths: readonly number[]): number {
-  return lengths.reduce((most, tokens) => Math.max(most, tokens), 0);
+export function preferenceOf(shape: ClassedShape): Preference {
+  return PREFERENCES.find((preference) => isInClass(preference, shape)) ?? PREFERENCES[PREFERENCES.length - 1];
 }

@@ -11,6 +11,8 @@ import { explainForm } from "./mla_form.ts";
 import { preferenceOf } from "./preferences.ts";
 import { chooseProject } from "./project.ts";
 import { KERNELS } from "./registry.ts";
+import { TUNING_TABLE, type TuningEntry, usedEntry } from "./tuning_table.ts";
+import { formatTuning, type TunedValues } from "./tunings.ts";
 import type { Work } from "./work.ts";
 
 /** What to run. */
@@ -19,6 +21,8 @@ export interface Resolution {
   readonly backend: string;
   /** Form of `mla`; no other operation has one. */
   readonly form?: "absorbed" | "expanded";
+  /** What the table of tunings gives the kernel here; absent: it chooses by its own rule. */
+  readonly tuning?: TunedValues;
   /** Why, a line for each step: what was passed over, then what was taken. */
   readonly reasons: readonly string[];
 }
@@ -38,6 +42,7 @@ export const REFERENCE = "reference";
  * - `auto`: the fastest expected first ({@linkcode preferenceOf}), the first one that runs: all dimensions, dtypes, layout and
  *   lengths, features and limits of the device count, buffers for a cache without shared pages among them. Then `unfused`,
  *   then `reference`, which is also all there is without a device.
+ * - Whatever is taken: where `table` has a tuning for the shape on the device, the kernel is launched with it.
  *
  * @example A device without subgroups
  * ```ts
@@ -48,7 +53,33 @@ export const REFERENCE = "reference";
  * assertEquals(reasons[0], "fused_subgroup: needs the device feature subgroups");
  * ```
  */
-export function resolveBackend(request: string | undefined, work: Work, device: DeviceTraits | undefined): Resolution {
+export function resolveBackend(
+  request: string | undefined,
+  work: Work,
+  device: DeviceTraits | undefined,
+  table: readonly TuningEntry[] = TUNING_TABLE,
+): Resolution {
+  const resolution = resolve(request, work, device);
+  const entry = device && entryOf(resolution, work, device, table);
+  if (!entry) return resolution;
+  const reason = `${resolution.backend}: ${formatTuning(entry.tuning)}, as measured: ${entry.source}`;
+  return { ...resolution, tuning: entry.tuning, reasons: [...resolution.reasons, reason] };
+}
+
+/** The entry that the kernel, or the one by which `mla` attends, uses where nothing is asked of it. */
+function entryOf(
+  { backend, form }: Resolution,
+  work: Work,
+  device: DeviceTraits,
+  table: readonly TuningEntry[],
+): TuningEntry | undefined {
+  const attends = work.operation === "attend" || (work.operation === "mla" && form === "absorbed");
+  const kernel = KERNELS.find(({ operation, variant }) => operation === "attend" && variant === backend);
+  if (!attends || kernel?.operation !== "attend") return undefined;
+  return usedEntry(kernel, { shape: work.shape, asked: {}, device }, table);
+}
+
+function resolve(request: string | undefined, work: Work, device: DeviceTraits | undefined): Resolution {
   const { form, reason } = formOf(work, device);
   const formed = form ? { form } : {};
   const formReasons = reason ? [reason] : [];

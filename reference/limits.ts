@@ -73,15 +73,14 @@ export function projectLimits(shape: ProjectShape, reference: ProjectReference, 
   });
 }
 
-/** What was computed of each reference, and by which emulation: every run of every variant is held against the same. */
-const known = new WeakMap<object, { readonly emulation?: Emulation; readonly limits: unknown }>();
+/** What was computed of each reference, by its emulation: every run of every variant is held against the same. */
+const known = new WeakMap<object, Map<Emulation | undefined, unknown>>();
 
 function once<T>(reference: object, emulation: Emulation | undefined, compute: () => T): T {
-  const before = known.get(reference);
-  if (before && before.emulation === emulation) return before.limits as T;
-  const limits = compute();
-  known.set(reference, { emulation, limits });
-  return limits;
+  const limits = known.get(reference) ?? new Map<Emulation | undefined, unknown>();
+  known.set(reference, limits);
+  if (!limits.has(emulation)) limits.set(emulation, compute());
+  return limits.get(emulation) as T;
 }
 
 function rowLimits(

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Report, Result } from "../bench/result.ts";
+import { TUNED } from "../kernels/tunings.ts";
 import { kernelOf, type Row, rowsOf } from "./figures.ts";
 
 /** The resolver's pick for the shape of a case, and how it did. */
@@ -70,12 +71,15 @@ function isBelieved({ result, run, summary, software }: Row): boolean {
     run === result.measurement.runs[0];
 }
 
-/** What cases of one shape share: the id without its variant, and without the form and splits that `auto` would choose. */
+/** What cases of one shape share: the id without its variant, and without the form and the tuning that `auto` would choose. */
 function shapeOf({ id }: Result): string {
   const [operation] = id.split("/", 1);
   const keys = id.slice(kernelOf(id).length + 1).split(";");
-  return `${operation}:${keys.filter((key) => !/^(form|splits)=/.test(key)).join(";")}`;
+  return `${operation}:${keys.filter((key) => !CHOSEN.includes(key.split("=", 1)[0])).join(";")}`;
 }
+
+/** Axes whose values `auto` chooses. */
+const CHOSEN: readonly string[] = ["form", ...TUNED];
 
 function compare(result: Result, timed: readonly Row[]): Pick<Choice, "overFastest" | "fastest"> {
   const { backend, form } = result.resolver!;
@@ -91,11 +95,11 @@ function compare(result: Result, timed: readonly Row[]): Pick<Choice, "overFaste
   };
 }
 
-/** Whether `result` ran what `auto` means: the variant, the form or none given, and splits of its own choice. */
+/** Whether `result` ran what `auto` means: the variant, the form or none given, and a tuning of its own choice. */
 function isPick(result: Result, backend: string, form: string | undefined): boolean {
   const given = result.axes.form ?? "auto";
   return kernelOf(result.id).endsWith(`/${backend}`) && (given === "auto" || given === form) &&
-    (result.axes.splits ?? "auto") === "auto";
+    TUNED.every((name) => (result.axes[name] ?? "auto") === "auto");
 }
 
 function fastestOf(rows: readonly Row[]): Row | undefined {

@@ -57,6 +57,14 @@ Deno.test("choicesOf() holds the forms of mla against each other, and counts a s
   assertEquals(choicesOf(report).get(report.results[0].id)?.overFastest, 1);
 });
 
+Deno.test("choicesOf() holds the pick against other tunings of it, which nobody gets who asks for none", () => {
+  const tuned = timed("attend/fused", 40_000, pick, { rows: 32 });
+  const report = reportOf(timed("attend/fused", 60_000), { ...tuned, id: `${tuned.id};rows=32` });
+  const { shapes, fastest } = summarizeChoices(report)!;
+  assertEquals([shapes, fastest], [1, 0]);
+  assert(Math.abs(choicesOf(report).get(report.results[1].id)!.overFastest! - 1.5) < 0.02);
+});
+
 Deno.test("every report shows the choice, and stays valid and inert", () => {
   const results = [timed("attend/unfused", 40_000), timed("attend/fused", 60_000)];
   const report = reportOf(...results.map((result) => ({ ...result, plan: { planMs: 12, updateMs: 0.25 } })));

@@ -100,7 +100,7 @@ function completeReport(): Complete<Report> {
     gpuMs: 1,
     compileMs: 1,
     chosen: { splits: 1 },
-    resolver: { backend: "fused", form: "absorbed", reasons: [""] },
+    resolver: { backend: "fused", form: "absorbed", tuning: { rows: 16 }, reasons: [""] },
     plan: { planMs: 1, updateMs: 1 },
     differential: {
       against: "attend/unfused",

@@ -26,6 +26,9 @@ export type AxisName =
   | "causal"
   | "scale"
   | "splits"
+  | "rows"
+  | "tile"
+  | "threads"
   | "part"
   | "weight"
   | "padding"
@@ -142,9 +145,16 @@ function lengths(name: AxisName, options: Common & Pick<LengthsAxis, "boundary" 
 
 const word = "auto";
 
+/** What may be asked of a kernel that declares values of it; those of `mla` are of the kernel by which it attends. */
+const TUNABLE_AXES: readonly Axis[] = [
+  ["rows", "rows (query token, head) that are computed together; auto is the kernel's choice"] as const,
+  ["tile", "tokens that are scored together; auto is the kernel's choice"] as const,
+  ["threads", "invocations of a workgroup; auto is the kernel's choice"] as const,
+].map(([name, summary]) => integers(name, { default: word, summary, word, operations: ["attend", "mla"] }));
+
 /**
- * Every axis, in the order of the keys of a case id. New axes come last, with a default that is what cases meant before,
- * so that stored ids stay valid.
+ * Every axis, in the order of the keys of a case id. A new axis has a default that is what cases meant before and is left out
+ * of ids, and those that there are keep their order, so that stored ids stay valid.
  */
 export const AXES: readonly Axis[] = [
   integers("B", { default: 1, summary: "sequences in the batch", max: MAX_BATCH, operations: OPERATIONS, always }),
@@ -224,6 +234,7 @@ export const AXES: readonly Axis[] = [
     word,
     operations: ["attend", "mla"],
   }),
+  ...TUNABLE_AXES,
   choice("part", {
     default: "q",
     summary: "which projection: queries into the latent space, or latents to values",

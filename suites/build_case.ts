@@ -4,6 +4,7 @@
  * @module
  */
 import type { Operation, Tuning } from "../kernels/kernel.ts";
+import { TUNED } from "../kernels/tunings.ts";
 import type { Dtype } from "../reference/dtypes.ts";
 import {
   type AttendShape,
@@ -180,15 +181,19 @@ function mlaShape(source: Source): MlaShape {
 }
 
 function tuningOf(source: Source): Tuning {
-  return source.values.splits === "auto" ? {} : { splits: number(source, "splits") };
+  const given = TUNED.filter((name) => source.values[name] !== "auto");
+  return Object.fromEntries(given.map((name) => [name, number(source, name)]));
 }
 
 function mlaTuning(source: Source): Tuning {
-  const { form, splits } = source.values;
-  if (form === "expanded" && splits !== "auto") {
-    throw new RangeError(`${source.where}: splits are of the absorbed form, the expanded one has none`);
+  const { form } = source.values;
+  const tuning = tuningOf(source);
+  const [given] = Object.keys(tuning);
+  if (form === "expanded" && given !== undefined) {
+    const verb = given.endsWith("s") ? "are" : "is";
+    throw new RangeError(`${source.where}: ${given} ${verb} of the absorbed form, the expanded one has none`);
   }
-  return { ...tuningOf(source), ...(form !== "auto" && { form: form as Tuning["form"] }) };
+  return { ...tuning, ...(form !== "auto" && { form: form as Tuning["form"] }) };
 }
 
 /** Softmax scale of a model that names none: `1/√(Dn+Dr)`, from the head dimension before absorption. */

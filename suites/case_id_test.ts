@@ -1,5 +1,6 @@
 import { assert, assertAlmostEquals, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { type Operation, OPERATIONS } from "../kernels/kernel.ts";
+import { TUNED } from "../kernels/tunings.ts";
 import { streamKey, uniformIntAt } from "../reference/random.ts";
 import { choicesOf } from "./axes.ts";
 import { axesOf, type CaseFields, formatCaseId, makeCase, parseCaseId } from "./case_id.ts";
@@ -73,6 +74,14 @@ Deno.test("the default scale is that of the head before absorption", () => {
   assertAlmostEquals(mistral.shape.scale, 0.08838834764831845, 1e-15);
 });
 
+Deno.test("what is asked of a kernel's tuning is in the id after its splits, and in the case", () => {
+  const id = `${EXAMPLE};splits=3;rows=16;tile=4;threads=64`;
+  const asked = parseCaseId(id);
+  assertEquals([asked.id, asked.tuning], [id, { splits: 3, rows: 16, tile: 4, threads: 64 }]);
+  assertEquals([asked.axes.rows, asked.axes.tile, asked.axes.threads], [16, 4, 64]);
+  assertEquals(parseCaseId(EXAMPLE).axes.rows, "auto");
+});
+
 Deno.test("equal lengths have one spelling", () => {
   const fields: CaseFields = { operation: "attend", variant: "fused", B: 4, kv: "65,65,65,65" };
   assertEquals(formatCaseId(fields), EXAMPLE);
@@ -92,7 +101,7 @@ Deno.test("a kernel that is not registered has case ids too", () => {
   assertEquals(parseCaseId(EXAMPLE.replace("fused", "my-kernel.v2")).variant, "my-kernel.v2");
 });
 
-function keysOf(operation: "prefill" | "mla"): string {
+function keysOf(operation: "attend" | "prefill"): string {
   return [...axesOf(operation).map(({ name }) => name), "tensors"].join(", ");
 }
 
@@ -112,7 +121,7 @@ const refused: readonly [id: string, error: typeof RangeError, reason: string][]
   [
     EXAMPLE.replace("page", "pages"),
     SyntaxError,
-    '"pages=64" is no key=value of attend, whose keys are B, H, R, Dr, Dn, Dv, q, kv, page, cache, layout, input, seed, causal, scale, splits, lse, tol, tensors',
+    '"pages=64" is no key=value of attend, whose keys are B, H, R, Dr, Dn, Dv, q, kv, page, cache, layout, input, seed, causal, scale, splits, rows, tile, threads, lse, tol, tensors',
   ],
   [
     APPEND.replace("R=512", "H=16;R=512"),
@@ -180,6 +189,12 @@ const refused: readonly [id: string, error: typeof RangeError, reason: string][]
   [MLA.replace(">1x5", ">1>1x4"), SyntaxError, `its one spelling is "${MLA}"`],
   [MLA.replace("16,8>", "9,9>"), SyntaxError, `its one spelling is "${MLA.replace("16,8>", "9>")}"`],
   [MLA + ";splits=3;form=expanded", RangeError, "splits are of the absorbed form, the expanded one has none"],
+  [MLA + ";rows=8;form=expanded", RangeError, "rows are of the absorbed form, the expanded one has none"],
+  [MLA + ";tile=4;form=expanded", RangeError, "tile is of the absorbed form, the expanded one has none"],
+  [PREFILL + ";rows=8", SyntaxError, `"rows=8" is no key=value of prefill, whose keys are ${keysOf("prefill")}`],
+  [EXAMPLE + ";rows=0", RangeError, "rows is auto or an integer from 1 to 2147483647"],
+  [EXAMPLE + ";tile=4;rows=8", SyntaxError, `rows comes before tile; the order is ${keysOf("attend")}`],
+  [EXAMPLE + ";threads=auto", SyntaxError, `its one spelling is "${EXAMPLE}"`],
   [EXAMPLE + ";tol=none", SyntaxError, `its one spelling is "${EXAMPLE}"`],
   [
     EXAMPLE + ";tensors=mistral4",
@@ -274,7 +289,7 @@ function randomFields(operation: Operation, seed: number): CaseFields {
     delete fields.kv;
     if (fields.part !== "v") delete fields.padding;
   }
-  if (fields.form === "expanded") delete fields.splits;
+  if (fields.form === "expanded") TUNED.forEach((name) => delete fields[name]);
   return { ...fields, operation, variant: "any" };
 }
 

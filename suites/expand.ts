@@ -54,8 +54,11 @@ export function expandSuites(options: ExpandOptions): Case[] {
   const cases = mergeCases(suites.map((suite) => expandSuite(suite, plan)));
   if (filter !== undefined) return filterCases(cases, filter, kernels);
   if (cases.length > 0) return cases;
-  const names = kernels.map(kernelName).join(", ");
-  throw new RangeError(`Cannot find a case in suite ${options.suites.join(", ")}: it has none for kernel ${names}`);
+  const whole = sampled ? suites.flatMap((suite) => expandSuite(suite, { ...plan, sampled: false })) : [];
+  const why = whole.length > 0
+    ? "all are too large for a software adapter (--full runs them)"
+    : `it has none for kernel ${kernels.map(kernelName).join(", ")}`;
+  throw new RangeError(`Cannot find a case in suite ${options.suites.join(", ")}: ${why}`);
 }
 
 /** The axes that were given, the seed as one of them. */

@@ -10,7 +10,7 @@
  *
  * @module
  */
-import type { KernelBase, Operation } from "../kernels/kernel.ts";
+import { type KernelBase, type Operation, TUNABLES } from "../kernels/kernel.ts";
 import { callsOf } from "../reference/flow.ts";
 import { permutation, uint32At } from "../reference/random.ts";
 import { type AttendShape, type InputKind, type Layout, pagesOf, total } from "../reference/shapes.ts";
@@ -40,13 +40,13 @@ export interface FuzzOptions {
   /** Seed of the draw, a non-negative 32-bit integer. */
   readonly seed: number;
   /** Kernels to draw from; one that has `refuses` is given shapes that it takes, where some are found. */
-  readonly kernels: readonly (KernelName & Partial<Pick<KernelBase<Operation, never>, "refuses">>)[];
+  readonly kernels: readonly (KernelName & Partial<Pick<KernelBase<Operation, never>, "refuses" | "tunings">>)[];
   /** Which part of the cases: whole rounds, so that no model is compiled twice. @default all */
   readonly shard?: Shard;
 }
 
-/** Streams: order of the kernels, models, turns, cases, seeds of their inputs. */
-const STREAM = { order: 0x6f, model: 0x6d, turn: 0x74, fuzz: 0x66, input: 0x69 };
+/** Streams: order of the kernels, models, turns, their tunings, cases, seeds of their inputs. */
+const STREAM = { order: 0x6f, model: 0x6d, turn: 0x74, tuning: 0x75, fuzz: 0x66, input: 0x69 };
 
 /** Models, and shapes of each, that are drawn where the kernel refuses what was drawn: some user's kernels take few. */
 const ATTEMPTS = { models: 16, shapes: 24 };
@@ -111,6 +111,8 @@ interface Turn {
   readonly part: AxisValue;
   /** Form of `mla`. */
   readonly form: AxisValue;
+  /** Values of `rows`, `tile` and `threads`. */
+  readonly tuning: AxisValues;
 }
 
 function drawCase(place: Place): Case {
@@ -137,12 +139,20 @@ function plainCase(turn: Turn): Case {
 function drawTurn({ seed, turn, round, kernel }: Place, attempt: number): Turn {
   const model = drawModel(new Draw(seed, STREAM.model, round, attempt));
   const draw = new Draw(seed, STREAM.turn, turn);
-  return {
-    kernel,
-    model: { ...model, layout: layoutFor(kernel, model.layout) },
-    part: draw.pick(["q", "v"]),
-    form: draw.pick(["auto", "absorbed", "expanded"]),
-  };
+  const part = draw.pick(["q", "v"]);
+  const form = draw.pick(["auto", "absorbed", "expanded"]);
+  const plain = { kernel, model: { ...model, layout: layoutFor(kernel, model.layout) }, part, form, tuning: {} };
+  if (kernel.operation === "mla" && form === "expanded") return plain;
+  const tuned = { ...plain, tuning: drawTuning(new Draw(seed, STREAM.tuning, turn), kernel) };
+  // No model is passed over for what is asked beside it.
+  return isTaken(kernel, plainCase(tuned)) ? tuned : plain;
+}
+
+/** Half of the turns leave everything to the kernel, half of the others each parameter. */
+function drawTuning(draw: Draw, { tunings = {} }: FuzzKernel): AxisValues {
+  if (draw.chance(50)) return {};
+  const asked = TUNABLES.filter((name) => tunings[name] !== undefined && draw.chance(50));
+  return Object.fromEntries(asked.map((name) => [name, draw.pick(tunings[name]!)]));
 }
 
 /** Whether `kernel`, as far as it knows without a device, takes every call of `c`. */
@@ -221,9 +231,9 @@ function drawFields(draw: Draw, turn: Turn, caps: FuzzCaps): Fields {
   return ownFields(turn, values);
 }
 
-/** `values` and those of the turn's model, of the axes that the operation has. */
-function ownFields({ kernel: { operation, variant }, model }: Turn, values: AxisValues): Fields {
-  const all: AxisValues = { ...model, ...values };
+/** `values` and those of the turn's model and tuning, of the axes that the operation has. */
+function ownFields({ kernel: { operation, variant }, model, tuning }: Turn, values: AxisValues): Fields {
+  const all: AxisValues = { ...model, ...tuning, ...values };
   const own = AXES.filter((axis) => axis.operations.includes(operation) && all[axis.name] !== undefined);
   return { ...Object.fromEntries(own.map(({ name }) => [name, all[name]])), operation, variant };
 }
@@ -232,7 +242,7 @@ function layoutFor({ layouts }: FuzzKernel, wanted: Layout): Layout {
   return layouts === undefined || layouts.includes(wanted) ? wanted : layouts[0];
 }
 
-/** Axes that are no size: kinds, rules, tuning. */
+/** Axes that are no size: kinds, rules, splits. */
 function drawRest(draw: Draw, { kernel: { operation }, part, form }: Turn): AxisValues {
   const input = draw.chance(40) ? "normal" : draw.pick(kindsOf(operation));
   const hasPadding = operation !== "project" || part === "v";

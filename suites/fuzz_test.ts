@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
 import { KERNELS } from "../kernels/registry.ts";
-import { type Kernel, type KernelBase, kernelName, type Operation } from "../kernels/kernel.ts";
+import { type Kernel, type KernelBase, kernelName, type Operation, TUNABLES } from "../kernels/kernel.ts";
 import { DTYPES } from "../reference/dtypes.ts";
 import { total } from "../reference/shapes.ts";
 import { AXES, choicesOf } from "./axes.ts";
@@ -105,6 +105,27 @@ Deno.test("built-in kernels refuse none of their cases; one that takes little is
   } as unknown as Kernel;
   const cases = fuzzCases({ count: 200, seed: 5, kernels: [picky] });
   assertLess(cases.filter((c) => refusal(c, [picky])).length, 10);
+});
+
+Deno.test("half of the turns of a kernel ask for a tuning that it takes, the same in all of their cases", () => {
+  const many = fuzzCases({ count: 8000, seed: 2, kernels: KERNELS.filter(({ tunings }) => tunings) });
+  let asked = 0, turns = 0;
+  for (let first = 0; first < many.length; first += FUZZ_TURN) {
+    const turn = many.slice(first, first + FUZZ_TURN);
+    const values = turn.map(({ axes }) => TUNABLES.map((name) => axes[name]).join());
+    // Of another model, where a shape was refused, the tuning may be left out.
+    if (new Set(values).size === 1) turns++;
+    if (values.some((value) => value !== "auto,auto,auto")) asked++;
+  }
+  assertLess(0.9 * many.length / FUZZ_TURN, turns);
+  assertLess(Math.abs(asked / (many.length / FUZZ_TURN) - 0.35), 0.15);
+  for (const kernel of KERNELS) {
+    for (const name of TUNABLES) {
+      const drawn = many.filter((c) => kernelName(c) === kernelName(kernel)).map(({ tuning }) => tuning[name]);
+      const values = [...new Set(drawn)].filter((value) => value !== undefined).sort((a, b) => a - b);
+      assertEquals(values, [...kernel.tunings?.[name] ?? []], `${kernelName(kernel)} ${name}`);
+    }
+  }
 });
 
 Deno.test("append gets the layout that its kernel takes; without a kernel there is nothing to draw", () => {

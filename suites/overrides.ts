@@ -48,12 +48,12 @@ function batchIn(lengths: AxisValue | undefined): number | undefined {
   return lengths === undefined ? undefined : batchOfSteps(lengths);
 }
 
-/** Leaves out what the other values give no meaning to: padding of queries, splits of the expanded form. */
+/** Leaves out what the other values give no meaning to: padding of queries, what is tuned of the expanded form. */
 function withoutContradictions(fields: ShapeFields): ShapeFields {
   const { padding: _padding, ...unpadded } = fields;
   if (fields.operation === "project" && fields.part !== "v") return unpadded;
-  const { splits: _splits, ...unsplit } = fields;
-  return fields.form === "expanded" ? unsplit : fields;
+  const { splits: _splits, rows: _rows, tile: _tile, threads: _threads, ...untuned } = fields;
+  return fields.form === "expanded" ? untuned : fields;
 }
 
 /**

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { TUNED } from "../kernels/tunings.ts";
 import { pagesOf, total } from "../reference/shapes.ts";
 import { AXES, axisDefault, type AxisName, type AxisValue, type AxisValues } from "./axes.ts";
 import type { Case } from "./case.ts";
@@ -31,7 +32,7 @@ interface Draft {
 
 /** Axes on which a plain value explains more than another: they go there all at once, then one by one. */
 const PLAIN: readonly (readonly [AxisName, AxisValue])[] = [
-  ["splits", "auto"],
+  ...TUNED.map((name) => [name, "auto"] as const),
   ["padding", 0],
   ["form", "auto"],
   ["scale", "auto"],

@@ -94,6 +94,16 @@ Deno.test("what is not plain becomes plain at once, then one by one", () => {
   assert(others.includes(odd.replace(";splits=3", "")) && others.includes(odd.replace(";seed=7", "")));
 });
 
+Deno.test("what was asked of the tuning is dropped together, then one by one", () => {
+  const tuned = `attend/fused:B=1;${SHAPE.replace("bf16", "f32")};splits=3;rows=32;tile=4`;
+  assertEquals(
+    ids("plain values", tuned),
+    ["", ";rows=32;tile=4", ";splits=3;tile=4", ";splits=3;rows=32"].map((rest) =>
+      tuned.replace(";splits=3;rows=32;tile=4", rest)
+    ),
+  );
+});
+
 Deno.test("a replay of recorded tensors has one shape", () => {
   assertEquals(smallerCases(parseCaseId(`attend/fused:B=1;${SHAPE};tensors=run@1a2b3c4d`)), []);
 });

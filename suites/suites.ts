@@ -6,6 +6,7 @@
 import { FLASHINFER } from "./flashinfer.ts";
 import { FLASHMLA } from "./flashmla.ts";
 import { FLOWS } from "./flows.ts";
+import { H200 } from "./h200.ts";
 import { PRESETS } from "./presets.ts";
 import { SEED } from "./seed.ts";
 import { SMOKE } from "./smoke.ts";
@@ -25,6 +26,7 @@ export const SUITES: readonly Suite[] = [
   FLASHINFER,
   FLASHMLA,
   DEFAULT,
+  H200,
   ...PRESETS,
   fullSuite(PRESETS.map((preset) => preset.name)),
 ];

@@ -111,7 +111,7 @@ export const DEFAULT: Suite = {
 };
 
 /** Names that `full` includes beside the presets. */
-const SWEEPS = ["smoke", "boundary", "page", "batch", "rank256", "flows", "seed", "flashinfer", "flashmla", "default"];
+const SWEEPS = "smoke boundary page batch rank256 flows seed flashinfer flashmla default h200".split(" ");
 
 /**
  * Everything.
