@@ -12,7 +12,7 @@ import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning
 import { DEFAULT_WORKGROUP_BYTES } from "./limits.ts";
 import { withTable } from "./tuning_table.ts";
 import { refuseTunables } from "./tunings.ts";
-import { CHUNK } from "./wgsl.ts";
+import { CHUNK, composeWgsl } from "./wgsl.ts";
 
 /** What can be asked for: the threads follow from the rows. */
 const TUNINGS = { rows: [8, 16, 32], tile: [4, 8] } as const satisfies Tunings;
@@ -80,6 +80,14 @@ export const attendFused: AttendKernel = withTable({
     if (reason) throw new RangeError(`Cannot launch attend/fused: ${reason}`);
     const tiles = fusedTiles(shape, tuning);
     const workgroupBytes = fusedBytes(shape, tiles);
-    return launchFused(shape, layout, tuning, device, { text, tiles, workgroupBytes, loop: fusedLoop(shape, tiles) });
+    const { R, Dr, cache } = shape;
+    return launchFused(shape, layout, tuning, device, {
+      shader: composeWgsl(text, { cache, layout: shape.layout ?? "combined", constants: { R, DR: Dr, ...tiles } }),
+      blockRows: tiles.ROWS,
+      threads: tiles.THREADS,
+      workgroupBytes,
+      loop: fusedLoop(shape, tiles),
+      chosen: { rows: tiles.ROWS, tile: tiles.T, threads: tiles.THREADS },
+    });
   },
 });

@@ -1,5 +1,6 @@
 // Cache of bf16: eight elements in 16 bytes. A bf16 is the upper half of an f32.
-alias Chunk = vec4<u32>;
+alias Word = u32;
+alias Chunk = vec4<Word>;
 
 fn widen(xy: u32, zw: u32) -> vec4<f32> {
   return bitcast<vec4<f32>>(vec4(xy << 16u, xy & 0xffff0000u, zw << 16u, zw & 0xffff0000u));

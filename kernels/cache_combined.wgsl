@@ -6,3 +6,8 @@
 fn cache_chunk(slot: u32, i: u32) -> Chunk {
   return cache[slot * ((R + DR) / 8u) + i];
 }
+
+// Part `j` of that chunk: two elements of 16 bits, or four of f32.
+fn cache_word(slot: u32, i: u32, j: u32) -> Word {
+  return cache[slot * ((R + DR) / 8u) + i][j];
+}

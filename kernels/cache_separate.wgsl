@@ -8,3 +8,9 @@ fn cache_chunk(slot: u32, i: u32) -> Chunk {
   if (i < R / 8u) { return ckv_cache[slot * (R / 8u) + i]; }
   return kpe_cache[slot * (DR / 8u) + i - R / 8u];
 }
+
+// Part `j` of that chunk: two elements of 16 bits, or four of f32.
+fn cache_word(slot: u32, i: u32, j: u32) -> Word {
+  if (i < R / 8u) { return ckv_cache[slot * (R / 8u) + i][j]; }
+  return kpe_cache[slot * (DR / 8u) + i - R / 8u][j];
+}

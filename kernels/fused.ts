@@ -5,8 +5,8 @@
  */
 import type { AttendShape } from "../reference/shapes.ts";
 import { assertLayout, attendBuffers, cacheBuffers, partsOf, planMerge } from "./attend.ts";
-import type { CacheLayout, DeviceTraits, DispatchSpec, Launch, TokenLoop, Tuning } from "./kernel.ts";
-import { CHUNK, composeWgsl, foldWorkgroups } from "./wgsl.ts";
+import type { CacheLayout, DeviceTraits, DispatchSpec, Launch, TokenLoop, Tunable, Tuning } from "./kernel.ts";
+import { CHUNK, foldWorkgroups } from "./wgsl.ts";
 import { itemIterations, itemWords, mostSplits, planWork } from "./work_list.ts";
 
 /** Tile sizes of a fused kernel, appended to its text. */
@@ -35,7 +35,7 @@ const MAX_ROWS = 32;
  */
 export function blockOfRows(shape: AttendShape, asked?: number): { ROWS: number; outputThreads: number } {
   const chunkThreads = 2 ** Math.ceil(Math.log2(shape.R / CHUNK));
-  const ROWS = asked ?? chooseRows(typicalRows(shape), chunkThreads);
+  const ROWS = asked ?? chooseRows(typicalRows(shape, MAX_ROWS), chunkThreads);
   return { ROWS, outputThreads: chunkThreads * ROWS / 8 };
 }
 
@@ -43,12 +43,12 @@ function chooseRows(rows: number, chunkThreads: number): number {
   return rows <= 8 || chunkThreads > 64 ? 8 : rows <= 16 || chunkThreads > 32 ? 16 : MAX_ROWS;
 }
 
-/** Rows of a sequence, up to {@linkcode MAX_ROWS}: the mean over the sequences, weighted by their blocks and tokens. */
-function typicalRows({ H, q, kv }: AttendShape): number {
+/** Rows of a sequence, up to `most`: the mean over the sequences, weighted by their blocks and tokens. */
+export function typicalRows({ H, q, kv }: AttendShape, most: number): number {
   let sum = 0, weights = 0;
   q.forEach((n, b) => {
-    const weight = Math.ceil(n * H / MAX_ROWS) * (kv[b] + 1);
-    sum += weight * Math.min(MAX_ROWS, n * H);
+    const weight = Math.ceil(n * H / most) * (kv[b] + 1);
+    sum += weight * Math.min(most, n * H);
     weights += weight;
   });
   return Math.round(sum / weights);
@@ -82,14 +82,20 @@ export function refuseTiles({ R, Dr, cache }: AttendShape, room: Room): string |
 
 /** A fused kernel, ready for one shape. */
 export interface FusedPlan {
-  /** Text of the `.wgsl` file. */
-  readonly text: string;
-  /** Tile sizes; further constants of the kernel among them are appended as well. */
-  readonly tiles: FusedTiles;
+  /** Final WGSL. */
+  readonly shader: string;
+  /** Rows of an item. */
+  readonly blockRows: number;
+  /** Invocations of a workgroup. */
+  readonly threads: number;
   /** Bytes of workgroup memory. */
   readonly workgroupBytes: number;
   /** The loop over tiles. */
   readonly loop: TokenLoop;
+  /** Workgroups that a large device holds at once. @default {SLOTS} */
+  readonly slots?: number;
+  /** Tuning parameters that were chosen, for the record. */
+  readonly chosen: Readonly<Record<Tunable, number>>;
 }
 
 /**
@@ -101,14 +107,13 @@ export function launchFused(
   cacheLayout: CacheLayout,
   tuning: Tuning,
   device: DeviceTraits,
-  { text, tiles, workgroupBytes, loop }: FusedPlan,
+  { shader, blockRows, threads, workgroupBytes, loop, slots, chosen }: FusedPlan,
 ): Launch {
   assertLayout(shape, cacheLayout);
-  const { H, R, Dr, page, cache, layout = "combined", scale } = shape;
-  const list = planWork(shape, { rows: tiles.ROWS, loop }, tuning, device);
+  const { H, page, scale } = shape;
+  const list = planWork(shape, { rows: blockRows, loop, slots }, tuning, device);
   const merge = planMerge(shape, list, device);
   const contents = itemWords(list.items);
-  const shader = composeWgsl(text, { cache, layout, constants: { R, DR: Dr, ...tiles } });
   const dispatches = partsOf(shape, list).map(({ suffix, first, count, out, lse, lseFactor }): DispatchSpec => ({
     label: `attend${suffix}`,
     shader,
@@ -125,7 +130,7 @@ export function launchFused(
     bindings: ["work", "q_latent", "q_pe", "page_table", out, lse],
     cacheBindings: cacheBuffers(shape, cacheLayout, "input").map(({ name }) => name),
     workgroups: foldWorkgroups(count, device.limits.maxComputeWorkgroupsPerDimension),
-    workgroupSize: tiles.THREADS,
+    workgroupSize: threads,
     workgroupBytes,
     loopIterations: itemIterations(list, loop),
   }));
@@ -136,12 +141,6 @@ export function launchFused(
       ...merge.buffers,
     ],
     dispatches: [...dispatches, ...merge.dispatches],
-    chosen: {
-      splits: mostSplits(list),
-      items: list.items.length,
-      rows: tiles.ROWS,
-      tile: tiles.T,
-      threads: tiles.THREADS,
-    },
+    chosen: { splits: mostSplits(list), items: list.items.length, ...chosen },
   };
 }

@@ -56,5 +56,5 @@ export function prefillBuffers(shape: PrefillShape, layout: CacheLayout): Buffer
 
 /** The decoder of the weight's dtype, its names beginning with `weight_`: that of the cache may be another. */
 export function weightDecoder(weight: Dtype): string {
-  return composeWgsl("", { cache: weight }).replaceAll(/\b(Chunk|widen|low|high|finite)\b/g, "weight_$1");
+  return composeWgsl("", { cache: weight }).replaceAll(/\b(Word|Chunk|widen|low|high|finite)\b/g, "weight_$1");
 }

@@ -6,6 +6,7 @@
 import { appendCombined } from "./append_combined.ts";
 import { appendSeparate } from "./append_separate.ts";
 import { attendFused } from "./attend_fused.ts";
+import { attendFusedF16 } from "./attend_fused_f16.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { type Kernel, kernelName, type Operation } from "./kernel.ts";
@@ -19,6 +20,7 @@ export const KERNELS: readonly Kernel[] = [
   attendUnfused,
   attendFused,
   attendFusedSubgroup,
+  attendFusedF16,
   appendCombined,
   appendSeparate,
   projectTiled,

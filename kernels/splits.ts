@@ -32,6 +32,8 @@ export interface SpanRequest {
   readonly tile: number;
   /** Workgroups of a span of a block. @default 1 */
   readonly groups?: number;
+  /** Workgroups that a large device holds at once. @default {SLOTS} */
+  readonly slots?: number;
   /** Most tokens of a span that the device can run; kept to where there is no room for that. @default no such limit */
   readonly longest?: number;
   /** Partial rows that the device has room for. @default no such limit */
@@ -69,7 +71,8 @@ export function sequenceSpan(blocks: readonly BlockLength[], span: number, tile:
  * demands it none is much below {@linkcode MIN_SPLIT_TOKENS}.
  */
 export function chooseSpan(request: SpanRequest): number {
-  const { sequences, tile, groups = 1, longest = Infinity, partialRows = Infinity, spans = Infinity } = request;
+  const { sequences, tile, groups = 1, slots = SLOTS, longest = Infinity, partialRows = Infinity, spans = Infinity } =
+    request;
   const kinds = blockKinds(sequences);
   const end = kinds.reduce((most, { sequenceEnd }) => Math.max(most, sequenceEnd), 0);
   if (end === 0) return tile;
@@ -82,9 +85,9 @@ export function chooseSpan(request: SpanRequest): number {
     const cut = cutKinds(kinds, end, splits);
     if (splits > first && !(cut.partialRows <= partialRows && cut.spans * groups <= spans)) break;
     const merge = splits > 1 ? OVERHEAD_TOKENS : 0;
-    const even = (tokens + cut.spans * groups * OVERHEAD_TOKENS) / SLOTS + merge;
+    const even = (tokens + cut.spans * groups * OVERHEAD_TOKENS) / slots + merge;
     if (even >= bestCost) break; // more splits are more workgroups, so they cannot be better
-    const cost = Math.max(even, lastEnd(cut.lengths, groups) + merge);
+    const cost = Math.max(even, lastEnd(cut.lengths, groups, slots) + merge);
     if (cost < bestCost) [best, bestCost] = [splits, cost];
   }
   return spanOf(end, best, tile);
@@ -143,12 +146,12 @@ function cutKinds(
 }
 
 /** When the last span ends at the soonest if all run in the order of their lengths, one after another on each slot. */
-function lastEnd(lengths: SpanCount[], groups: number): number {
+function lastEnd(lengths: SpanCount[], groups: number, slots: number): number {
   lengths.sort(([a], [b]) => b - a);
   let before = 0, latest = 0;
   for (const [tokens, count] of lengths) {
     before += count * groups;
-    latest = Math.max(latest, Math.ceil(before / SLOTS) * (tokens + OVERHEAD_TOKENS));
+    latest = Math.max(latest, Math.ceil(before / slots) * (tokens + OVERHEAD_TOKENS));
   }
   return latest;
 }

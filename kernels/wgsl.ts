@@ -1,6 +1,7 @@
 /**
  * Puts a kernel's WGSL together: the file first, unchanged, so that the line numbers of compiler messages are those of
- * the file; then the functions that decode or encode the cache; then one `const` per size.
+ * the file; then functions that it shares with other kernels, those that decode or encode the cache, and one `const` per size.
+ * Loops that are marked for it are written out on their lines (`unroll.ts`).
  *
  * @module
  */
@@ -9,14 +10,18 @@ import type { Layout } from "../reference/shapes.ts";
 import bf16 from "./cache_bf16.wgsl" with { type: "text" };
 import f16 from "./cache_f16.wgsl" with { type: "text" };
 import f32 from "./cache_f32.wgsl" with { type: "text" };
+import words16 from "./cache_words_16.wgsl" with { type: "text" };
+import wordsF32 from "./cache_words_f32.wgsl" with { type: "text" };
 import combined from "./cache_combined.wgsl" with { type: "text" };
 import separate from "./cache_separate.wgsl" with { type: "text" };
 import narrowBf16 from "./narrow_bf16.wgsl" with { type: "text" };
 import narrowF16 from "./narrow_f16.wgsl" with { type: "text" };
 import narrowF32 from "./narrow_f32.wgsl" with { type: "text" };
+import { unrollLoops } from "./unroll.ts";
 
 const CACHE_TEXT: Readonly<Record<Dtype, string>> = { f32, f16, bf16 };
 const LAYOUT_TEXT: Readonly<Record<Layout, string>> = { combined, separate };
+const WORDS_TEXT: Readonly<Record<Dtype, string>> = { f32: wordsF32, f16: words16, bf16: words16 };
 const NARROW_TEXT: Readonly<Record<Dtype, string>> = { f32: narrowF32, f16: narrowF16, bf16: narrowBf16 };
 
 /** Elements of one `Chunk`, the unit in which kernels address the cache: 16 bytes of f16 or bf16, 32 bytes of f32. */
@@ -28,6 +33,10 @@ export interface WgslParts {
   readonly cache?: Dtype;
   /** Layout whose `@group(1)` and `cache_chunk(slot, i)` are appended; absent for kernels that do not read the cache. */
   readonly layout?: Layout;
+  /** Whether `rope_pair`, `wide_pair` and `touch` are appended, which read parts of chunks; with `cache` and `layout`. @default false */
+  readonly words?: boolean;
+  /** Texts of functions that several kernels share. */
+  readonly shared?: readonly string[];
   /** Cache type to which the appended `narrow` rounds; absent for kernels that do not write the cache. */
   readonly narrow?: Dtype;
   /** Appended as `const NAME = VALUEu;`. Module-scope WGSL is order-free, so the file may use them. */
@@ -46,14 +55,16 @@ export interface WgslParts {
  * @param file Text of a `.wgsl` file, ending in a newline.
  * @throws {RangeError} If a constant is not an unsigned 32-bit integer.
  */
-export function composeWgsl(file: string, { cache, layout, narrow, constants = {} }: WgslParts): string {
+export function composeWgsl(file: string, parts: WgslParts): string {
+  const { cache, layout, narrow, words = false, shared = [], constants = {} } = parts;
   const lines = Object.entries(constants).map(([name, value]) => {
     if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
       throw new RangeError(`Cannot append ${name} = ${value}: only unsigned 32-bit integers`);
     }
     return `const ${name} = ${value}u;\n`;
   });
-  return file + (cache ? CACHE_TEXT[cache] : "") + (layout ? LAYOUT_TEXT[layout] : "") +
+  return unrollLoops(file + shared.join(""), constants) + (cache ? CACHE_TEXT[cache] : "") +
+    (layout ? LAYOUT_TEXT[layout] : "") + (cache && words ? WORDS_TEXT[cache] : "") +
     (narrow ? NARROW_TEXT[narrow] : "") + lines.join("");
 }
 

@@ -79,6 +79,8 @@ export interface WorkRequest {
   readonly loop: TokenLoop;
   /** Workgroups of an item. @default 1 */
   readonly groups?: number;
+  /** Workgroups that a large device holds at once. @default {SLOTS} */
+  readonly slots?: number;
   /** Whether items have a scratch of scores, `rows · ⌈(end − begin) / 16⌉` units of 16. @default false */
   readonly scores?: boolean;
 }
@@ -166,7 +168,7 @@ function blocksOf({ B, H, q, kv, causal }: AttendShape, rows: number): Block[][]
 function spanFor(
   { R }: AttendShape,
   sequences: readonly (readonly Block[])[],
-  { loop: { tile, tileIterations }, groups }: WorkRequest,
+  { loop: { tile, tileIterations }, groups, slots }: WorkRequest,
   { limits, maxLoopIterations = Infinity }: DeviceTraits,
 ): number {
   const bytes = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
@@ -174,6 +176,7 @@ function spanFor(
     sequences,
     tile,
     groups,
+    slots,
     longest: Math.max(1, Math.floor((maxLoopIterations - 1) / tileIterations)) * tile,
     partialRows: Math.floor(bytes / (4 * R)),
     spans: limits.maxComputeWorkgroupsPerDimension ** 2,

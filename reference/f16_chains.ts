@@ -4,7 +4,7 @@
  * (`arithmetic.ts`).
  *
  * Subnormals are kept, though WGSL lets an implementation flush them: NVIDIA's drivers and llvmpipe keep them. Where they were
- * flushed every weight below 2⁻⁹ of the largest would vanish, a few per cent of a usual softmax, and limits that allow for
+ * flushed every weight below 2⁻⁸ of the largest would vanish, a few per cent of a usual softmax, and limits that allow for
  * that would let a kernel pass which leaves those tokens out. A device that flushes fails instead, as it should.
  *
  * @module
@@ -13,10 +13,10 @@ import type { SummationOrder, Vectors } from "./arithmetic.ts";
 
 const f = Math.fround;
 
-/** Weights are multiplied by this before they are rounded: a chain of 16 of the largest f16 does not overflow then. */
-const WEIGHT_FACTOR = 2 ** -5;
+/** Weights are multiplied by this before they are rounded: a chain of 32 of the largest f16 does not overflow then. */
+const WEIGHT_FACTOR = 2 ** -6;
 /** The largest element of a query is brought below this, to a factor of 2. */
-const QUERY_SIZE = 2 ** -4;
+const QUERY_SIZE = 2 ** -5;
 
 /** Smallest normal f16. */
 const SMALLEST = 2 ** -14;

@@ -7,12 +7,12 @@
  * thousands they take √n. Chains are added up in f32, as all else.
  *
  * - **A score**: each element of the query rounded once, then its chain, `(L+2)·u` of `scoreAbs`. A query is scaled so that its
- *   largest element is at least 2⁻⁵, so 2⁻²⁵ is 2⁻²⁰ of that element. It is lost for every rounded element, times the key's,
- *   and twice at every step: together `2⁻²⁰·Σ_d max|q|·(2+|k_d|) ≤ 2⁻¹⁹·√(R+Dr)·scoreReach`. A weight is off by the factor exp(±δ)
+ *   largest element is at least 2⁻⁶, so 2⁻²⁵ is 2⁻¹⁹ of that element. It is lost for every rounded element, times the key's,
+ *   and twice at every step: together `2⁻¹⁹·Σ_d max|q|·(2+|k_d|) ≤ 2⁻¹⁸·√(R+Dr)·scoreReach`. A weight is off by the factor exp(±δ)
  *   then, δ the sum of both, and a quotient of sums of weights by exp(±2δ): `expm1(2δ)` of `outAbs`. δ is no small number where
  *   one product is large and the others count, and then the linear bound of f32 would be wrong.
- * - **A weighted value**: each weight rounded once, then its chain, `(L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁵, so
- *   2⁻²⁵ is 2⁻²⁰ of the largest of them. It is lost by every weight, times the value, and twice at every step: `2⁻²⁰·n·(2+valueMost)`
+ * - **A weighted value**: each weight rounded once, then its chain, `(L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁶, so
+ *   2⁻²⁵ is 2⁻¹⁹ of the largest of them. It is lost by every weight, times the value, and twice at every step: `2⁻¹⁹·n·(2+valueMost)`
  *   over the sum of weights, whose inverse is at most `weightNorm`. The sum of weights itself is of unrounded ones.
  *
  * The scales take the same lines as independent errors: `√L` for L, norms for sizes, and of what is lost by subnormals one step:
@@ -28,8 +28,8 @@ import type { AttendShape } from "./shapes.ts";
 
 /** Unit roundoff of f16. */
 const U16 = 2 ** -11;
-/** Half the distance of subnormal f16, times the 2⁵ by which weights and queries are scaled down. */
-const LOST = 2 ** -20;
+/** Half the distance of subnormal f16, times the 2⁶ by which weights and queries are scaled down. */
+const LOST = 2 ** -19;
 /** Exponent from which on weights are as wrong as can be: its exponential is still finite. */
 const MOST_EXPONENT = 700;
 /** Largest element of a latent over its typical one, at most, where latents are random. */

@@ -16,8 +16,8 @@ export interface F16Chains {
  * A product in f16 rounds one factor that was f32; the other, the cache, is f16 already. It is scaled by a power of two first,
  * so that no chain overflows, and the chain's sum is scaled back in f32:
  *
- * - `scores`: the query of a row, so that its largest element lies in [1/32, 1/16);
- * - `values`: the weights relative to the running maximum, by 1/32. Where the maximum moves a chain ends.
+ * - `scores`: the query of a row, so that its largest element lies in [1/64, 1/32);
+ * - `values`: the weights relative to the running maximum, by 1/64. Where the maximum moves a chain ends.
  */
 export interface KernelPrecision {
   /** Products of queries with keys. */

@@ -1,0 +1,246 @@
+enable f16; // As attend_fused_subgroup, with both products in chains of f16 that are added up in f32.
+// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out [rows,R], lse [rows].
+// Mapping: workgroup ↔ item; a team of LANES lanes ↔ ROWS rows; lane ↔ every LANES-th chunk of d, of queries, keys and output alike.
+// Needs: `shader-f16`, `subgroups` of a multiple of LANES lanes that divides THREADS, a cache of f16. Appended: as attend_fused_subgroup.
+
+// A score's chain: even and odd elements of up to CHAIN chunks of a lane, and of the rope key. Where a lane has one chain, the first
+// step of the sum over lanes is in f16 as well: 18 products at rank 512. An output's chain: the tokens of a block, at most 32.
+
+// Queries are scaled by a power of two, their largest element to [1/64, 1/32): no chain overflows, |key| being 65504 at most.
+const QUERY_EXPONENT = -5;
+// Weights are at most 1; scaled by this, neither does a chain of 32 tokens.
+const WEIGHT_SCALE = 0.015625;
+const CHAIN = 2u; // chunks
+const ONE_CHAIN = SLICE <= CHAIN;
+
+alias Half2 = vec2<f16>;
+
+// naga gives a bitcast from u32 to vec2<f16> the wrong type; this one compiles to nothing where it can.
+fn halves(word: u32) -> Half2 { return Half2(unpack2x16float(word)); }
+
+fn both(sum: Half2) -> f32 { return f32(sum.x) + f32(sum.y); }
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_size) lanes: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let index = workgroup.x + workgroup.y * grid.x;
+  if (index >= P.count) { return; }
+  let place = work[2u * (P.first + index)];
+  let span = work[2u * (P.first + index) + 1u];
+  let sequence = place.x;
+  let first_row = place.y;
+  let rows = place.z;
+  let target_row = select(place.w, first_row, place.w == DIRECT);
+  let begin = span.x;
+  let end = span.y;
+
+  // Threads are numbered by subgroup and lane, because WGSL does not say how local_invocation_index maps to lanes.
+  let l = lane % LANES;
+  let team = (subgroup * lanes + lane) / LANES;
+  let first_lane = select(lane - l, 0u, WHOLE == 1u);
+  let team_row = team * ROWS; // in the block
+  if (team_row >= rows) { return; }
+
+  // Softmax: this lane's row and token of a tile, the last token that the row sees, and what every row of the block sees.
+  let value = reverseBits(l) >> (32u - LOG_VALUES);
+  let soft_row = min(team_row + value / TILE, rows - 1u);
+  let limit = limit_of(first_row + soft_row, span.z, end);
+  let visible = limit_of(first_row, span.z, end);
+
+  // Queries of the rows; a row past the block's last is its last again, and is not stored. `unscale` is of this lane's row.
+  var q: array<Half2, ROWS * SLICE * 4u>;
+  var qr: array<Half2, ROWS * PAIRS>;
+  var unscale = 1.0;
+  for (var r = 0u; r < ROWS; r++) { // unroll
+    let row = first_row + min(team_row + r, rows - 1u);
+    var wide: array<vec4<f32>, SLICE * 2u> = array<vec4<f32>, SLICE * 2u>();
+    var rope: array<vec2<f32>, PAIRS> = array<vec2<f32>, PAIRS>();
+    var largest = vec4(0.0);
+    for (var c = 0u; c < SLICE; c++) { // unroll
+      if (has_chunk(c, l)) {
+        let at = row * (R / 4u) + 2u * (c * LANES + l);
+        wide[2u * c] = q_latent[at];
+        wide[2u * c + 1u] = q_latent[at + 1u];
+        largest = max(largest, max(abs(wide[2u * c]), abs(wide[2u * c + 1u])));
+      }
+    }
+    for (var c = 0u; c < PAIRS; c++) { // unroll
+      if (has_pair(c, l)) {
+        rope[c] = q_pe[row * (DR / 2u) + c * LANES + l];
+        largest = max(largest, vec4(abs(rope[c]), 0.0, 0.0));
+      }
+    }
+    var size = max(max(largest.x, largest.y), max(largest.z, largest.w));
+    for (var step = 0u; step < LOG_LANES; step++) { // unroll
+      size = max(size, subgroupShuffleXor(size, 1u << step));
+    }
+    // The exponent of f32, without 0 and infinity, whose inverses are none.
+    let exponent = clamp(i32((bitcast<u32>(size) >> 23u) & 0xffu) - 126, -120, 120);
+    let scale = ldexp(1.0, QUERY_EXPONENT - exponent);
+    if (value / TILE == r) { unscale = ldexp(1.0, exponent - QUERY_EXPONENT); }
+    for (var c = 0u; c < SLICE * 2u; c++) { // unroll
+      q[(r * SLICE * 2u + c) * 2u] = Half2(wide[c].xy * scale);
+      q[(r * SLICE * 2u + c) * 2u + 1u] = Half2(wide[c].zw * scale);
+    }
+    for (var c = 0u; c < PAIRS; c++) { // unroll
+      qr[r * PAIRS + c] = Half2(rope[c] * scale);
+    }
+  }
+  let score_scale = P.scale * unscale;
+  var o: array<vec4<f32>, ROWS * SLICE * 2u>;
+  var a: array<Half2, ROWS * SLICE * 4u>; // the chains of `o`
+  var maximum = MASKED;
+  var sum = 0.0; // of this lane's own tokens
+
+  // Lane ↔ token of a block of LANES tokens: where in the cache it is, of this block and of the next.
+  var slots = slot_of(sequence, begin + l, end);
+  var upcoming = slot_of(sequence, begin + LANES + l, end);
+  var ahead = touch_block(slots, team, l, first_lane);
+  var touched = 0u;
+  var keys = load_tile(slots, 0u, l, first_lane);
+
+  for (var block = begin; block < end; block += LANES) {
+    touched ^= used(ahead);
+    ahead = touch_block(upcoming, team, l, first_lane);
+    for (var tile = 0u; tile < LANES && block + tile < end; tile += TILE) {
+      var next = keys;
+      if (AHEAD == 1u) {
+        let is_last = tile + TILE == LANES;
+        next = load_tile(select(slots, upcoming, is_last), select(tile + TILE, 0u, is_last), l, first_lane);
+      } else {
+        keys = load_tile(slots, tile, l, first_lane);
+      }
+
+      var k: array<Half2, TILE * SLICE * 4u>;
+      var h: array<Half2, VALUES> = array<Half2, VALUES>();
+      var s: array<f32, VALUES> = array<f32, VALUES>();
+      for (var i = 0u; i < TILE; i++) { // unroll
+        for (var c = 0u; c < SLICE; c++) { // unroll
+          for (var j = 0u; j < 4u; j++) { // unroll
+            k[(i * SLICE + c) * 4u + j] = halves(keys.latent[i * SLICE + c][j]);
+          }
+          for (var r = 0u; r < ROWS; r++) { // unroll
+            for (var j = 0u; j < 4u; j++) { // unroll
+              h[r * TILE + i] = fma(q[(r * SLICE + c) * 4u + j], k[(i * SLICE + c) * 4u + j], h[r * TILE + i]);
+            }
+            if (!ONE_CHAIN && (c % CHAIN == CHAIN - 1u || c == SLICE - 1u)) {
+              s[r * TILE + i] += both(h[r * TILE + i]);
+              h[r * TILE + i] = Half2();
+            }
+          }
+        }
+        for (var c = 0u; c < PAIRS; c++) { // unroll
+          for (var r = 0u; r < ROWS; r++) { // unroll
+            h[r * TILE + i] = fma(qr[r * PAIRS + c], halves(keys.rope[i * PAIRS + c]), h[r * TILE + i]);
+          }
+        }
+      }
+      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those.
+      if (ONE_CHAIN) {
+        let upper = (l & 1u) == 1u;
+        for (var i = 0u; i < VALUES / 2u; i++) { // unroll
+          let given = select(h[i + VALUES / 2u], h[i], upper);
+          let kept = select(h[i], h[i + VALUES / 2u], upper);
+          s[i] = both(kept + halves(subgroupShuffleXor(pack2x16float(vec2<f32>(given)), 1u)));
+        }
+      } else {
+        for (var i = 0u; i < VALUES; i++) { // unroll
+          s[i] += both(h[i]);
+        }
+        let upper = (l & 1u) == 1u;
+        for (var i = 0u; i < VALUES / 2u; i++) { // unroll
+          let kept = select(s[i], s[i + VALUES / 2u], upper);
+          s[i] = kept + subgroupShuffleXor(select(s[i + VALUES / 2u], s[i], upper), 1u);
+        }
+      }
+      for (var step = 1u; step < LOG_LANES; step++) { // unroll
+        for (var i = 0u; i < VALUES / 2u; i++) { // unroll
+          if (i < (VALUES >> (step + 1u))) {
+            let upper = ((l >> step) & 1u) == 1u;
+            let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
+            let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
+            s[i] = kept + subgroupShuffleXor(given, 1u << step);
+          }
+        }
+        if ((VALUES >> (step + 1u)) == 0u) { s[0] += subgroupShuffleXor(s[0], 1u << step); }
+      }
+
+      let present = block + tile + value % TILE < limit;
+      let score = select(MASKED, s[0] * score_scale, present);
+      var tile_maximum = max(maximum, score);
+      for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
+        tile_maximum = max(tile_maximum, subgroupShuffleXor(tile_maximum, 1u << step));
+      }
+      let p = select(0.0, exp(score - tile_maximum), present);
+      let change = exp(maximum - tile_maximum);
+      maximum = tile_maximum;
+      sum = sum * change + p;
+      if (subgroupAny(change != 1.0)) {
+        for (var r = 0u; r < ROWS; r++) { // unroll
+          let factor = subgroupShuffle(change, first_lane + lane_of(r * TILE));
+          for (var c = 0u; c < SLICE * 2u; c++) { // unroll
+            o[r * SLICE * 2u + c] = flushed(o[r * SLICE * 2u + c], a[(r * SLICE * 2u + c) * 2u], a[(r * SLICE * 2u + c) * 2u + 1u]) * factor;
+            a[(r * SLICE * 2u + c) * 2u] = Half2();
+            a[(r * SLICE * 2u + c) * 2u + 1u] = Half2();
+          }
+        }
+      }
+
+      // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
+      if (block + tile + TILE > visible) {
+        for (var i = 0u; i < TILE * SLICE; i++) { // unroll
+          let clean = finite(keys.latent[i]);
+          for (var j = 0u; j < 4u; j++) { // unroll
+            k[i * 4u + j] = halves(clean[j]);
+          }
+        }
+      }
+      let weights = pack2x16float(vec2(p * WEIGHT_SCALE));
+      for (var i = 0u; i < TILE; i++) { // unroll
+        for (var r = 0u; r < ROWS; r++) { // unroll
+          let weight = halves(subgroupShuffle(weights, first_lane + lane_of(r * TILE + i)));
+          for (var c = 0u; c < SLICE * 4u; c++) { // unroll
+            a[r * SLICE * 4u + c] = fma(weight, k[i * SLICE * 4u + c], a[r * SLICE * 4u + c]);
+          }
+        }
+      }
+      if (AHEAD == 1u) { keys = next; }
+    }
+    for (var c = 0u; c < ROWS * SLICE * 2u; c++) { // unroll
+      o[c] = flushed(o[c], a[2u * c], a[2u * c + 1u]);
+      a[2u * c] = Half2();
+      a[2u * c + 1u] = Half2();
+    }
+    slots = upcoming;
+    upcoming = slot_of(sequence, block + 2u * LANES + l, end);
+  }
+
+  var total = sum;
+  for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
+    total += subgroupShuffleXor(total, 1u << step);
+  }
+  // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
+  let inverse = select(0.0, 1.0 / total, begin < limit);
+  for (var r = 0u; r < ROWS; r++) { // unroll
+    let factor = subgroupShuffle(inverse, first_lane + lane_of(r * TILE));
+    for (var c = 0u; c < SLICE; c++) { // unroll
+      let low_half = o[(r * SLICE + c) * 2u] * factor;
+      let high_half = o[(r * SLICE + c) * 2u + 1u] * factor;
+      if (has_chunk(c, l)) { store_row(team_row + r, rows, target_row, c * LANES + l, low_half, high_half); }
+    }
+  }
+  if (value % TILE == 0u && l < VALUES && team_row + value / TILE < rows) {
+    lse[target_row + soft_row] = select(MASKED, (maximum + log(total)) * P.lse_factor, begin < limit);
+  }
+  keep(touched);
+}
+
+// The sum `o` and what chains have added.
+fn flushed(o: vec4<f32>, a: Half2, b: Half2) -> vec4<f32> {
+  return fma(vec4(1.0 / WEIGHT_SCALE), vec4(vec2<f32>(a), vec2<f32>(b)), o);
+}

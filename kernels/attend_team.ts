@@ -1,0 +1,169 @@
+/**
+ * What the `attend` kernels have in common in which a team of lanes shares rows and keeps them in registers: the sizes of a
+ * team, what is refused, and the launch.
+ *
+ * @module
+ */
+import { type Dtype, DTYPE_BYTES } from "../reference/dtypes.ts";
+import type { AttendShape } from "../reference/shapes.ts";
+import { refuseAttend } from "./attend.ts";
+import teamText from "./attend_team.wgsl" with { type: "text" };
+import { launchFused, typicalRows } from "./fused.ts";
+import type { CacheLayout, DeviceTraits, Launch, Tuning, Tunings } from "./kernel.ts";
+import { missingFeature } from "./limits.ts";
+import { refuseTunables } from "./tunings.ts";
+import { CHUNK, composeWgsl } from "./wgsl.ts";
+
+/** Values of the tuning parameters that team kernels take: rows of a team, tokens of a tile, invocations of a workgroup. */
+export const TEAM_TUNINGS: Tunings = { rows: [1, 2, 4, 8], tile: [2, 4, 8], threads: [32, 64, 128, 256] };
+
+/** Most lanes of a team: what NVIDIA's subgroups have, Apple's, and half of AMD's. */
+const MOST_LANES = 32;
+/** Fewest lanes: those of SwiftShader's subgroups. */
+const LEAST_LANES = 4;
+/** Most teams of a workgroup: all that an H200 multiprocessor holds when each lane takes 255 registers. */
+const MOST_TEAMS = 8;
+/** Chunks of queries, and of outputs, that a lane can keep in registers: 8 · 8 f32 of either, of 255 registers. */
+const CHUNKS_OF_A_LANE = 8;
+/** Lanes that a multiprocessor holds at once with so many registers, times the 132 of an H200. */
+const LANES_AT_ONCE = 132 * 256;
+
+/** Sizes of a team kernel, appended to its text. */
+export interface TeamTiles {
+  /** Lanes of a team. */
+  readonly LANES: number;
+  /** Rows of a team. */
+  readonly ROWS: number;
+  /** Tokens of a tile: those whose scores are computed before their softmax. */
+  readonly TILE: number;
+  /** Invocations of a workgroup. */
+  readonly THREADS: number;
+}
+
+/** A team kernel. */
+export interface TeamKernel {
+  /** Name, for errors. */
+  readonly name: string;
+  /** Text of its `.wgsl` file. */
+  readonly text: string;
+  /** Device features that it requires. */
+  readonly requires: readonly string[];
+  /** Dtypes of the cache that it takes. */
+  readonly dtypes: readonly Dtype[];
+  /** Scores that a team of {@linkcode MOST_LANES} computes at once where that is not asked for. */
+  readonly values: number;
+}
+
+/** Sizes for `shape` on `device`: what is asked for, else as many rows as registers hold and a tile that fits the team. */
+export function teamTiles({ values }: TeamKernel, shape: AttendShape, tuning: Tuning, device: DeviceTraits): TeamTiles {
+  const LANES = Math.min(MOST_LANES, 2 ** Math.floor(Math.log2(device.subgroupMinSize)));
+  const slice = Math.ceil(shape.R / CHUNK / LANES);
+  const most = Math.max(1, Math.min(8, LANES / 2, 2 ** Math.floor(Math.log2(CHUNKS_OF_A_LANE / slice))));
+  const typical = typicalRows(shape, most * MOST_TEAMS);
+  const ROWS = tuning.rows ?? Math.min(most, powerFrom(typical));
+  const room = Math.max(2, Math.floor(Math.min(values * LANES / MOST_LANES, LANES) / ROWS));
+  const TILE = tuning.tile ?? Math.min(8, 2 ** Math.floor(Math.log2(room)));
+  const teams = Math.min(MOST_TEAMS, powerFrom(Math.ceil(typical / ROWS)));
+  const THREADS = tuning.threads ?? Math.max(teams * LANES, device.subgroupMaxSize);
+  return { LANES, ROWS, TILE, THREADS };
+}
+
+/** The smallest power of two that is no less. */
+function powerFrom(value: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, value)));
+}
+
+/** Why `kernel` does not run `shape`; undefined where it does. */
+export function refuseTeam(
+  kernel: TeamKernel,
+  shape: AttendShape,
+  tuning: Tuning,
+  device?: DeviceTraits,
+): string | undefined {
+  const reason = refuseTunables({ tunings: TEAM_TUNINGS }, tuning) ?? refuseAttend(shape, tuning);
+  if (reason) return reason;
+  if (!kernel.dtypes.includes(shape.cache)) return `cache=${shape.cache}: only ${kernel.dtypes.join(", ")}`;
+  if (!device) return undefined;
+  const missing = missingFeature(kernel.requires, device.features);
+  if (missing) return missing;
+  const { subgroupMinSize, subgroupMaxSize, limits } = device;
+  if (!(subgroupMinSize >= LEAST_LANES && subgroupMaxSize >= subgroupMinSize)) {
+    return `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} lanes: at least ${LEAST_LANES} are needed`;
+  }
+  const { LANES, ROWS, TILE, THREADS } = teamTiles(kernel, shape, tuning, device);
+  if (!(ROWS * TILE >= 2 && ROWS * TILE <= LANES)) {
+    return `rows=${ROWS} and tile=${TILE} make ${ROWS * TILE} scores: a team of ${LANES} lanes takes 2 to ${LANES}`;
+  }
+  if (THREADS % subgroupMaxSize !== 0) {
+    return `threads=${THREADS}: only multiples of ${subgroupMaxSize}, the lanes of the largest subgroup`;
+  }
+  const most = limits.maxComputeInvocationsPerWorkgroup;
+  return THREADS <= most ? undefined : `threads=${THREADS}: the limit is ${most}`;
+}
+
+/**
+ * The launch of a team kernel.
+ *
+ * @throws {RangeError} If {@linkcode refuseTeam} has a reason.
+ */
+export function launchTeam(
+  kernel: TeamKernel,
+  shape: AttendShape,
+  layout: CacheLayout,
+  tuning: Tuning,
+  device: DeviceTraits,
+): Launch {
+  const reason = refuseTeam(kernel, shape, tuning, device);
+  if (reason) throw new RangeError(`Cannot launch ${kernel.name}: ${reason}`);
+  const tiles = teamTiles(kernel, shape, tuning, device);
+  const { LANES, ROWS, TILE, THREADS } = tiles;
+  const teams = THREADS / LANES;
+  return launchFused(shape, layout, tuning, device, {
+    shader: composeWgsl(kernel.text, {
+      shared: [teamText],
+      cache: shape.cache,
+      layout: shape.layout ?? "combined",
+      words: true,
+      constants: teamConstants(shape, tiles, device),
+    }),
+    blockRows: teams * ROWS,
+    threads: THREADS,
+    workgroupBytes: 0,
+    // A tile, and once in LANES tokens their block.
+    loop: { tile: TILE, tileIterations: 1 + Math.ceil(2 * TILE / LANES) },
+    slots: Math.floor(LANES_AT_ONCE / THREADS),
+    chosen: { rows: ROWS, tile: TILE, threads: THREADS },
+  });
+}
+
+function teamConstants(
+  { R, Dr, page, cache }: AttendShape,
+  { LANES, ROWS, TILE, THREADS }: TeamTiles,
+  { subgroupMinSize, subgroupMaxSize }: DeviceTraits,
+): Record<string, number> {
+  const teams = THREADS / LANES;
+  // A team that is alone reads its next tile ahead. Several share what they read: they touch it for each other, a block before.
+  const AHEAD = teams === 1 ? 1 : 0;
+  const SHARE = AHEAD === 0 && LANES === MOST_LANES ? Math.max(1, LANES / teams) : 0;
+  const SWEEPS = Math.ceil((R + Dr) * DTYPE_BYTES[cache] / 32 / LANES);
+  return {
+    R,
+    DR: Dr,
+    LANES,
+    ROWS,
+    TILE,
+    THREADS,
+    WHOLE: Number(subgroupMinSize === LANES && subgroupMaxSize === LANES),
+    LOG_LANES: Math.log2(LANES),
+    LOG_ROWS: Math.log2(ROWS),
+    LOG_VALUES: Math.log2(ROWS * TILE),
+    VALUES: ROWS * TILE,
+    SLICE: Math.ceil(R / CHUNK / LANES),
+    PAIRS: Math.max(1, Math.ceil(Dr / 2 / LANES)),
+    ALIGNED: Number(page % TILE === 0),
+    AHEAD,
+    SHARE,
+    SWEEPS,
+    TOUCHES: Math.max(1, SHARE * SWEEPS),
+  };
+}

@@ -1,0 +1,126 @@
+// What the kernels have in common in which a team of LANES lanes shares rows: bindings, where tokens are, reading them, and storing.
+// Appended constants: R, DR; LANES of a team, WHOLE where a team is a subgroup; ROWS of a team, TILE tokens, their VALUES; THREADS; LOG_LANES,
+// LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane; ALIGNED where no tile crosses a page; AHEAD where the
+// next tile is read while this one is computed; SHARE tokens that a team touches of each block, 0 where none are, in SWEEPS reads of
+// LANES lanes each, TOUCHES in all (at least 1).
+
+struct Params {
+  H: u32,
+  page: u32,
+  pages: u32,
+  width: u32,
+  first: u32,
+  count: u32,
+  scale: f32,
+  lse_factor: f32,
+}
+
+@group(0) @binding(0) var<uniform> P: Params;
+@group(0) @binding(1) var<storage, read> work: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> q_latent: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> q_pe: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read> page_table: array<i32>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
+
+const LATENT = R / 8u; // chunks of the latent; those of the rope key follow
+const SECTORS = (R + DR) / 8u / SECTOR; // of 32 bytes that a token takes
+const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
+const DIRECT = 0xffffffffu; // slot of an item that writes the result
+
+const_assert LANES == 1u << LOG_LANES;
+const_assert VALUES == ROWS * TILE && VALUES == 1u << LOG_VALUES;
+const_assert ROWS == 1u << LOG_ROWS;
+const_assert LOG_VALUES >= 1u && LOG_VALUES <= LOG_LANES;
+const_assert LANES % TILE == 0u;
+const_assert SLICE * LANES >= LATENT;
+const_assert PAIRS * LANES >= DR / 2u;
+
+// Lane of a team that ends with value `v` of the VALUES.
+fn lane_of(v: u32) -> u32 { return reverseBits(v) >> (32u - LOG_VALUES); }
+
+// Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key.
+fn has_chunk(c: u32, l: u32) -> bool { return LATENT % LANES == 0u || c * LANES + l < LATENT; }
+fn has_pair(c: u32, l: u32) -> bool { return DR > 0u && (DR / 2u % LANES == 0u || c * LANES + l < DR / 2u); }
+
+// Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative or not.
+fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
+  return min(end, u32(max(i32(row / P.H) + bitcast<i32>(offset), 0)));
+}
+
+// Index into the cache, in tokens. A token past the last one is the last one again: its weight is 0. The table is read only for
+// tokens before `end`, and no page outside the cache is touched.
+fn slot_of(sequence: u32, token: u32, end: u32) -> u32 {
+  if (end == 0u) { return 0u; }
+  let t = min(token, end - 1u);
+  let page_id = min(u32(page_table[sequence * P.width + t / P.page]), P.pages - 1u);
+  return page_id * P.page + t % P.page;
+}
+
+// A lane's part of the keys of a tile.
+struct Tile {
+  latent: array<Chunk, TILE * SLICE>,
+  rope: array<Pair, TILE * PAIRS>,
+}
+
+// The tile that begins at token `first` of the block whose slots the lanes of the team hold.
+fn load_tile(slots: u32, first: u32, l: u32, first_lane: u32) -> Tile {
+  var tile = Tile();
+  let tile_slot = subgroupShuffle(slots, first_lane + first);
+  for (var i = 0u; i < TILE; i++) { // unroll
+    var slot = tile_slot + i;
+    if (ALIGNED == 0u) { slot = subgroupShuffle(slots, first_lane + first + i); }
+    for (var c = 0u; c < SLICE; c++) { // unroll
+      if (has_chunk(c, l)) { tile.latent[i * SLICE + c] = cache_chunk(slot, c * LANES + l); }
+    }
+    for (var c = 0u; c < PAIRS; c++) { // unroll
+      if (has_pair(c, l)) { tile.rope[i * PAIRS + c] = rope_pair(slot, c * LANES + l); }
+    }
+  }
+  return tile;
+}
+
+// One word of each 32 bytes of this team's share of a block, read so that the caches have the block when it is needed: a register
+// holds 4 bytes of what comes, where reading ahead would hold all of it. Nothing may wait for them: they are used a block later.
+alias Touched = array<u32, TOUCHES>;
+
+fn touch_block(slots: u32, team: u32, l: u32, first_lane: u32) -> Touched {
+  var words = Touched();
+  for (var i = 0u; i < SHARE; i++) { // unroll
+    let slot = subgroupShuffle(slots, first_lane + (team * SHARE + i) % LANES);
+    for (var c = 0u; c < SWEEPS; c++) { // unroll
+      words[i * SWEEPS + c] = touch(slot, min(c * LANES + l, SECTORS - 1u));
+    }
+  }
+  return words;
+}
+
+fn used(words: Touched) -> u32 {
+  var all = 0u;
+  for (var i = 0u; i < TOUCHES; i++) { // unroll
+    all ^= words[i];
+  }
+  return all;
+}
+
+// A use of what was touched that no compiler can take away: no launch has a count of 0.
+fn keep(words: u32) {
+  if (SHARE > 0u && P.count == 0u && words == 1u) { lse[0] = MASKED; }
+}
+
+fn dot4(sum: f32, a: vec4<f32>, b: vec4<f32>) -> f32 {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}
+
+fn dot2(sum: f32, a: vec2<f32>, b: vec2<f32>) -> f32 {
+  return fma(a.y, b.y, fma(a.x, b.x, sum));
+}
+
+// Row `r` of the block, where it has one, in the buffer of the results or of the partial ones.
+fn store_row(r: u32, rows: u32, target_row: u32, chunk: u32, a: vec4<f32>, b: vec4<f32>) {
+  if (r < rows) {
+    let at = (target_row + r) * (R / 4u) + 2u * chunk;
+    out[at] = a;
+    out[at + 1u] = b;
+  }
+}

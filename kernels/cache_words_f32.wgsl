@@ -1,0 +1,14 @@
+// Parts of chunks of a cache of f32: a pair of elements is half of what `cache_word` gives.
+alias Pair = vec2<u32>;
+const SECTOR = 1u; // chunks in 32 bytes
+
+// Elements 2w and 2w+1 of the rope key of the token in `slot`.
+fn rope_pair(slot: u32, w: u32) -> Pair {
+  let four = cache_word(slot, R / 8u + w / 4u, w / 2u % 2u);
+  return select(four.xy, four.zw, w % 2u == 1u);
+}
+
+fn wide_pair(p: Pair) -> vec2<f32> { return bitcast<vec2<f32>>(p); }
+
+// A word of the 32 bytes number `sector` of the token in `slot`.
+fn touch(slot: u32, sector: u32) -> u32 { return cache_word(slot, sector, 0u).x; }
