@@ -23,6 +23,13 @@ const MAX_COUNT = 2 ** 30;
 export const MIN_NORMAL_F32 = 2 ** -126;
 
 const MERGE_THREADS = 64;
+/** Bytes of workgroup memory of the merge: a maximum, a sum of weights and four elements for each thread. */
+const MERGE_BYTES = 24 * MERGE_THREADS;
+
+/** Threads that share the splits of one place of a merge: few splits are summed by one, of many the steps would be long. */
+function mergeGroups(splits: number): number {
+  return splits <= 8 ? 1 : splits <= 32 ? 4 : 16;
+}
 
 /** Why no cache of this form can be read or written, undefined when it can. Shared by all operations with a cache. */
 export function refuseCache(
@@ -137,14 +144,16 @@ export interface MergePlan {
 /**
  * Merge of the partial results of each row, weighted by their log-sum-exp.
  *
- * - **Shapes** `partial_out` `[partialRows, R]`, `partial_lse` `[partialRows]` → `out`, `lse`. **Mapping** thread ↔ 4 elements.
+ * - **Shapes** `partial_out` `[partialRows, R]`, `partial_lse` `[partialRows]` → `out`, `lse`. **Mapping** threads ↔ 4 elements.
  */
 export function planMerge(shape: AttendShape, list: WorkList, { limits }: DeviceTraits): MergePlan {
   const { merges, partialRows } = list;
   if (merges.length === 0) return { buffers: [], dispatches: [] };
   const { R } = shape;
   const rows = merges.reduce((most, { rows }) => Math.max(most, rows), 0);
-  const parts = Math.ceil(rows * R / 4 / MERGE_THREADS);
+  const splits = mostSplits(list);
+  const GROUPS = mergeGroups(splits);
+  const parts = Math.ceil(rows * R / 4 / (MERGE_THREADS / GROUPS));
   const contents = mergeWords(merges);
   return {
     buffers: [
@@ -154,13 +163,13 @@ export function planMerge(shape: AttendShape, list: WorkList, { limits }: Device
     ],
     dispatches: [{
       label: "merge",
-      shader: composeWgsl(mergeText, { constants: { R } }),
+      shader: composeWgsl(mergeText, { constants: { R, GROUPS } }),
       params: [["count", "u32", merges.length], ["parts", "u32", parts], ["lse_factor", "f32", lseFactor(shape)]],
       bindings: ["merges", "partial_out", "partial_lse", "out", lseName(shape)],
       workgroups: foldWorkgroups(merges.length * parts, limits.maxComputeWorkgroupsPerDimension),
       workgroupSize: MERGE_THREADS,
-      workgroupBytes: 0,
-      loopIterations: mostSplits(list) + (mostSplits(list) + 1),
+      workgroupBytes: MERGE_BYTES,
+      loopIterations: 2 * (Math.ceil(splits / GROUPS) + 1) + 2 * (GROUPS + 1),
     }],
   };
 }
