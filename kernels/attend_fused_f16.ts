@@ -16,7 +16,7 @@ const KERNEL: TeamKernel = {
   requires: ["shader-f16", "subgroups"],
   // The values of a bf16 cache need not be numbers of f16.
   dtypes: ["f16"],
-  values: 32,
+  tile: 8,
 };
 
 /** Chains: of scores two chunks and a rope pair of two lanes, even and odd elements apart; of outputs the tokens of a block. */

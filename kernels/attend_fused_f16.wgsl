@@ -52,46 +52,63 @@ fn main(
   let limit = limit_of(first_row + soft_row, span.z, end);
   let visible = limit_of(first_row, span.z, end);
 
-  // Queries of the rows; a row past the block's last is its last again, and is not stored. `unscale` is of this lane's row.
-  var q: array<Half2, ROWS * SLICE * 4u>;
-  var qr: array<Half2, ROWS * PAIRS>;
-  var unscale = 1.0;
+  // Rows of a lane are in an order of its own: in place r it has row r ^ own_row. So in the sum over the team each lane keeps its
+  // first half and gives its second, where it would have to select both.
+  let own_row = value / TILE;
+
+  // The exponent of each row's largest element, without those of 0 and infinity, whose inverses are none.
+  var exponents: array<i32, ROWS>;
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + r, rows - 1u);
-    var wide: array<vec4<f32>, SLICE * 2u> = array<vec4<f32>, SLICE * 2u>();
-    var rope: array<vec2<f32>, PAIRS> = array<vec2<f32>, PAIRS>();
     var largest = vec4(0.0);
     for (var c = 0u; c < SLICE; c++) { // unroll
       if (has_chunk(c, l)) {
         let at = row * (R / 4u) + 2u * (c * LANES + l);
-        wide[2u * c] = q_latent[at];
-        wide[2u * c + 1u] = q_latent[at + 1u];
-        largest = max(largest, max(abs(wide[2u * c]), abs(wide[2u * c + 1u])));
+        largest = max(largest, max(abs(q_latent[at]), abs(q_latent[at + 1u])));
       }
     }
     for (var c = 0u; c < PAIRS; c++) { // unroll
-      if (has_pair(c, l)) {
-        rope[c] = q_pe[row * (DR / 2u) + c * LANES + l];
-        largest = max(largest, vec4(abs(rope[c]), 0.0, 0.0));
-      }
+      if (has_pair(c, l)) { largest = max(largest, vec4(abs(q_pe[row * (DR / 2u) + c * LANES + l]), 0.0, 0.0)); }
     }
     var size = max(max(largest.x, largest.y), max(largest.z, largest.w));
     for (var step = 0u; step < LOG_LANES; step++) { // unroll
       size = max(size, subgroupShuffleXor(size, 1u << step));
     }
-    // The exponent of f32, without 0 and infinity, whose inverses are none.
-    let exponent = clamp(i32((bitcast<u32>(size) >> 23u) & 0xffu) - 126, -120, 120);
+    exponents[r] = clamp(i32((bitcast<u32>(size) >> 23u) & 0xffu) - 126, -120, 120);
+  }
+
+  // Queries of the rows; a row past the block's last is its last again, and is not stored.
+  var q: array<Half2, ROWS * SLICE * 4u>;
+  var qr: array<Half2, ROWS * PAIRS>;
+  var unscale = 1.0; // of this lane's row
+  for (var r = 0u; r < ROWS; r++) { // unroll
+    let row = first_row + min(team_row + (r ^ own_row), rows - 1u);
+    var exponent = 0;
+    for (var other = 0u; other < ROWS; other++) { // unroll
+      if ((r ^ own_row) == other) { exponent = exponents[other]; }
+    }
     let scale = ldexp(1.0, QUERY_EXPONENT - exponent);
-    if (value / TILE == r) { unscale = ldexp(1.0, exponent - QUERY_EXPONENT); }
-    for (var c = 0u; c < SLICE * 2u; c++) { // unroll
-      q[(r * SLICE * 2u + c) * 2u] = Half2(wide[c].xy * scale);
-      q[(r * SLICE * 2u + c) * 2u + 1u] = Half2(wide[c].zw * scale);
+    if (r == 0u) { unscale = ldexp(1.0, exponent - QUERY_EXPONENT); }
+    for (var c = 0u; c < SLICE; c++) { // unroll
+      if (has_chunk(c, l)) {
+        let at = row * (R / 4u) + 2u * (c * LANES + l);
+        let low_half = q_latent[at] * scale;
+        let high_half = q_latent[at + 1u] * scale;
+        q[(r * SLICE + c) * 4u] = Half2(low_half.xy);
+        q[(r * SLICE + c) * 4u + 1u] = Half2(low_half.zw);
+        q[(r * SLICE + c) * 4u + 2u] = Half2(high_half.xy);
+        q[(r * SLICE + c) * 4u + 3u] = Half2(high_half.zw);
+      }
     }
     for (var c = 0u; c < PAIRS; c++) { // unroll
-      qr[r * PAIRS + c] = Half2(rope[c] * scale);
+      if (has_pair(c, l)) { qr[r * PAIRS + c] = Half2(q_pe[row * (DR / 2u) + c * LANES + l] * scale); }
     }
   }
   let score_scale = P.scale * unscale;
+  var peers: array<u32, ROWS>; // lane with the first token of the row in place r
+  for (var r = 0u; r < ROWS; r++) { // unroll
+    peers[r] = first_lane + ((l % ROWS) ^ lane_of(r * TILE));
+  }
   var o: array<vec4<f32>, ROWS * SLICE * 2u>;
   var a: array<Half2, ROWS * SLICE * 4u>; // the chains of `o`
   var maximum = MASKED;
@@ -141,30 +158,22 @@ fn main(
         }
       }
       // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those.
-      if (ONE_CHAIN) {
-        let upper = (l & 1u) == 1u;
-        for (var i = 0u; i < VALUES / 2u; i++) { // unroll
-          let given = select(h[i + VALUES / 2u], h[i], upper);
-          let kept = select(h[i], h[i + VALUES / 2u], upper);
-          s[i] = both(kept + halves(subgroupShuffleXor(pack2x16float(vec2<f32>(given)), 1u)));
-        }
-      } else {
-        for (var i = 0u; i < VALUES; i++) { // unroll
-          s[i] += both(h[i]);
-        }
-        let upper = (l & 1u) == 1u;
-        for (var i = 0u; i < VALUES / 2u; i++) { // unroll
-          let kept = select(s[i], s[i + VALUES / 2u], upper);
-          s[i] = kept + subgroupShuffleXor(select(s[i + VALUES / 2u], s[i], upper), 1u);
-        }
+      for (var i = 0u; i < VALUES; i++) { // unroll
+        if (!ONE_CHAIN) { s[i] += both(h[i]); }
       }
-      for (var step = 1u; step < LOG_LANES; step++) { // unroll
+      for (var step = 0u; step < LOG_LANES; step++) { // unroll
         for (var i = 0u; i < VALUES / 2u; i++) { // unroll
           if (i < (VALUES >> (step + 1u))) {
-            let upper = ((l >> step) & 1u) == 1u;
-            let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
-            let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
-            s[i] = kept + subgroupShuffleXor(given, 1u << step);
+            let upper = step >= LOG_ROWS && ((l >> step) & 1u) == 1u;
+            if (step == 0u && ONE_CHAIN) {
+              let kept = select(h[i], h[i + VALUES / 2u], upper);
+              let given = pack2x16float(vec2<f32>(select(h[i + VALUES / 2u], h[i], upper)));
+              s[i] = both(kept + halves(subgroupShuffleXor(given, 1u)));
+            } else {
+              let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
+              let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
+              s[i] = kept + subgroupShuffleXor(given, 1u << step);
+            }
           }
         }
         if ((VALUES >> (step + 1u)) == 0u) { s[0] += subgroupShuffleXor(s[0], 1u << step); }
@@ -182,7 +191,7 @@ fn main(
       sum = sum * change + p;
       if (subgroupAny(change != 1.0)) {
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let factor = subgroupShuffle(change, first_lane + lane_of(r * TILE));
+          let factor = subgroupShuffle(change, peers[r]);
           for (var c = 0u; c < SLICE * 2u; c++) { // unroll
             o[r * SLICE * 2u + c] = flushed(o[r * SLICE * 2u + c], a[(r * SLICE * 2u + c) * 2u], a[(r * SLICE * 2u + c) * 2u + 1u]) * factor;
             a[(r * SLICE * 2u + c) * 2u] = Half2();
@@ -193,17 +202,14 @@ fn main(
 
       // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
       if (block + tile + TILE > visible) {
-        for (var i = 0u; i < TILE * SLICE; i++) { // unroll
-          let clean = finite(keys.latent[i]);
-          for (var j = 0u; j < 4u; j++) { // unroll
-            k[i * 4u + j] = halves(clean[j]);
-          }
+        for (var i = 0u; i < TILE * SLICE * 4u; i++) { // unroll
+          k[i] = finite2(k[i]);
         }
       }
       let weights = pack2x16float(vec2(p * WEIGHT_SCALE));
       for (var i = 0u; i < TILE; i++) { // unroll
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let weight = halves(subgroupShuffle(weights, first_lane + lane_of(r * TILE + i)));
+          let weight = halves(subgroupShuffle(weights, peers[r] + lane_of(i)));
           for (var c = 0u; c < SLICE * 4u; c++) { // unroll
             a[r * SLICE * 4u + c] = fma(weight, k[i * SLICE * 4u + c], a[r * SLICE * 4u + c]);
           }
@@ -227,14 +233,14 @@ fn main(
   // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
   let inverse = select(0.0, 1.0 / total, begin < limit);
   for (var r = 0u; r < ROWS; r++) { // unroll
-    let factor = subgroupShuffle(inverse, first_lane + lane_of(r * TILE));
+    let factor = subgroupShuffle(inverse, peers[r]);
     for (var c = 0u; c < SLICE; c++) { // unroll
       let low_half = o[(r * SLICE + c) * 2u] * factor;
       let high_half = o[(r * SLICE + c) * 2u + 1u] * factor;
-      if (has_chunk(c, l)) { store_row(team_row + r, rows, target_row, c * LANES + l, low_half, high_half); }
+      if (has_chunk(c, l)) { store_row(team_row + (r ^ own_row), rows, target_row, c * LANES + l, low_half, high_half); }
     }
   }
-  if (value % TILE == 0u && l < VALUES && team_row + value / TILE < rows) {
+  if (value % TILE == 0u && l < VALUES && team_row + own_row < rows) {
     lse[target_row + soft_row] = select(MASKED, (maximum + log(total)) * P.lse_factor, begin < limit);
   }
   keep(touched);
@@ -243,4 +249,12 @@ fn main(
 // The sum `o` and what chains have added.
 fn flushed(o: vec4<f32>, a: Half2, b: Half2) -> vec4<f32> {
   return fma(vec4(1.0 / WEIGHT_SCALE), vec4(vec2<f32>(a), vec2<f32>(b)), o);
+}
+
+// 0 in place of ∞ and NaN.
+fn finite2(v: Half2) -> Half2 {
+  let word = pack2x16float(vec2<f32>(v));
+  let low_half = select(word & 0xffffu, 0u, (word & 0x7c00u) == 0x7c00u);
+  let high_half = select(word & 0xffff0000u, 0u, (word & 0x7c000000u) == 0x7c000000u);
+  return halves(low_half | high_half);
 }

@@ -14,7 +14,7 @@ const KERNEL: TeamKernel = {
   text,
   requires: ["subgroups"],
   dtypes: ["f32", "f16", "bf16"],
-  values: 16,
+  tile: 4,
 };
 
 /**

@@ -132,9 +132,8 @@ fn main(
 
       // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
       if (block + tile + TILE > visible) {
-        for (var i = 0u; i < TILE * SLICE; i++) { // unroll
-          k[2u * i] = low(finite(keys.latent[i]));
-          k[2u * i + 1u] = high(finite(keys.latent[i]));
+        for (var i = 0u; i < TILE * SLICE * 2u; i++) { // unroll
+          k[i] = finite4(k[i]);
         }
       }
       for (var i = 0u; i < TILE; i++) { // unroll
@@ -169,4 +168,10 @@ fn main(
     lse[target_row + soft_row] = select(MASKED, (maximum + log(total)) * P.lse_factor, begin < limit);
   }
   keep(touched);
+}
+
+// 0 in place of ∞ and NaN. Of widened keys: the words that they came from are no longer held.
+fn finite4(v: vec4<f32>) -> vec4<f32> {
+  const EXPONENT = vec4(0x7f800000u);
+  return select(v, vec4(0.0), (bitcast<vec4<u32>>(v) & EXPONENT) == EXPONENT);
 }

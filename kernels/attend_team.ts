@@ -21,6 +21,8 @@ export const TEAM_TUNINGS: Tunings = { rows: [1, 2, 4, 8], tile: [2, 4, 8], thre
 const MOST_LANES = 32;
 /** Fewest lanes: those of SwiftShader's subgroups. */
 const LEAST_LANES = 4;
+/** Most tokens of a tile. */
+const MOST_TILE = 8;
 /** Most teams of a workgroup: all that an H200 multiprocessor holds when each lane takes 255 registers. */
 const MOST_TEAMS = 8;
 /** Chunks of queries, and of outputs, that a lane can keep in registers: 8 · 8 f32 of either, of 255 registers. */
@@ -50,20 +52,20 @@ export interface TeamKernel {
   readonly requires: readonly string[];
   /** Dtypes of the cache that it takes. */
   readonly dtypes: readonly Dtype[];
-  /** Scores that a team of {@linkcode MOST_LANES} computes at once where that is not asked for. */
-  readonly values: number;
+  /** Tokens of a tile where that is not asked for and several teams share a workgroup. */
+  readonly tile: number;
 }
 
 /** Sizes for `shape` on `device`: what is asked for, else as many rows as registers hold and a tile that fits the team. */
-export function teamTiles({ values }: TeamKernel, shape: AttendShape, tuning: Tuning, device: DeviceTraits): TeamTiles {
+export function teamTiles({ tile }: TeamKernel, shape: AttendShape, tuning: Tuning, device: DeviceTraits): TeamTiles {
   const LANES = Math.min(MOST_LANES, 2 ** Math.floor(Math.log2(device.subgroupMinSize)));
   const slice = Math.ceil(shape.R / CHUNK / LANES);
   const most = Math.max(1, Math.min(8, LANES / 2, 2 ** Math.floor(Math.log2(CHUNKS_OF_A_LANE / slice))));
   const typical = typicalRows(shape, most * MOST_TEAMS);
   const ROWS = tuning.rows ?? Math.min(most, powerFrom(typical));
-  const room = Math.max(2, Math.floor(Math.min(values * LANES / MOST_LANES, LANES) / ROWS));
-  const TILE = tuning.tile ?? Math.min(8, 2 ** Math.floor(Math.log2(room)));
   const teams = Math.min(MOST_TEAMS, powerFrom(Math.ceil(typical / ROWS)));
+  // A team that is alone waits for its keys: it asks for more of them at a time.
+  const TILE = tuning.tile ?? Math.max(2, Math.min(teams === 1 ? MOST_TILE : tile, LANES / ROWS));
   const THREADS = tuning.threads ?? Math.max(teams * LANES, device.subgroupMaxSize);
   return { LANES, ROWS, TILE, THREADS };
 }
