@@ -3,15 +3,15 @@ enable f16; // As attend_fused_subgroup, with both products in chains of f16 tha
 // Mapping: workgroup ↔ item; a team of LANES lanes ↔ ROWS rows; lane ↔ every LANES-th chunk of d, of queries, keys and output alike.
 // Needs: `shader-f16`, `subgroups` of a multiple of LANES lanes that divides THREADS, a cache of f16. Appended: as attend_fused_subgroup.
 
-// A score's chain: even and odd elements of up to CHAIN chunks of a lane, and of the rope key. Where a lane has one chain, the first
-// step of the sum over lanes is in f16 as well: 18 products at rank 512. An output's chain: the tokens of a block, at most 32.
+// A score's chain: even and odd elements of CHAIN chunks of a lane, and of the rope key. Where a lane has one chain, the first step
+// of the sum over lanes is in f16 as well: 18 products at rank 512. An output's chain: the tokens of a block, at most 32.
+// Appended beside those of attend_team.wgsl: CHAIN; FIRST_HALF values that the first step leaves in f16, else 0; WIDE_VALUES that are
+// widened before it, else 0; FIRST_WIDE, the first step in f32.
 
 // Queries are scaled by a power of two, their largest element to [1/64, 1/32): no chain overflows, |key| being 65504 at most.
 const QUERY_EXPONENT = -5;
 // Weights are at most 1; scaled by this, neither does a chain of 32 tokens.
 const WEIGHT_SCALE = 0.015625;
-const CHAIN = 2u; // chunks
-const ONE_CHAIN = SLICE <= CHAIN;
 
 alias Half2 = vec2<f16>;
 
@@ -44,7 +44,7 @@ fn main(
   let team = (subgroup * lanes + lane) / LANES;
   let first_lane = select(lane - l, 0u, WHOLE == 1u);
   let team_row = team * ROWS; // in the block
-  if (team_row >= rows) { return; }
+  if (subgroupBroadcastFirst(team_row) >= rows) { return; } // a subgroup as a whole: what follows stays uniform
 
   // Softmax: this lane's row and token of a tile, the last token that the row sees, and what every row of the block sees.
   let value = reverseBits(l) >> (32u - LOG_VALUES);
@@ -79,7 +79,7 @@ fn main(
 
   // Queries of the rows; a row past the block's last is its last again, and is not stored.
   var q: array<Half2, ROWS * SLICE * 4u>;
-  var qr: array<Half2, ROWS * PAIRS>;
+  var qr: array<Half2, ROWS * PAIR_ROOM>;
   var unscale = 1.0; // of this lane's row
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + (r ^ own_row), rows - 1u);
@@ -107,7 +107,7 @@ fn main(
   let score_scale = P.scale * unscale;
   var peers: array<u32, ROWS>; // lane with the first token of the row in place r
   for (var r = 0u; r < ROWS; r++) { // unroll
-    peers[r] = first_lane + ((l % ROWS) ^ lane_of(r * TILE));
+    peers[r] = first_lane + ((l % ROWS) ^ LANE_OF[r * TILE]);
   }
   var o: array<vec4<f32>, ROWS * SLICE * 2u>;
   var a: array<Half2, ROWS * SLICE * 4u>; // the chains of `o`
@@ -137,18 +137,21 @@ fn main(
       var h: array<Half2, VALUES> = array<Half2, VALUES>();
       var s: array<f32, VALUES> = array<f32, VALUES>();
       for (var i = 0u; i < TILE; i++) { // unroll
-        for (var c = 0u; c < SLICE; c++) { // unroll
-          for (var j = 0u; j < 4u; j++) { // unroll
-            k[(i * SLICE + c) * 4u + j] = halves(keys.latent[i * SLICE + c][j]);
-          }
-          for (var r = 0u; r < ROWS; r++) { // unroll
+        for (var chain = 0u; chain < SLICE / CHAIN; chain++) { // unroll
+          for (var c = chain * CHAIN; c < (chain + 1u) * CHAIN; c++) { // unroll
             for (var j = 0u; j < 4u; j++) { // unroll
-              h[r * TILE + i] = fma(q[(r * SLICE + c) * 4u + j], k[(i * SLICE + c) * 4u + j], h[r * TILE + i]);
+              k[(i * SLICE + c) * 4u + j] = halves(keys.latent[i * SLICE + c][j]);
             }
-            if (!ONE_CHAIN && (c % CHAIN == CHAIN - 1u || c == SLICE - 1u)) {
-              s[r * TILE + i] += both(h[r * TILE + i]);
-              h[r * TILE + i] = Half2();
+            for (var r = 0u; r < ROWS; r++) { // unroll
+              for (var j = 0u; j < 4u; j++) { // unroll
+                h[r * TILE + i] = fma(q[(r * SLICE + c) * 4u + j], k[(i * SLICE + c) * 4u + j], h[r * TILE + i]);
+              }
             }
+          }
+          // All but the last chain end here.
+          for (var r = 0u; r < ROWS * u32(chain + 1u < SLICE / CHAIN); r++) { // unroll
+            s[r * TILE + i] += both(h[r * TILE + i]);
+            h[r * TILE + i] = Half2();
           }
         }
         for (var c = 0u; c < PAIRS; c++) { // unroll
@@ -157,26 +160,29 @@ fn main(
           }
         }
       }
-      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those.
-      for (var i = 0u; i < VALUES; i++) { // unroll
-        if (!ONE_CHAIN) { s[i] += both(h[i]); }
+      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those. First
+      // the rows, which need no selecting, then the tokens.
+      for (var i = 0u; i < FIRST_HALF; i++) { // unroll
+        s[i] = both(h[i] + halves(subgroupShuffleXor(pack2x16float(vec2<f32>(h[i + FIRST_HALF])), 1u)));
       }
-      for (var step = 0u; step < LOG_LANES; step++) { // unroll
-        for (var i = 0u; i < VALUES / 2u; i++) { // unroll
-          if (i < (VALUES >> (step + 1u))) {
-            let upper = step >= LOG_ROWS && ((l >> step) & 1u) == 1u;
-            if (step == 0u && ONE_CHAIN) {
-              let kept = select(h[i], h[i + VALUES / 2u], upper);
-              let given = pack2x16float(vec2<f32>(select(h[i + VALUES / 2u], h[i], upper)));
-              s[i] = both(kept + halves(subgroupShuffleXor(given, 1u)));
-            } else {
-              let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
-              let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
-              s[i] = kept + subgroupShuffleXor(given, 1u << step);
-            }
-          }
+      for (var i = 0u; i < WIDE_VALUES; i++) { // unroll
+        s[i] += both(h[i]);
+      }
+      for (var step = FIRST_WIDE; step < LOG_ROWS; step++) { // unroll
+        for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
+          s[i] += subgroupShuffleXor(s[i + (VALUES >> (step + 1u))], 1u << step);
         }
-        if ((VALUES >> (step + 1u)) == 0u) { s[0] += subgroupShuffleXor(s[0], 1u << step); }
+      }
+      for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
+        let upper = ((l >> step) & 1u) == 1u;
+        for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
+          let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
+          let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
+          s[i] = kept + subgroupShuffleXor(given, 1u << step);
+        }
+      }
+      for (var step = LOG_VALUES; step < LOG_LANES; step++) { // unroll
+        s[0] += subgroupShuffleXor(s[0], 1u << step);
       }
 
       let present = block + tile + value % TILE < limit;
@@ -189,27 +195,27 @@ fn main(
       let change = exp(maximum - tile_maximum);
       maximum = tile_maximum;
       sum = sum * change + p;
-      if (subgroupAny(change != 1.0)) {
+      // Seldom: the maximum moved, or some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that
+      // see it have it in their score.
+      let hides = block + tile + TILE > visible;
+      if (subgroupAny(change != 1.0) | hides) {
         for (var r = 0u; r < ROWS; r++) { // unroll
           let factor = subgroupShuffle(change, peers[r]);
-          for (var c = 0u; c < SLICE * 2u; c++) { // unroll
-            o[r * SLICE * 2u + c] = flushed(o[r * SLICE * 2u + c], a[(r * SLICE * 2u + c) * 2u], a[(r * SLICE * 2u + c) * 2u + 1u]) * factor;
-            a[(r * SLICE * 2u + c) * 2u] = Half2();
-            a[(r * SLICE * 2u + c) * 2u + 1u] = Half2();
+          for (var c = r * SLICE * 2u; c < (r + 1u) * SLICE * 2u; c++) { // unroll
+            o[c] = flushed(o[c], a[2u * c], a[2u * c + 1u]) * factor;
+            a[2u * c] = Half2();
+            a[2u * c + 1u] = Half2();
           }
+        }
+        for (var i = 0u; i < TILE * SLICE * 4u; i++) { // unroll
+          k[i] = select(k[i], finite2(k[i]), hides);
         }
       }
 
-      // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
-      if (block + tile + TILE > visible) {
-        for (var i = 0u; i < TILE * SLICE * 4u; i++) { // unroll
-          k[i] = finite2(k[i]);
-        }
-      }
       let weights = pack2x16float(vec2(p * WEIGHT_SCALE));
       for (var i = 0u; i < TILE; i++) { // unroll
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let weight = halves(subgroupShuffle(weights, peers[r] + lane_of(i)));
+          let weight = halves(subgroupShuffle(weights, peers[r] + LANE_OF[i]));
           for (var c = 0u; c < SLICE * 4u; c++) { // unroll
             a[r * SLICE * 4u + c] = fma(weight, k[i * SLICE * 4u + c], a[r * SLICE * 4u + c]);
           }

@@ -33,11 +33,11 @@ fn main(
   let team = (subgroup * lanes + lane) / LANES;
   let first_lane = select(lane - l, 0u, WHOLE == 1u);
   let team_row = team * ROWS; // in the block
-  if (team_row >= rows) { return; }
+  if (subgroupBroadcastFirst(team_row) >= rows) { return; } // a subgroup as a whole: what follows stays uniform
 
   // Queries of the rows; a row past the block's last is its last again, and is not stored.
   var q: array<vec4<f32>, ROWS * SLICE * 2u>;
-  var qr: array<vec2<f32>, ROWS * PAIRS>;
+  var qr: array<vec2<f32>, ROWS * PAIR_ROOM>;
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + r, rows - 1u);
     for (var c = 0u; c < SLICE; c++) { // unroll
@@ -99,16 +99,16 @@ fn main(
         }
       }
       // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those.
-      for (var step = 0u; step < LOG_LANES; step++) { // unroll
-        for (var i = 0u; i < VALUES / 2u; i++) { // unroll
-          if (i < (VALUES >> (step + 1u))) {
-            let upper = ((l >> step) & 1u) == 1u;
-            let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
-            let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
-            s[i] = kept + subgroupShuffleXor(given, 1u << step);
-          }
+      for (var step = 0u; step < LOG_VALUES; step++) { // unroll
+        let upper = ((l >> step) & 1u) == 1u;
+        for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
+          let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
+          let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
+          s[i] = kept + subgroupShuffleXor(given, 1u << step);
         }
-        if ((VALUES >> (step + 1u)) == 0u) { s[0] += subgroupShuffleXor(s[0], 1u << step); }
+      }
+      for (var step = LOG_VALUES; step < LOG_LANES; step++) { // unroll
+        s[0] += subgroupShuffleXor(s[0], 1u << step);
       }
 
       let present = block + tile + value % TILE < limit;
@@ -121,24 +121,24 @@ fn main(
       let change = exp(maximum - tile_maximum);
       maximum = tile_maximum;
       sum = sum * change + p;
-      if (subgroupAny(change != 1.0)) {
+      // Seldom: the maximum moved, or some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that
+      // see it have it in their score.
+      let hides = block + tile + TILE > visible;
+      if (subgroupAny(change != 1.0) | hides) {
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let factor = subgroupShuffle(change, first_lane + lane_of(r * TILE));
+          let factor = subgroupShuffle(change, first_lane + LANE_OF[r * TILE]);
           for (var c = 0u; c < SLICE * 2u; c++) { // unroll
             o[r * SLICE * 2u + c] *= factor;
           }
         }
-      }
-
-      // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
-      if (block + tile + TILE > visible) {
         for (var i = 0u; i < TILE * SLICE * 2u; i++) { // unroll
-          k[i] = finite4(k[i]);
+          k[i] = select(k[i], finite4(k[i]), hides);
         }
       }
+
       for (var i = 0u; i < TILE; i++) { // unroll
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let weight = subgroupShuffle(p, first_lane + lane_of(r * TILE + i));
+          let weight = subgroupShuffle(p, first_lane + LANE_OF[r * TILE + i]);
           for (var c = 0u; c < SLICE * 2u; c++) { // unroll
             o[r * SLICE * 2u + c] = fma(vec4(weight), k[i * SLICE * 2u + c], o[r * SLICE * 2u + c]);
           }
@@ -157,7 +157,7 @@ fn main(
   // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
   let inverse = select(0.0, 1.0 / total, begin < limit);
   for (var r = 0u; r < ROWS; r++) { // unroll
-    let factor = subgroupShuffle(inverse, first_lane + lane_of(r * TILE));
+    let factor = subgroupShuffle(inverse, first_lane + LANE_OF[r * TILE]);
     for (var c = 0u; c < SLICE; c++) { // unroll
       let a = o[(r * SLICE + c) * 2u] * factor;
       let b = o[(r * SLICE + c) * 2u + 1u] * factor;

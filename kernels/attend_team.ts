@@ -127,6 +127,7 @@ export function launchTeam(
       layout: shape.layout ?? "combined",
       words: true,
       constants: teamConstants(shape, tiles, device),
+      tables: { LANE_OF: lanesOfValues(ROWS * TILE) },
     }),
     blockRows: teams * ROWS,
     threads: THREADS,
@@ -144,6 +145,12 @@ function teamConstants(
   { subgroupMinSize, subgroupMaxSize }: DeviceTraits,
 ): Record<string, number> {
   const teams = THREADS / LANES;
+  const chunks = Math.ceil(R / CHUNK / LANES);
+  // Chunks of a chain of f16, of which a lane has a whole number.
+  const CHAIN = Math.min(2, chunks);
+  const SLICE = CHAIN * Math.ceil(chunks / CHAIN);
+  // A lane with one chain gives half of its rows to its neighbour before they are widened.
+  const isFirstInF16 = SLICE === CHAIN && ROWS > 1;
   // A team that is alone reads its next tile ahead. Several share what they read: they touch it for each other, a block before.
   const AHEAD = teams === 1 ? 1 : 0;
   const SHARE = AHEAD === 0 && LANES === MOST_LANES ? Math.max(1, LANES / teams) : 0;
@@ -160,12 +167,27 @@ function teamConstants(
     LOG_ROWS: Math.log2(ROWS),
     LOG_VALUES: Math.log2(ROWS * TILE),
     VALUES: ROWS * TILE,
-    SLICE: Math.ceil(R / CHUNK / LANES),
-    PAIRS: Math.max(1, Math.ceil(Dr / 2 / LANES)),
+    SLICE,
+    CHAIN,
+    FIRST_HALF: isFirstInF16 ? ROWS * TILE / 2 : 0,
+    WIDE_VALUES: isFirstInF16 ? 0 : ROWS * TILE,
+    FIRST_WIDE: Number(isFirstInF16),
+    PAIRS: Math.ceil(Dr / 2 / LANES),
+    PAIR_ROOM: Math.max(1, Math.ceil(Dr / 2 / LANES)),
     ALIGNED: Number(page % TILE === 0),
     AHEAD,
     SHARE,
     SWEEPS,
     TOUCHES: Math.max(1, SHARE * SWEEPS),
   };
+}
+
+/** Lane of a team that ends with each of `count` values: the first halving parts the upper half of them from the lower, by bit 0. */
+function lanesOfValues(count: number): number[] {
+  const bits = Math.log2(count);
+  return Array.from({ length: count }, (_, value) => {
+    let lane = 0;
+    for (let bit = 0; bit < bits; bit++) lane |= (value >> (bits - 1 - bit) & 1) << bit;
+    return lane;
+  });
 }

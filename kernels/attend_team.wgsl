@@ -1,6 +1,7 @@
 // What the kernels have in common in which a team of LANES lanes shares rows: bindings, where tokens are, reading them, and storing.
 // Appended constants: R, DR; LANES of a team, WHOLE where a team is a subgroup; ROWS of a team, TILE tokens, their VALUES; THREADS; LOG_LANES,
-// LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane; ALIGNED where no tile crosses a page; AHEAD where the
+// LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane, for which there is PAIR_ROOM,
+// at least 1; LANE_OF each value of a tile, the one that ends with its score; ALIGNED where no tile crosses a page; AHEAD where the
 // next tile is read while this one is computed; SHARE tokens that a team touches of each block, 0 where none are, in SWEEPS reads of
 // LANES lanes each, TOUCHES in all (at least 1).
 
@@ -36,12 +37,10 @@ const_assert LANES % TILE == 0u;
 const_assert SLICE * LANES >= LATENT;
 const_assert PAIRS * LANES >= DR / 2u;
 
-// Lane of a team that ends with value `v` of the VALUES.
-fn lane_of(v: u32) -> u32 { return reverseBits(v) >> (32u - LOG_VALUES); }
-
-// Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key.
-fn has_chunk(c: u32, l: u32) -> bool { return LATENT % LANES == 0u || c * LANES + l < LATENT; }
-fn has_pair(c: u32, l: u32) -> bool { return DR > 0u && (DR / 2u % LANES == 0u || c * LANES + l < DR / 2u); }
+// Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key. What it has not is 0 in its queries, so in the
+// keys it reads the last one in its place, which is in the team anyway.
+fn has_chunk(c: u32, l: u32) -> bool { return c * LANES + l < LATENT; }
+fn has_pair(c: u32, l: u32) -> bool { return c * LANES + l < DR / 2u; }
 
 // Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative or not.
 fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
@@ -60,7 +59,7 @@ fn slot_of(sequence: u32, token: u32, end: u32) -> u32 {
 // A lane's part of the keys of a tile.
 struct Tile {
   latent: array<Chunk, TILE * SLICE>,
-  rope: array<Pair, TILE * PAIRS>,
+  rope: array<Pair, TILE * PAIR_ROOM>,
 }
 
 // The tile that begins at token `first` of the block whose slots the lanes of the team hold.
@@ -71,10 +70,10 @@ fn load_tile(slots: u32, first: u32, l: u32, first_lane: u32) -> Tile {
     var slot = tile_slot + i;
     if (ALIGNED == 0u) { slot = subgroupShuffle(slots, first_lane + first + i); }
     for (var c = 0u; c < SLICE; c++) { // unroll
-      if (has_chunk(c, l)) { tile.latent[i * SLICE + c] = cache_chunk(slot, c * LANES + l); }
+      tile.latent[i * SLICE + c] = cache_chunk(slot, min(c * LANES + l, LATENT - 1u));
     }
     for (var c = 0u; c < PAIRS; c++) { // unroll
-      if (has_pair(c, l)) { tile.rope[i * PAIRS + c] = rope_pair(slot, c * LANES + l); }
+      tile.rope[i * PAIRS + c] = rope_pair(slot, min(c * LANES + l, DR / 2u - 1u));
     }
   }
   return tile;

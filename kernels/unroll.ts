@@ -16,11 +16,11 @@
  * @module
  */
 
-/** First line of a marked loop: its variable, first value and bound. */
+/** First line of a marked loop: its variable, first value and bound, expressions of constants. */
 const HEAD = /^\s*for \(var (\w+) = ([^;]+); \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll$/;
 
 /**
- * `text` with its marked loops written out, inner ones too.
+ * `text` with its marked loops written out, outer ones first, so that bounds of inner ones may depend on them.
  *
  * @example Two copies on the lines of one
  * ```ts
@@ -28,8 +28,8 @@ const HEAD = /^\s*for \(var (\w+) = ([^;]+); \1 < ([^;]+); \1\+\+\) \{ \/\/ unro
  * const loop = "for (var r = 0u; r < ROWS; r++) { // unroll\n  a[r] = r * 2u;\n}\n";
  * assertEquals(unrollLoops(loop, { ROWS: 2 }), "{\n  a[0u] = 0u * 2u;\n} { a[1u] = 1u * 2u; }\n");
  * ```
- * @param constants Values of the names that bounds are made of, with `*`, `/` and numbers.
- * @throws {RangeError} If a bound has another name in it, or a marked loop does not end.
+ * @param constants Values of the names that bounds are made of.
+ * @throws {RangeError} If a bound is no expression of constants, or a marked loop does not end.
  */
 export function unrollLoops(text: string, constants: Readonly<Record<string, number>>): string {
   const lines = text.split("\n");
@@ -42,8 +42,14 @@ export function unrollLoops(text: string, constants: Readonly<Record<string, num
     }
     const end = endOf(lines, at);
     const [, name, first, bound] = head;
-    const body = unrollLoops(lines.slice(at + 1, end).join("\n"), constants);
-    written.push(copies(body, name, valueOf(first, constants), valueOf(bound, constants)));
+    const variable = new RegExp(`\\b${name}\\b`, "g");
+    const body = lines.slice(at + 1, end).join("\n");
+    const copies: string[] = [];
+    const last = evaluate(bound, constants);
+    for (let value = evaluate(first, constants); value < last; value++) {
+      copies.push(unrollLoops(body.replaceAll(variable, `${value}u`), constants));
+    }
+    written.push(copies.length > 0 ? joined(copies) : "\n".repeat(end - at));
     at = end;
   }
   return written.join("\n");
@@ -60,31 +66,58 @@ function endOf(lines: readonly string[], at: number): number {
   throw new RangeError(`Cannot unroll the loop in line ${at + 1}: it does not end`);
 }
 
-function copies(body: string, name: string, first: number, bound: number): string {
-  const variable = new RegExp(`\\b${name}\\b`, "g");
-  const copy = (value: number) => body.replaceAll(variable, `${value}u`);
-  const lineOf = (block: string) => block.replaceAll(/\/\/.*$/gm, "").replaceAll(/\s+/g, " ").trim();
-  // A loop that never runs leaves its lines empty.
-  if (!(first < bound)) return "\n".repeat(body.split("\n").length + 1);
-  const further = Array.from({ length: bound - first - 1 }, (_, i) => ` { ${lineOf(copy(first + 1 + i))} }`);
-  return `{\n${copy(first)}\n}${further.join("")}`;
+/** The first copy on its lines, the others on the last of them. */
+function joined([first, ...further]: readonly string[]): string {
+  const lineOf = (copy: string) => copy.replaceAll(/\/\/.*$/gm, "").replaceAll(/\s+/g, " ").trim();
+  return `{\n${first}\n}${further.map((copy) => ` { ${lineOf(copy)} }`).join("")}`;
 }
 
-/** Value of `ROWS * TILE / 2u`, from left to right. */
-function valueOf(expression: string, constants: Readonly<Record<string, number>>): number {
-  const [first, ...rest] = expression.split(/([*/])/).map((part) => part.trim());
-  let value = termOf(first, constants);
-  for (let i = 0; i < rest.length; i += 2) {
-    const term = termOf(rest[i + 1], constants);
-    value = rest[i] === "*" ? value * term : Math.floor(value / term);
+/** Operators of bounds by how they bind, loosest first. */
+const OPERATORS: readonly (readonly string[])[] = [["<"], [">>", "<<"], ["+", "-"], ["*", "/"]];
+
+/** Value of an expression of u32 such as `(ROWS * TILE) >> (step + 1u)`, or `ROWS * u32(step < STEPS)`. */
+function evaluate(expression: string, constants: Readonly<Record<string, number>>): number {
+  const tokens = expression.match(/\w+|>>|<<|[^\s\w]/g) ?? [];
+  let at = 0;
+  const operand = (): number => {
+    const token = tokens[at++] === "u32" ? tokens[at++] : tokens[at - 1];
+    if (token === "(") {
+      const value = binary(0);
+      if (tokens[at++] === ")") return value;
+    } else if (/^\d+u?$/.test(token ?? "")) return parseInt(token);
+    else if (token !== undefined && Object.hasOwn(constants, token)) return constants[token];
+    throw new RangeError(
+      `Cannot unroll a loop up to "${expression}": only constants of the kernel, + - * / >> << < and ()`,
+    );
+  };
+  const binary = (level: number): number => {
+    if (level === OPERATORS.length) return operand();
+    let value = binary(level + 1);
+    while (OPERATORS[level].includes(tokens[at])) value = apply(tokens[at++], value, binary(level + 1));
+    return value;
+  };
+  const value = binary(0);
+  if (at < tokens.length) {
+    throw new RangeError(`Cannot unroll a loop up to "${expression}": "${tokens[at]}" is too much`);
   }
   return value;
 }
 
-function termOf(term: string, constants: Readonly<Record<string, number>>): number {
-  const value = /^\d+u?$/.test(term) ? parseInt(term) : constants[term];
-  if (value === undefined) {
-    throw new RangeError(`Cannot unroll a loop up to "${term}": it is no constant of the kernel`);
+function apply(operator: string, a: number, b: number): number {
+  switch (operator) {
+    case "+":
+      return a + b;
+    case "-":
+      return a - b;
+    case "*":
+      return a * b;
+    case "/":
+      return Math.floor(a / b);
+    case "<":
+      return Number(a < b);
+    case ">>":
+      return a >>> b;
+    default:
+      return a << b;
   }
-  return value;
 }

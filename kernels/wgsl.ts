@@ -41,6 +41,8 @@ export interface WgslParts {
   readonly narrow?: Dtype;
   /** Appended as `const NAME = VALUEu;`. Module-scope WGSL is order-free, so the file may use them. */
   readonly constants?: Readonly<Record<string, number>>;
+  /** Appended as `const NAME = array<u32, n>(…);`. */
+  readonly tables?: Readonly<Record<string, readonly number[]>>;
 }
 
 /**
@@ -56,16 +58,19 @@ export interface WgslParts {
  * @throws {RangeError} If a constant is not an unsigned 32-bit integer.
  */
 export function composeWgsl(file: string, parts: WgslParts): string {
-  const { cache, layout, narrow, words = false, shared = [], constants = {} } = parts;
-  const lines = Object.entries(constants).map(([name, value]) => {
-    if (!(Number.isInteger(value) && value >= 0 && value < 2 ** 32)) {
-      throw new RangeError(`Cannot append ${name} = ${value}: only unsigned 32-bit integers`);
-    }
-    return `const ${name} = ${value}u;\n`;
-  });
+  const { cache, layout, narrow, words = false, shared = [], constants = {}, tables = {} } = parts;
+  const lines = Object.entries(constants).map(([name, value]) => `const ${name} = ${u32(name, value)};\n`);
+  const arrays = Object.entries(tables).map(([name, values]) =>
+    `const ${name} = array<u32, ${values.length}>(${values.map((value) => u32(name, value)).join(", ")});\n`
+  );
   return unrollLoops(file + shared.join(""), constants) + (cache ? CACHE_TEXT[cache] : "") +
     (layout ? LAYOUT_TEXT[layout] : "") + (cache && words ? WORDS_TEXT[cache] : "") +
-    (narrow ? NARROW_TEXT[narrow] : "") + lines.join("");
+    (narrow ? NARROW_TEXT[narrow] : "") + lines.join("") + arrays.join("");
+}
+
+function u32(name: string, value: number): string {
+  if (Number.isInteger(value) && value >= 0 && value < 2 ** 32) return `${value}u`;
+  throw new RangeError(`Cannot append ${name} = ${value}: only unsigned 32-bit integers`);
 }
 
 /**
