@@ -46,11 +46,12 @@ fn main(
   let team_row = team * ROWS; // in the block
   if (subgroupBroadcastFirst(team_row) >= rows) { return; } // a subgroup as a whole: what follows stays uniform
 
-  // Softmax: this lane's row and token of a tile, the last token that the row sees, and what every row of the block sees.
+  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
+  // they are of one query token, or there is no causal rule.
   let value = reverseBits(l) >> (32u - LOG_VALUES);
   let soft_row = min(team_row + value / TILE, rows - 1u);
   let limit = limit_of(first_row + soft_row, span.z, end);
-  let visible = limit_of(first_row, span.z, end);
+  let bound = select(subgroupMax(limit), limit, WHOLE == 1u); // of all teams of the subgroup, which stay together
 
   // Rows of a lane are in an order of its own: in place r it has row r ^ own_row. So in the sum over the team each lane keeps its
   // first half and gives its second, where it would have to select both.
@@ -115,22 +116,24 @@ fn main(
   var sum = 0.0; // of this lane's own tokens
 
   // Lane ↔ token of a block of LANES tokens: where in the cache it is, of this block and of the next.
-  var slots = slot_of(sequence, begin + l, end);
-  var upcoming = slot_of(sequence, begin + LANES + l, end);
-  var ahead = touch_block(slots, team, l, first_lane);
+  var places = place_of(sequence, begin + l, limit);
+  var upcoming = place_of(sequence, begin + LANES + l, limit);
+  let last_place = place_of(sequence, limit, limit);
+  var ahead = touch_block(places, team, l, first_lane);
   var touched = 0u;
-  var keys = load_tile(slots, 0u, l, first_lane);
+  var keys = load_tile(places, 0u, select(ANYWHERE, last_place, begin + TILE > limit), l, first_lane);
 
-  for (var block = begin; block < end; block += LANES) {
+  for (var block = begin; block < bound; block += LANES) {
     touched ^= used(ahead);
     ahead = touch_block(upcoming, team, l, first_lane);
-    for (var tile = 0u; tile < LANES && block + tile < end; tile += TILE) {
+    for (var tile = 0u; tile < LANES && block + tile < bound; tile += TILE) {
       var next = keys;
       if (AHEAD == 1u) {
         let is_last = tile + TILE == LANES;
-        next = load_tile(select(slots, upcoming, is_last), select(tile + TILE, 0u, is_last), l, first_lane);
+        let most = select(ANYWHERE, last_place, block + tile + 2u * TILE > limit);
+        next = load_tile(select(places, upcoming, is_last), select(tile + TILE, 0u, is_last), most, l, first_lane);
       } else {
-        keys = load_tile(slots, tile, l, first_lane);
+        keys = load_tile(places, tile, select(ANYWHERE, last_place, block + tile + TILE > limit), l, first_lane);
       }
 
       var k: array<Half2, TILE * SLICE * 4u>;
@@ -195,10 +198,8 @@ fn main(
       let change = exp(maximum - tile_maximum);
       maximum = tile_maximum;
       sum = sum * change + p;
-      // Seldom: the maximum moved, or some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that
-      // see it have it in their score.
-      let hides = block + tile + TILE > visible;
-      if (subgroupAny(change != 1.0) | hides) {
+      // Seldom: the maximum moved.
+      if (subgroupAny(change != 1.0)) {
         for (var r = 0u; r < ROWS; r++) { // unroll
           let factor = subgroupShuffle(change, peers[r]);
           for (var c = r * SLICE * 2u; c < (r + 1u) * SLICE * 2u; c++) { // unroll
@@ -206,9 +207,6 @@ fn main(
             a[2u * c] = Half2();
             a[2u * c + 1u] = Half2();
           }
-        }
-        for (var i = 0u; i < TILE * SLICE * 4u; i++) { // unroll
-          k[i] = select(k[i], finite2(k[i]), hides);
         }
       }
 
@@ -228,21 +226,21 @@ fn main(
       a[2u * c] = Half2();
       a[2u * c + 1u] = Half2();
     }
-    slots = upcoming;
-    upcoming = slot_of(sequence, block + 2u * LANES + l, end);
+    places = upcoming;
+    upcoming = place_of(sequence, block + 2u * LANES + l, limit);
   }
 
   var total = sum;
   for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
     total += subgroupShuffleXor(total, 1u << step);
   }
-  // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
-  let inverse = select(0.0, 1.0 / total, begin < limit);
+  let inverse = 1.0 / total;
+  // Only rows that see no token of the span are empty: a sum that is NaN must stay one.
   for (var r = 0u; r < ROWS; r++) { // unroll
     let factor = subgroupShuffle(inverse, peers[r]);
     for (var c = 0u; c < SLICE; c++) { // unroll
-      let low_half = o[(r * SLICE + c) * 2u] * factor;
-      let high_half = o[(r * SLICE + c) * 2u + 1u] * factor;
+      let low_half = select(vec4(0.0), o[(r * SLICE + c) * 2u] * factor, begin < limit);
+      let high_half = select(vec4(0.0), o[(r * SLICE + c) * 2u + 1u] * factor, begin < limit);
       if (has_chunk(c, l)) { store_row(team_row + (r ^ own_row), rows, target_row, c * LANES + l, low_half, high_half); }
     }
   }
@@ -255,12 +253,4 @@ fn main(
 // The sum `o` and what chains have added.
 fn flushed(o: vec4<f32>, a: Half2, b: Half2) -> vec4<f32> {
   return fma(vec4(1.0 / WEIGHT_SCALE), vec4(vec2<f32>(a), vec2<f32>(b)), o);
-}
-
-// 0 in place of ∞ and NaN.
-fn finite2(v: Half2) -> Half2 {
-  let word = pack2x16float(vec2<f32>(v));
-  let low_half = select(word & 0xffffu, 0u, (word & 0x7c00u) == 0x7c00u);
-  let high_half = select(word & 0xffff0000u, 0u, (word & 0x7c000000u) == 0x7c000000u);
-  return halves(low_half | high_half);
 }

@@ -53,31 +53,34 @@ fn main(
   }
   var o: array<vec4<f32>, ROWS * SLICE * 2u>;
 
-  // Softmax: this lane's row and token of a tile, the last token that the row sees, and what every row of the block sees.
+  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
+  // they are of one query token, or there is no causal rule.
   let value = reverseBits(l) >> (32u - LOG_VALUES);
   let soft_row = min(team_row + value / TILE, rows - 1u);
   let limit = limit_of(first_row + soft_row, span.z, end);
-  let visible = limit_of(first_row, span.z, end);
+  let bound = select(subgroupMax(limit), limit, WHOLE == 1u); // of all teams of the subgroup, which stay together
   var maximum = MASKED;
   var sum = 0.0; // of this lane's own tokens
 
   // Lane ↔ token of a block of LANES tokens: where in the cache it is, of this block and of the next.
-  var slots = slot_of(sequence, begin + l, end);
-  var upcoming = slot_of(sequence, begin + LANES + l, end);
-  var ahead = touch_block(slots, team, l, first_lane);
+  var places = place_of(sequence, begin + l, limit);
+  var upcoming = place_of(sequence, begin + LANES + l, limit);
+  let last_place = place_of(sequence, limit, limit);
+  var ahead = touch_block(places, team, l, first_lane);
   var touched = 0u;
-  var keys = load_tile(slots, 0u, l, first_lane);
+  var keys = load_tile(places, 0u, select(ANYWHERE, last_place, begin + TILE > limit), l, first_lane);
 
-  for (var block = begin; block < end; block += LANES) {
+  for (var block = begin; block < bound; block += LANES) {
     touched ^= used(ahead);
     ahead = touch_block(upcoming, team, l, first_lane);
-    for (var tile = 0u; tile < LANES && block + tile < end; tile += TILE) {
+    for (var tile = 0u; tile < LANES && block + tile < bound; tile += TILE) {
       var next = keys;
       if (AHEAD == 1u) {
         let is_last = tile + TILE == LANES;
-        next = load_tile(select(slots, upcoming, is_last), select(tile + TILE, 0u, is_last), l, first_lane);
+        let most = select(ANYWHERE, last_place, block + tile + 2u * TILE > limit);
+        next = load_tile(select(places, upcoming, is_last), select(tile + TILE, 0u, is_last), most, l, first_lane);
       } else {
-        keys = load_tile(slots, tile, l, first_lane);
+        keys = load_tile(places, tile, select(ANYWHERE, last_place, block + tile + TILE > limit), l, first_lane);
       }
 
       var k: array<vec4<f32>, TILE * SLICE * 2u>;
@@ -121,18 +124,13 @@ fn main(
       let change = exp(maximum - tile_maximum);
       maximum = tile_maximum;
       sum = sum * change + p;
-      // Seldom: the maximum moved, or some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that
-      // see it have it in their score.
-      let hides = block + tile + TILE > visible;
-      if (subgroupAny(change != 1.0) | hides) {
+      // Seldom: the maximum moved.
+      if (subgroupAny(change != 1.0)) {
         for (var r = 0u; r < ROWS; r++) { // unroll
           let factor = subgroupShuffle(change, first_lane + LANE_OF[r * TILE]);
           for (var c = 0u; c < SLICE * 2u; c++) { // unroll
             o[r * SLICE * 2u + c] *= factor;
           }
-        }
-        for (var i = 0u; i < TILE * SLICE * 2u; i++) { // unroll
-          k[i] = select(k[i], finite4(k[i]), hides);
         }
       }
 
@@ -146,21 +144,21 @@ fn main(
       }
       if (AHEAD == 1u) { keys = next; }
     }
-    slots = upcoming;
-    upcoming = slot_of(sequence, block + 2u * LANES + l, end);
+    places = upcoming;
+    upcoming = place_of(sequence, block + 2u * LANES + l, limit);
   }
 
   var total = sum;
   for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
     total += subgroupShuffleXor(total, 1u << step);
   }
-  // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
-  let inverse = select(0.0, 1.0 / total, begin < limit);
+  let inverse = 1.0 / total;
+  // Only rows that see no token of the span are empty: a sum that is NaN must stay one.
   for (var r = 0u; r < ROWS; r++) { // unroll
     let factor = subgroupShuffle(inverse, first_lane + LANE_OF[r * TILE]);
     for (var c = 0u; c < SLICE; c++) { // unroll
-      let a = o[(r * SLICE + c) * 2u] * factor;
-      let b = o[(r * SLICE + c) * 2u + 1u] * factor;
+      let a = select(vec4(0.0), o[(r * SLICE + c) * 2u] * factor, begin < limit);
+      let b = select(vec4(0.0), o[(r * SLICE + c) * 2u + 1u] * factor, begin < limit);
       if (has_chunk(c, l)) { store_row(team_row + r, rows, target_row, c * LANES + l, a, b); }
     }
   }
@@ -168,10 +166,4 @@ fn main(
     lse[target_row + soft_row] = select(MASKED, (maximum + log(total)) * P.lse_factor, begin < limit);
   }
   keep(touched);
-}
-
-// 0 in place of ∞ and NaN. Of widened keys: the words that they came from are no longer held.
-fn finite4(v: vec4<f32>) -> vec4<f32> {
-  const EXPONENT = vec4(0x7f800000u);
-  return select(v, vec4(0.0), (bitcast<vec4<u32>>(v) & EXPONENT) == EXPONENT);
 }

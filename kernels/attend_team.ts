@@ -62,12 +62,18 @@ export function teamTiles({ tile }: TeamKernel, shape: AttendShape, tuning: Tuni
   const slice = Math.ceil(shape.R / CHUNK / LANES);
   const most = Math.max(1, Math.min(8, LANES / 2, 2 ** Math.floor(Math.log2(CHUNKS_OF_A_LANE / slice))));
   const typical = typicalRows(shape, most * MOST_TEAMS);
-  const ROWS = tuning.rows ?? Math.min(most, powerFrom(typical));
+  const ROWS = tuning.rows ?? Math.min(most, powerFrom(typical), rowsThatSeeAlike(shape));
   const teams = Math.min(MOST_TEAMS, powerFrom(Math.ceil(typical / ROWS)));
   // A team that is alone waits for its keys: it asks for more of them at a time.
   const TILE = tuning.tile ?? Math.max(2, Math.min(teams === 1 ? MOST_TILE : tile, LANES / ROWS));
   const THREADS = tuning.threads ?? Math.max(teams * LANES, device.subgroupMaxSize);
   return { LANES, ROWS, TILE, THREADS };
+}
+
+/** Most rows of a team, a power of two, such that those of every team see the same tokens: of one query token under the causal rule. */
+function rowsThatSeeAlike({ H, q, causal }: AttendShape): number {
+  const isSplit = causal && q.some((n) => n > 1);
+  return isSplit ? H & -H : Infinity;
 }
 
 /** The smallest power of two that is no less. */
@@ -95,6 +101,9 @@ export function refuseTeam(
   const { LANES, ROWS, TILE, THREADS } = teamTiles(kernel, shape, tuning, device);
   if (!(ROWS * TILE >= 2 && ROWS * TILE <= LANES)) {
     return `rows=${ROWS} and tile=${TILE} make ${ROWS * TILE} scores: a team of ${LANES} lanes takes 2 to ${LANES}`;
+  }
+  if (ROWS > rowsThatSeeAlike(shape)) {
+    return `rows=${ROWS}: rows of a team see the same tokens, so H=${shape.H} must be a multiple`;
   }
   if (THREADS % subgroupMaxSize !== 0) {
     return `threads=${THREADS}: only multiples of ${subgroupMaxSize}, the lanes of the largest subgroup`;

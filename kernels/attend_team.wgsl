@@ -28,6 +28,7 @@ const LATENT = R / 8u; // chunks of the latent; those of the rope key follow
 const SECTORS = (R + DR) / 8u / SECTOR; // of 32 bytes that a token takes
 const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
 const DIRECT = 0xffffffffu; // slot of an item that writes the result
+const ANYWHERE = 0xffffffffu; // past every place in a cache
 
 const_assert LANES == 1u << LOG_LANES;
 const_assert VALUES == ROWS * TILE && VALUES == 1u << LOG_VALUES;
@@ -37,23 +38,33 @@ const_assert LANES % TILE == 0u;
 const_assert SLICE * LANES >= LATENT;
 const_assert PAIRS * LANES >= DR / 2u;
 
-// Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key. What it has not is 0 in its queries, so in the
-// keys it reads the last one in its place, which is in the team anyway.
+// Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key. What it has not is 0 in its queries; of keys it
+// reads the last one in its place, which the team reads anyway.
 fn has_chunk(c: u32, l: u32) -> bool { return c * LANES + l < LATENT; }
 fn has_pair(c: u32, l: u32) -> bool { return c * LANES + l < DR / 2u; }
+
+fn chunk_of(c: u32, l: u32) -> u32 {
+  if (LATENT % LANES == 0u) { return c * LANES + l; }
+  return min(c * LANES + l, LATENT - 1u);
+}
+
+fn pair_of(c: u32, l: u32) -> u32 {
+  if (DR / 2u % LANES == 0u) { return c * LANES + l; }
+  return min(c * LANES + l, DR / 2u - 1u);
+}
 
 // Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative or not.
 fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
   return min(end, u32(max(i32(row / P.H) + bitcast<i32>(offset), 0)));
 }
 
-// Index into the cache, in tokens. A token past the last one is the last one again: its weight is 0. The table is read only for
-// tokens before `end`, and no page outside the cache is touched.
-fn slot_of(sequence: u32, token: u32, end: u32) -> u32 {
-  if (end == 0u) { return 0u; }
-  let t = min(token, end - 1u);
+// Where in the cache token `token` is. One past the last that the team sees is that last one again: its weight is 0, and what it is
+// multiplied by was seen. The table is read only for tokens before `limit`, and no page outside the cache is touched.
+fn place_of(sequence: u32, token: u32, limit: u32) -> u32 {
+  if (limit == 0u) { return 0u; }
+  let t = min(token, limit - 1u);
   let page_id = min(u32(page_table[sequence * P.width + t / P.page]), P.pages - 1u);
-  return page_id * P.page + t % P.page;
+  return token_place(page_id * P.page + t % P.page);
 }
 
 // A lane's part of the keys of a tile.
@@ -62,18 +73,18 @@ struct Tile {
   rope: array<Pair, TILE * PAIR_ROOM>,
 }
 
-// The tile that begins at token `first` of the block whose slots the lanes of the team hold.
-fn load_tile(slots: u32, first: u32, l: u32, first_lane: u32) -> Tile {
+// The tile whose first token lane `first` of the team holds the place of. No token of it lies past place `most` of its page.
+fn load_tile(places: u32, first: u32, most: u32, l: u32, first_lane: u32) -> Tile {
   var tile = Tile();
-  let tile_slot = subgroupShuffle(slots, first_lane + first);
+  let tile_place = subgroupShuffle(places, first_lane + first);
   for (var i = 0u; i < TILE; i++) { // unroll
-    var slot = tile_slot + i;
-    if (ALIGNED == 0u) { slot = subgroupShuffle(slots, first_lane + first + i); }
+    var place = min(tile_place + i * TOKEN, most);
+    if (ALIGNED == 0u) { place = subgroupShuffle(places, first_lane + first + i); }
     for (var c = 0u; c < SLICE; c++) { // unroll
-      tile.latent[i * SLICE + c] = cache_chunk(slot, min(c * LANES + l, LATENT - 1u));
+      tile.latent[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
     }
     for (var c = 0u; c < PAIRS; c++) { // unroll
-      tile.rope[i * PAIRS + c] = rope_pair(slot, min(c * LANES + l, DR / 2u - 1u));
+      tile.rope[i * PAIRS + c] = rope_pair(place, pair_of(c, l));
     }
   }
   return tile;
@@ -83,12 +94,12 @@ fn load_tile(slots: u32, first: u32, l: u32, first_lane: u32) -> Tile {
 // holds 4 bytes of what comes, where reading ahead would hold all of it. Nothing may wait for them: they are used a block later.
 alias Touched = array<u32, TOUCHES>;
 
-fn touch_block(slots: u32, team: u32, l: u32, first_lane: u32) -> Touched {
+fn touch_block(places: u32, team: u32, l: u32, first_lane: u32) -> Touched {
   var words = Touched();
   for (var i = 0u; i < SHARE; i++) { // unroll
-    let slot = subgroupShuffle(slots, first_lane + (team * SHARE + i) % LANES);
+    let place = subgroupShuffle(places, first_lane + (team * SHARE + i) % LANES);
     for (var c = 0u; c < SWEEPS; c++) { // unroll
-      words[i * SWEEPS + c] = touch(slot, min(c * LANES + l, SECTORS - 1u));
+      words[i * SWEEPS + c] = touch(place, min(c * LANES + l, SECTORS - 1u));
     }
   }
   return words;

@@ -2,13 +2,13 @@
 alias Pair = vec2<u32>;
 const SECTOR = 1u; // chunks in 32 bytes
 
-// Elements 2w and 2w+1 of the rope key of the token in `slot`.
-fn rope_pair(slot: u32, w: u32) -> Pair {
-  let four = cache_word(slot, R / 8u + w / 4u, w / 2u % 2u);
+// Elements 2w and 2w+1 of the rope key of the token at `place`.
+fn rope_pair(place: u32, w: u32) -> Pair {
+  let four = word_at(place, R / 8u + w / 4u, w / 2u % 2u);
   return select(four.xy, four.zw, w % 2u == 1u);
 }
 
 fn wide_pair(p: Pair) -> vec2<f32> { return bitcast<vec2<f32>>(p); }
 
-// A word of the 32 bytes number `sector` of the token in `slot`.
-fn touch(slot: u32, sector: u32) -> u32 { return cache_word(slot, sector, 0u).x; }
+// A word of the 32 bytes number `sector` of the token at `place`.
+fn touch(place: u32, sector: u32) -> u32 { return word_at(place, sector, 0u).x; }
