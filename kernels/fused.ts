@@ -94,6 +94,8 @@ export interface FusedPlan {
   readonly loop: TokenLoop;
   /** Workgroups that a large device holds at once. @default {SLOTS} */
   readonly slots?: number;
+  /** Fewest tokens worth a split of their own. @default {MIN_SPLIT_TOKENS} */
+  readonly least?: number;
   /** Tuning parameters that were chosen, for the record. */
   readonly chosen: Readonly<Record<Tunable, number>>;
 }
@@ -107,11 +109,11 @@ export function launchFused(
   cacheLayout: CacheLayout,
   tuning: Tuning,
   device: DeviceTraits,
-  { shader, blockRows, threads, workgroupBytes, loop, slots, chosen }: FusedPlan,
+  { shader, blockRows, threads, workgroupBytes, loop, slots, least, chosen }: FusedPlan,
 ): Launch {
   assertLayout(shape, cacheLayout);
   const { H, page, scale } = shape;
-  const list = planWork(shape, { rows: blockRows, loop, slots }, tuning, device);
+  const list = planWork(shape, { rows: blockRows, loop, slots, least }, tuning, device);
   const merge = planMerge(shape, list, device);
   const contents = itemWords(list.items);
   const dispatches = partsOf(shape, list).map(({ suffix, first, count, out, lse, lseFactor }): DispatchSpec => ({

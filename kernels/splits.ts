@@ -34,6 +34,8 @@ export interface SpanRequest {
   readonly groups?: number;
   /** Workgroups that a large device holds at once. @default {SLOTS} */
   readonly slots?: number;
+  /** Fewest tokens worth a split of their own. @default {MIN_SPLIT_TOKENS} */
+  readonly least?: number;
   /** Most tokens of a span that the device can run; kept to where there is no room for that. @default no such limit */
   readonly longest?: number;
   /** Partial rows that the device has room for. @default no such limit */
@@ -68,17 +70,17 @@ export function sequenceSpan(blocks: readonly BlockLength[], span: number, tile:
  * assertEquals(chooseSpan({ sequences: [sequence], tile: 16 }), 8192 / 32);
  * ```
  * @returns A positive multiple of `tile`; the longest block has 1 to {@linkcode MAX_SPLITS} of them, and unless `longest`
- * demands it none is much below {@linkcode MIN_SPLIT_TOKENS}.
+ * demands it none is much below `least`.
  */
 export function chooseSpan(request: SpanRequest): number {
-  const { sequences, tile, groups = 1, slots = SLOTS, longest = Infinity, partialRows = Infinity, spans = Infinity } =
-    request;
+  const { sequences, tile, groups = 1, slots = SLOTS, least = MIN_SPLIT_TOKENS } = request;
+  const { longest = Infinity, partialRows = Infinity, spans = Infinity } = request;
   const kinds = blockKinds(sequences);
   const end = kinds.reduce((most, { sequenceEnd }) => Math.max(most, sequenceEnd), 0);
   if (end === 0) return tile;
   const tokens = groups * kinds.reduce((sum, { end, count }) => sum + end * count, 0);
   const first = Math.max(1, Math.min(MAX_SPLITS, Math.ceil(end / longest)));
-  const last = Math.max(first, Math.min(MAX_SPLITS, Math.floor(end / MIN_SPLIT_TOKENS)));
+  const last = Math.max(first, Math.min(MAX_SPLITS, Math.floor(end / least)));
   let best = first;
   let bestCost = Infinity;
   for (let splits = first; splits <= last; splits++) {

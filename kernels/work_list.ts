@@ -81,6 +81,8 @@ export interface WorkRequest {
   readonly groups?: number;
   /** Workgroups that a large device holds at once. @default {SLOTS} */
   readonly slots?: number;
+  /** Fewest tokens worth a split of their own. @default {MIN_SPLIT_TOKENS} */
+  readonly least?: number;
   /** Whether items have a scratch of scores, `rows · ⌈(end − begin) / 16⌉` units of 16. @default false */
   readonly scores?: boolean;
 }
@@ -168,7 +170,7 @@ function blocksOf({ B, H, q, kv, causal }: AttendShape, rows: number): Block[][]
 function spanFor(
   { R }: AttendShape,
   sequences: readonly (readonly Block[])[],
-  { loop: { tile, tileIterations }, groups, slots }: WorkRequest,
+  { loop: { tile, tileIterations }, groups, slots, least }: WorkRequest,
   { limits, maxLoopIterations = Infinity }: DeviceTraits,
 ): number {
   const bytes = Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize);
@@ -177,6 +179,7 @@ function spanFor(
     tile,
     groups,
     slots,
+    least,
     longest: Math.max(1, Math.floor((maxLoopIterations - 1) / tileIterations)) * tile,
     partialRows: Math.floor(bytes / (4 * R)),
     spans: limits.maxComputeWorkgroupsPerDimension ** 2,
