@@ -3,7 +3,7 @@ alias Pair = u32;
 const SECTOR = 2u; // chunks in 32 bytes
 
 // Elements 2w and 2w+1 of the rope key of the token at `place`.
-fn rope_pair(place: u32, w: u32) -> Pair { return word_at(place, R / 8u + w / 4u, w % 4u); }
+fn rope_pair(place: u32, w: u32) -> Pair { return rope_word_at(place, w / 4u, w % 4u); }
 
 fn wide_pair(p: Pair) -> vec2<f32> { return low(vec4(p, 0u, 0u, 0u)).xy; }
 

@@ -4,7 +4,7 @@ const SECTOR = 1u; // chunks in 32 bytes
 
 // Elements 2w and 2w+1 of the rope key of the token at `place`.
 fn rope_pair(place: u32, w: u32) -> Pair {
-  let four = word_at(place, R / 8u + w / 4u, w / 2u % 2u);
+  let four = rope_word_at(place, w / 4u, w / 2u % 2u);
   return select(four.xy, four.zw, w % 2u == 1u);
 }
 
