@@ -7,9 +7,11 @@
 
 import type { Verification } from "../reference/check.ts";
 import type { OutputDifference } from "../reference/differential.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 
 export type { Check, Verification, WorstElement } from "../reference/check.ts";
 export type { DifferentElement, OutputDifference } from "../reference/differential.ts";
+export type { KernelPrecision } from "../reference/precision.ts";
 
 /** How a sample was timed; figures of different timers are never compared. */
 export type Timer = "timestamp-query" | "host-slope";
@@ -138,6 +140,8 @@ export interface ResultBase {
   readonly compileMs?: number;
   /** What the kernel chose (`splits`, …). */
   readonly chosen?: Readonly<Record<string, number>>;
+  /** What the kernel computes in, as it declares it; absent: all in f32. */
+  readonly precision?: KernelPrecision;
   /** What `auto` resolves to for this shape on this device. */
   readonly resolver?: ResolverChoice;
   /** Time of planning, for launches that have a plan. */

@@ -6,6 +6,7 @@
 import { type CacheLayout, type Kernel, kernelName, type Launch } from "../kernels/kernel.ts";
 import { checkLimits, missingFeature } from "../kernels/limits.ts";
 import { AUTO, resolveBackend } from "../kernels/resolver.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
@@ -37,6 +38,7 @@ interface Trace {
   /** Time that went to the cases that it was timed with, ms. */
   foreignMs: number;
   chosen?: Launch["chosen"];
+  precision?: KernelPrecision;
   plan?: PlanTimes;
   differential?: Differential;
 }
@@ -98,6 +100,7 @@ async function attempt(
   const { gpu } = session;
   const kernel = session.kernelOf(c);
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
+  trace.precision = kernel.precision;
   const paired = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning));
   const refusal = missingFeature(kernel.requires, gpu.traits.features) ?? firstReason(paired, gpu);
   trace.resolver = resolveBackend(AUTO, worksOf(c)[0], gpu.traits);

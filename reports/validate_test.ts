@@ -100,6 +100,7 @@ function completeReport(): Complete<Report> {
     gpuMs: 1,
     compileMs: 1,
     chosen: { splits: 1 },
+    precision: { scores: { f16Chain: 18 }, values: "f32" },
     resolver: { backend: "fused", form: "absorbed", tuning: { rows: 16 }, reasons: [""] },
     plan: { planMs: 1, updateMs: 1 },
     differential: {
@@ -199,6 +200,7 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
     "git",
     "compileMs",
     "chosen",
+    "precision",
     "clock",
     "tickNs",
     "message",

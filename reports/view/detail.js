@@ -121,6 +121,7 @@ export function makeDetail(data, details, update) {
           ...Object.entries(detail.chosen ?? {}).map((
             [key, value],
           ) => /** @type {const} */ ([`${key}, chosen by the kernel`, String(value)])),
+          ["precision", row.precision ?? ""],
           ["work", detail.flops === undefined ? "" : `${significant(detail.flops / 1e9)} Gflop`],
           ["bytes at least", detail.minBytes === undefined ? "" : `${significant(detail.minBytes / 1e6)} MB`],
           [
