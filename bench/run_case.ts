@@ -48,8 +48,8 @@ const TIMED_UPDATES = 5;
 
 /** What {@linkcode runCase} does beside running the case. */
 export interface RunOptions {
-  /** Case whose inputs are made meanwhile. */
-  readonly next?: Case;
+  /** Cases whose inputs are made meanwhile. */
+  readonly ahead?: readonly Case[];
   /** Cases that it is timed together with, itself among them. @default {itself alone} */
   readonly group?: TimingGroup;
   /** Gets what the case left where it is right; then nothing further is checked, compared or timed. */
@@ -96,13 +96,13 @@ async function attempt(
   trace: Trace,
   runOptions: RunOptions,
 ): Promise<Outcome> {
-  const { next } = runOptions;
+  const { ahead = [] } = runOptions;
   const { gpu } = session;
   const kernel = session.kernelOf(c);
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
   trace.precision = kernel.precision;
   const paired = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning));
-  const refusal = missingFeature(kernel.requires, gpu.traits.features) ?? firstReason(paired, gpu);
+  const refusal = refusalOf(session, c);
   trace.resolver = resolveBackend(AUTO, worksOf(c)[0], gpu.traits);
   if (refusal) return { status: "skipped", reason: refusal };
 
@@ -111,7 +111,7 @@ async function attempt(
 
   trace.stage = "inputs";
   return await session.withInputs(c, async (inputs) => {
-    if (next) void session.withInputs(next, () => Promise.resolve()).catch(() => {});
+    session.makeAhead(ahead.filter((other) => refusalOf(session, other) === undefined));
     trace.stage = "launch";
     const layouts = inputs.calls.map(({ layout }) => layout);
     const isPlanned = planned?.layouts.every((layout, i) => isSameLayout(layout, layouts[i]));
@@ -153,8 +153,13 @@ function describe(
   return excess ?? { layouts, launches, describeMs };
 }
 
-function firstReason(paired: readonly PairedKernel[], gpu: Gpu): string | undefined {
-  return paired.map((each) => each.refuses(gpu.traits)).find((reason) => reason !== undefined);
+/** Why the kernel of `c`, if it was given, or the device refuses the case before anything is made for it. */
+function refusalOf(session: Session, c: Case): string | undefined {
+  const { traits } = session.gpu;
+  const kernel = session.kernelOf(c);
+  if (!kernel) return undefined;
+  const reasons = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning).refuses(traits));
+  return missingFeature(kernel.requires, traits.features) ?? reasons.find((reason) => reason !== undefined);
 }
 
 /** A case on its way. */
