@@ -136,6 +136,10 @@ export interface ResultBase {
   readonly hostMs: number;
   /** GPU time of all its passes by timestamps: warm-up, probes and samples, ms; absent where it is not known. */
   readonly gpuMs?: number;
+  /** Wall time that it waited for its inputs and their reference, ms; absent where it needed none. */
+  readonly inputsMs?: number;
+  /** Wall time from there to the end of its checks, compilation in it, ms; absent where they did not end. */
+  readonly checksMs?: number;
   /** Wall time to create its pipelines, ms; absent when all were cached or none was made. */
   readonly compileMs?: number;
   /** What the kernel chose (`splits`, …). */

@@ -33,6 +33,8 @@ export type Outcome<T = Result> = T extends Result ? Omit<T, keyof ResultBase> :
 interface Trace {
   stage: Stage;
   resolver?: ResolverChoice;
+  inputsMs?: number;
+  checksMs?: number;
   compileMs?: number;
   gpuMs?: number;
   /** Time that went to the cases that it was timed with, ms. */
@@ -110,7 +112,9 @@ async function attempt(
   if (typeof planned === "string") return { status: "skipped", reason: planned };
 
   trace.stage = "inputs";
+  const before = performance.now();
   return await session.withInputs(c, async (inputs) => {
+    trace.inputsMs = performance.now() - before;
     session.makeAhead(ahead.filter((other) => refusalOf(session, other) === undefined));
     trace.stage = "launch";
     const layouts = inputs.calls.map(({ layout }) => layout);
@@ -179,6 +183,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
   const { gpu, options } = session;
   const { deterministic = true } = run.kernel;
   trace.stage = "compile";
+  const before = performance.now();
   const prepared = await prepare(gpu, launches[0], upload.ranges, { also: launches });
   trace.compileMs = prepared.compileMs;
   try {
@@ -207,6 +212,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       return { status: "verified", verification };
     }
     const further = [...await checkInvariances(firstRun), ...await checkSchedule(firstRun)];
+    trace.checksMs = performance.now() - before;
     verification = { ...verification, passed: further.every(({ passed }) => passed), checks: [...checks, ...further] };
     if (!verification.passed) return { status: "incorrect", verification };
     if (checksOnly) return { status: "verified", verification };

@@ -4,6 +4,7 @@ import { parseCaseId } from "../suites/case_id.ts";
 import type { Case } from "../suites/case.ts";
 import type { CaseInputs } from "./case_inputs.ts";
 import { openGpu } from "./device.ts";
+import { runCase } from "./run_case.ts";
 import { referenceBudget, Session } from "./session.ts";
 
 Deno.test("referenceBudget() shares out what a sweep on hardware may cost, within limits", () => {
@@ -30,6 +31,23 @@ Deno.test("Session keeps inputs that were made ahead until their case has run, a
     assertStrictEquals(await inputsOf(shapes[4]), ahead[3]);
     assertStrictEquals(await inputsOf(shapes[2]), ahead[1]);
     assert(await inputsOf(shapes[0]) !== first);
+  } finally {
+    session.close();
+  }
+});
+
+Deno.test("a case has the inputs of those that follow it made, but of none that its kernel refuses", async () => {
+  const kernels = [attendFused, { ...attendFused, variant: "picky", refuses: () => "never" }];
+  const session = await Session.open({ kernels, timing: false, gpu: await openGpu() }, 1);
+  try {
+    const [c, ...ahead] = ["fused", "picky", "fused"].map((name, i) =>
+      parseCaseId(`attend/${name}:B=1;H=2;R=32;Dr=16;q=1;kv=${i + 1};page=4;cache=f32`)
+    );
+    const begun: Case[] = [];
+    session.makeAhead = (cases) => begun.push(...cases);
+    const { status, inputsMs, checksMs } = await runCase(session, c, { ahead });
+    assertEquals([status, begun], ["verified", [ahead[1]]]);
+    assert(inputsMs! > 0 && checksMs! > 0);
   } finally {
     session.close();
   }

@@ -122,6 +122,8 @@ export const figures: readonly Figure[] = [
     value: (row) => row.result.compileMs,
     format: (value) => formatTimeNs(value * 1e6),
   },
+  hostTime("inputsMs", "inputs", ({ inputsMs }) => inputsMs),
+  hostTime("checksMs", "checks", ({ checksMs }) => checksMs),
   {
     name: "hostMs",
     label: "host",
@@ -190,6 +192,10 @@ export function formatShare(value: number): string {
 function time(name: string, label: string, of: (summary: Summary) => number | undefined): Figure {
   const value = (row: Row) => row.summary && of(row.summary);
   return { name, label, unit: "ns", better: "lower", value, format: formatTimeNs };
+}
+
+function hostTime(name: string, label: string, of: (result: Result) => number | undefined): Figure {
+  return { name, label, unit: "ms", value: ({ result }) => of(result), format: (ms) => formatTimeNs(ms * 1e6) };
 }
 
 function count(name: string, label: string, value: Figure["value"]): Figure {

@@ -145,6 +145,9 @@ export interface ViewDetail {
   readonly flops?: number;
   /** What the kernel chose. */
   readonly chosen?: Readonly<Record<string, number>>;
+  /** Wall time that the case waited for its inputs and their reference, and that its checks took, ms. */
+  readonly inputsMs?: number;
+  readonly checksMs?: number;
   /** Wall time of the case, ms. */
   readonly hostMs: number;
   /** Time of the GPU over all passes of the case, ms, where it is known. */
@@ -274,6 +277,8 @@ function detailOf(
     minBytes: measurement?.minBytes,
     flops: measurement && measurement.flops > 0 ? measurement.flops : undefined,
     chosen: result.chosen,
+    inputsMs: result.inputsMs,
+    checksMs: result.checksMs,
     hostMs: result.hostMs,
     gpuMs: result.gpuMs,
     choice,

@@ -98,6 +98,8 @@ function completeReport(): Complete<Report> {
     axes: { B: 1 },
     hostMs: 1,
     gpuMs: 1,
+    inputsMs: 1,
+    checksMs: 1,
     compileMs: 1,
     chosen: { splits: 1 },
     precision: { scores: { f16Chain: 18 }, values: "f32" },
@@ -199,6 +201,8 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
   const optional = new Set([
     "git",
     "compileMs",
+    "inputsMs",
+    "checksMs",
     "chosen",
     "precision",
     "clock",

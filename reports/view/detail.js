@@ -129,6 +129,8 @@ export function makeDetail(data, details, update) {
             detail.flops && detail.minBytes ? `${significant(detail.flops / detail.minBytes)} flop/byte` : "",
           ],
           ["pipeline compilation", row.compileMs === undefined ? "" : `${significant(row.compileMs)} ms`],
+          ["waiting for inputs", detail.inputsMs === undefined ? "" : `${significant(detail.inputsMs)} ms`],
+          ["checks, compilation in it", detail.checksMs === undefined ? "" : `${significant(detail.checksMs)} ms`],
           ["host time of the case", `${significant(detail.hostMs)} ms`],
           ["GPU time of the case", detail.gpuMs === undefined ? "" : `${significant(detail.gpuMs)} ms`],
           ["planning, host time", detail.plan ? `${significant(detail.plan.planMs)} ms` : ""],
