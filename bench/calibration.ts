@@ -42,12 +42,19 @@ export type Figures = { readonly [K in Exclude<keyof Calibration, "doubts" | "wa
 /** Runs a step of a calibration; what it throws is a doubt, since a device that cannot be calibrated can still be used. */
 type Attempt = <T>(what: string, step: () => Promise<T>) => Promise<T | undefined>;
 
+/** Ways of doing the same work. */
+interface BoundRate {
+  readonly ways: readonly BoundLaunch[];
+  /** Bytes or flops of each. */
+  readonly work: number;
+}
+
 /** What is run, compiled and bound; absent what could not be. */
 interface Probes {
   /** A launch that does next to nothing. */
   readonly idle?: BoundLaunch;
   /** Launches that tell rates, with the work of each. */
-  readonly rates: ReadonlyMap<RateName, { readonly bound: BoundLaunch; readonly work: number }>;
+  readonly rates: ReadonlyMap<RateName, BoundRate>;
   /** Frees the buffers. */
   destroy(): void;
 }
@@ -81,8 +88,12 @@ export async function calibrate(gpu: Gpu, clock: Clock): Promise<Calibration> {
     }
     const spans = spannerOn(gpu, clock);
     if (idle) figures = { ...figures, dispatchNs: await attempt("dispatchNs", () => dispatchCost(spans, idle)) };
-    for (const [name, { bound, work }] of rates) {
-      const figure = await attempt(name, async () => rateOf(work, await spansOfRate(spans, bound)));
+    for (const [name, { ways, work }] of rates) {
+      const figure = await attempt(name, async () => {
+        const found: CalibratedFigure[] = [];
+        for (const bound of ways) found.push(rateOf(work, await spansOfRate(spans, bound)));
+        return fastestOf(found);
+      });
       figures = { ...figures, [name]: figure };
     }
   } finally {
@@ -107,10 +118,14 @@ async function prepareProbes(gpu: Gpu, attempt: Attempt): Promise<Probes> {
     await spansOf(gpu, [fill.bind()]);
     return fill.buffers;
   });
-  const rates = new Map<RateName, { readonly bound: BoundLaunch; readonly work: number }>();
-  for (const { name, launch, work } of rateProbes(sizes, gpu.traits.features)) {
-    const bound = await attempt(name, async () => (await make(launch, filled)).bind());
-    if (bound) rates.set(name, { bound, work });
+  const rates = new Map<RateName, BoundRate>();
+  for (const { name, launches, work } of rateProbes(sizes, gpu.traits.features)) {
+    const ways = await attempt(name, async () => {
+      const bound: BoundLaunch[] = [];
+      for (const launch of launches) bound.push((await make(launch, filled)).bind());
+      return bound;
+    });
+    if (ways) rates.set(name, { ways, work });
   }
   return { idle, rates, destroy: () => own.forEach((prepared) => prepared.destroy()) };
 }
@@ -206,6 +221,13 @@ export function rateOf(work: number, spansNs: readonly number[]): CalibratedFigu
   const positive = spansNs.filter((ns) => ns > 0);
   if (positive.length === 0) return { value: NaN };
   return figureOf(work / (quantile(positive, FASTEST_SHARE) * 1e-9), positive);
+}
+
+/** The highest of rates at which a device did the same work; NaN where it did it in none. */
+export function fastestOf(rates: readonly CalibratedFigure[]): CalibratedFigure {
+  return rates.reduce((best, rate) => rate.value > best.value || Number.isNaN(best.value) ? rate : best, {
+    value: NaN,
+  });
 }
 
 function figureOf(value: number, readings: readonly number[]): CalibratedFigure {

@@ -10,13 +10,13 @@ import type { Calibration } from "./result.ts";
 /** A rate among the figures of a calibration. */
 export type RateName = Extract<keyof Calibration, `${string}PerS`>;
 
-/** A launch that tells a rate. */
+/** Launches that tell a rate. */
 export interface RateProbe {
   /** The figure. */
   readonly name: RateName;
-  /** What it does. */
-  readonly launch: Launch;
-  /** Bytes or flops of the launch. */
+  /** Ways of doing the work, of which the fastest one counts: which that is differs by device. */
+  readonly launches: readonly Launch[];
+  /** Bytes or flops of each of them. */
   readonly work: number;
 }
 
@@ -26,12 +26,15 @@ export interface ProbeSizes {
   readonly memoryBytes: number;
   /** Workgroups of the other probes: many more than a device runs at once, so that the last ones do not show. */
   readonly groups: number;
-  /** Rounds of their loops. */
+  /** Rounds of their loops, to {@linkcode MAX_ROUNDS}. */
   readonly rounds: number;
 }
 
+/** Rounds after which sums of the arithmetic probes would no longer be exact in f16. */
+export const MAX_ROUNDS = 256;
+
 /** A GiB is 17 times the largest cache known (60 MB); a pass takes a third of a millisecond on an H200, 30 on a laptop. */
-export const HARDWARE_SIZES: ProbeSizes = { memoryBytes: 2 ** 30, groups: 16384, rounds: 32 };
+export const HARDWARE_SIZES: ProbeSizes = { memoryBytes: 2 ** 30, groups: 16384, rounds: 64 };
 
 /** Some milliseconds a pass on two cores. */
 export const SOFTWARE_SIZES: ProbeSizes = { memoryBytes: 32 << 20, groups: 64, rounds: 4 };
@@ -39,8 +42,12 @@ export const SOFTWARE_SIZES: ProbeSizes = { memoryBytes: 32 << 20, groups: 64, r
 const THREADS = 256;
 /** `vec4<u32>` that a thread reads, and copies: enough in flight to hide memory behind, and few enough registers. */
 const [READS, COPIES] = [16, 8];
-/** FMAs of a round; over so many accumulators that none waits for itself. */
-const [FMAS, ACCUMULATORS] = [256, 16];
+/** FMAs of a round, in a straight line: what a loop costs beside them is one in a hundred. */
+const FMAS = 256;
+/** Factors on each side of an outer product, which has an accumulator for each pair of them. */
+const SIDE = 8;
+/** Accumulators of a recurrence, and the pairs of a factor and a summand that they take by turns: 48 registers. */
+const [ACCUMULATORS, PAIRS] = [32, 8];
 /** Rows of the tile in workgroup memory; a row is one `vec4<u32>` for each of 32 threads in a row: no bank conflicts. */
 const TILE_ROWS = 32;
 /** Reads of each row in a round, each at another column. */
@@ -79,8 +86,8 @@ export function rateProbes(sizes: ProbeSizes, features: ReadonlySet<string>): Ra
     readProbe(sizes),
     copyProbe(sizes),
     workgroupProbe(sizes),
-    fmaProbe(sizes, "f32FlopsPerS", { type: "f32", lanes: 1 }),
-    ...features.has("shader-f16") ? [fmaProbe(sizes, "f16FlopsPerS", { type: "vec2<f16>", lanes: 2 })] : [],
+    fmaProbe(sizes, F32),
+    ...features.has("shader-f16") ? [fmaProbe(sizes, F16)] : [],
   ];
 }
 
@@ -99,7 +106,7 @@ ${unroll(READS, (i) => `let x${i} = source[first + ${i * THREADS}u];`)}
     groups: groupsOver(memoryBytes, READS),
   };
   const launch = launchOf(dispatch, { source: memoryBytes, sink: 4 });
-  return { name: "readBytesPerS", launch, work: memoryBytes };
+  return { name: "readBytesPerS", launches: [launch], work: memoryBytes };
 }
 
 function copyProbe({ memoryBytes }: ProbeSizes): RateProbe {
@@ -115,7 +122,7 @@ ${unroll(COPIES, (i) => `copied[first + ${i * THREADS}u] = x${i};`)}
     groups: groupsOver(memoryBytes, COPIES),
   };
   const launch = launchOf(dispatch, { source: memoryBytes, copied: memoryBytes });
-  return { name: "copyBytesPerS", launch, work: 2 * memoryBytes };
+  return { name: "copyBytesPerS", launches: [launch], work: 2 * memoryBytes };
 }
 
 /**
@@ -140,8 +147,8 @@ ${unroll(TILE_ROWS * TILE_READS, (i) => `sum ^= tile[${i % TILE_ROWS}][x${Math.f
   }
   sink[thread] = sum.x ^ sum.y ^ sum.z ^ sum.w;
 }`;
-  // A round takes longer than one of arithmetic: an eighth of the rounds takes about as long.
-  const [own, turns] = [Math.ceil(groups / 2), Math.ceil(rounds / 4)];
+  // A round takes longer than one of arithmetic: a sixteenth of the rounds takes about as long.
+  const [own, turns] = [Math.ceil(groups / 2), Math.ceil(rounds / 8)];
   const dispatch: DispatchOutline = {
     label: "workgroup memory",
     shader,
@@ -152,43 +159,112 @@ ${unroll(TILE_ROWS * TILE_READS, (i) => `sum ^= tile[${i % TILE_ROWS}][x${Math.f
     loopIterations: turns + 1,
   };
   const work = own * turns * THREADS * TILE_ROWS * TILE_READS * 16;
-  return { name: "workgroupBytesPerS", launch: launchOf(dispatch, { sink: 4 * THREADS }), work };
+  return { name: "workgroupBytesPerS", launches: [launchOf(dispatch, { sink: 4 * THREADS })], work };
 }
 
-/** Accumulators differ, and so do the operands of two in a row. All of them end at a half, far from what is denormal. */
-function fmaProbe(
-  { groups, rounds }: ProbeSizes,
-  name: RateName,
-  { type, lanes }: { type: "f32" | "vec2<f16>"; lanes: number },
-): RateProbe {
-  const shader = `${lanes === 1 ? "" : "enable f16;\n"}alias T = ${type};
-struct Params { rounds: u32, a: f32, b: f32, c: f32, d: f32 }
+/** Numbers that a probe multiplies: one a register, or two of half the size. */
+interface Arithmetic {
+  readonly name: RateName;
+  readonly type: string;
+  readonly lanes: number;
+  /** Body of `pair(low, high)`. */
+  readonly pair: string;
+  /** Body of `word(x)`, the bits of a register: naga has no bitcast of a pair. */
+  readonly word: string;
+}
+
+const F32: Arithmetic = { name: "f32FlopsPerS", type: "f32", lanes: 1, pair: "low", word: "bitcast<u32>(x)" };
+const F16: Arithmetic = {
+  name: "f16FlopsPerS",
+  type: "vec2<f16>",
+  lanes: 2,
+  pair: "vec2<f16>(f16(low), f16(high))",
+  word: "pack2x16float(vec2<f32>(x))",
+};
+
+/**
+ * Operands differ by thread, so that they are in registers; and the two halves of an f16 pair differ everywhere, or a compiler
+ * does them once (an H200 seems to do 132 TFLOP/s then, of 103). What each accumulator ends at is exact, and all of them are
+ * hashed: a test can tell that every FMA was done.
+ */
+function fmaProbe({ groups, rounds }: ProbeSizes, arithmetic: Arithmetic): RateProbe {
+  const { name, lanes } = arithmetic;
+  const launches = [outerProduct(), recurrence()].map(({ label, setUp, round, accumulators }) => {
+    const { type, pair, word } = arithmetic;
+    const shader = `${lanes === 1 ? "" : "enable f16;\n"}alias T = ${type};
+struct Params { rounds: u32, unit: f32 }
 @group(0) @binding(0) var<uniform> P: Params;
-${SINK}fn spread(x: f32) -> T { return T(${lanes === 1 ? "x" : "f16(x)"}); }
-fn gathered(x: T) -> f32 { return ${lanes === 1 ? "x" : "f32(x.x) + f32(x.y)"}; }
-${HEAD}  let m0 = spread(P.a);
-  let n0 = spread(P.b);
-  let m1 = spread(P.c);
-  let n1 = spread(P.d);
-${unroll(ACCUMULATORS, (i) => `var x${i} = spread(f32(thread + ${i}u) * P.a);`)}
+${SINK}fn pair(low: f32, high: f32) -> T { return ${pair}; }
+fn word(x: T) -> u32 { return ${word}; }
+${HEAD}  let one = pair(P.unit, 2 * P.unit);
+  let two = pair(2 * P.unit, P.unit);
+${setUp}
   for (var round = 0u; round < P.rounds; round++) {
-${unroll(FMAS, (i) => `x${i % ACCUMULATORS} = fma(x${i % ACCUMULATORS}, m${i & 1}, n${i & 1});`)}
+${round}
   }
-  let sum = ${join(ACCUMULATORS, " + ")};
-  sink[thread] = bitcast<u32>(gathered(sum));
+  var hash = 0u;
+${unroll(accumulators, (i) => `hash = 31u * hash + word(x${i});`)}
+  sink[thread] = hash;
 }`;
-  const dispatch: DispatchOutline = {
-    label: `fma ${type}`,
-    shader,
-    params: [["rounds", "u32", rounds], ["a", "f32", 0.5], ["b", "f32", 0.25], ["c", "f32", 0.25], ["d", "f32", 0.375]],
-    bindings: ["sink"],
-    groups,
-    loopIterations: rounds + 1,
-  };
+    const dispatch: DispatchOutline = {
+      label: `fma ${type}, ${label}`,
+      shader,
+      params: [["rounds", "u32", rounds], ["unit", "f32", PROBE_UNIT]],
+      bindings: ["sink"],
+      groups,
+      loopIterations: rounds + 1,
+    };
+    return launchOf(dispatch, { sink: 4 * THREADS });
+  });
+  return { name, launches, work: 2 * lanes * groups * rounds * THREADS * FMAS };
+}
+
+/** What arithmetic probes make their operands of. A sum of a thousand products of it and its double is exact in f16. */
+export const PROBE_UNIT = 1 / 32;
+
+/** What a thread does with `one` and `two`, whose halves are ({@linkcode PROBE_UNIT}, its double) and the reverse. */
+interface FmaBody {
+  readonly label: string;
+  readonly setUp: string;
+  /** {@linkcode FMAS} of them. */
+  readonly round: string;
+  /** The accumulators are `x0`, `x1`, … */
+  readonly accumulators: number;
+}
+
+/** `x += a·b`, as a matrix product does it: neighbours share a factor. */
+function outerProduct(): FmaBody {
+  const accumulators = SIDE * SIDE;
+  const row = (i: number) => Math.floor(i % accumulators / SIDE);
   return {
-    name,
-    launch: launchOf(dispatch, { sink: 4 * THREADS }),
-    work: 2 * lanes * groups * rounds * THREADS * FMAS,
+    label: "outer product",
+    setUp: `  let bits = thread * 0x9e3779b1u;
+${unroll(SIDE, (i) => `let a${i} = select(one, two, ((thread >> ${i}u) & 1u) != 0u);`)}
+${unroll(SIDE, (i) => `let b${i} = select(one, two, ((bits >> ${24 + i}u) & 1u) != 0u);`)}
+${unroll(accumulators, (i) => `var x${i} = a${row(i)};`)}`,
+    round: unroll(FMAS, (i) => {
+      const x = i % accumulators;
+      return `x${x} = fma(a${row(i)}, b${x % SIDE}, x${x});`;
+    }),
+    accumulators,
+  };
+}
+
+/** `x = x·m + n`, whose fixed point is 1 whatever the pair: every accumulator is drawn there, and meets every pair. */
+function recurrence(): FmaBody {
+  const turn = (i: number) => (Math.floor(i / (ACCUMULATORS / PAIRS)) + Math.floor(i / ACCUMULATORS)) % PAIRS;
+  return {
+    label: "recurrence",
+    setUp: `  let m0 = select(one, two, (thread & 1u) != 0u);
+${unroll(PAIRS - 1, (i) => `let m${i + 1} = m${i} + one;`)}
+  let whole = one * pair(1 / P.unit, 0.5 / P.unit);
+${unroll(PAIRS, (i) => `let n${i} = whole - m${i};`)}
+${unroll(ACCUMULATORS, (i) => `var x${i} = m${i % PAIRS} * n${Math.floor(i / PAIRS)};`)}`,
+    round: unroll(FMAS, (i) => {
+      const x = i % ACCUMULATORS;
+      return `x${x} = fma(x${x}, m${turn(i)}, n${turn(i)});`;
+    }),
+    accumulators: ACCUMULATORS,
   };
 }
 

@@ -1,7 +1,24 @@
-import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertNotEquals,
+  assertRejects,
+} from "@std/assert";
+import { f32ToF16Bits } from "../reference/dtypes.ts";
 import { readBack, uploadStorage } from "./buffers.ts";
-import { calibrate, calibrationOf, rateOf, spannerOf } from "./calibration.ts";
-import { fillLaunch, type ProbeSizes, type RateName, rateProbes } from "./calibration_probes.ts";
+import { calibrate, calibrationOf, fastestOf, rateOf, spannerOf } from "./calibration.ts";
+import {
+  fillLaunch,
+  HARDWARE_SIZES,
+  MAX_ROUNDS,
+  PROBE_UNIT,
+  type ProbeSizes,
+  type RateName,
+  rateProbes,
+} from "./calibration_probes.ts";
 import { spansOf, type TimerTraits } from "./clock.ts";
 import type { Gpu } from "./device.ts";
 import { prepare } from "./plan.ts";
@@ -20,6 +37,14 @@ Deno.test("rateOf() takes a fast pass for the rate, but not one that seems faste
 Deno.test("rateOf() tells how far the passes lie apart, and has no rate of passes that took no time", () => {
   assertAlmostEquals(rateOf(1, [90, 95, 100, 105, 110]).spread!, 0.1, 1e-12);
   assertEquals(rateOf(1, [0, -1]).value, NaN);
+});
+
+Deno.test("fastestOf() takes the best way of doing the same work, whichever comes first", () => {
+  const [slow, fast, unknown] = [{ value: 66e12, spread: 0.01 }, { value: 103e12 }, { value: NaN }];
+  for (const rates of [[slow, fast], [fast, slow], [unknown, slow, fast], [fast, unknown]]) {
+    assertEquals(fastestOf(rates), fast);
+  }
+  assertEquals(fastestOf([unknown]), unknown);
 });
 
 /** Spans of one pass each, its clock as `ratios` say in turn, the last for ever; and how often the clock was waited for. */
@@ -109,9 +134,14 @@ Deno.test("calibrate() of a device that is lost has doubts and no figure that it
 
 const SIZES: ProbeSizes = { memoryBytes: 1 << 17, groups: 2, rounds: 3 };
 
-/** Runs a probe on `source` and returns what it left in the buffer `name`, as words. */
-async function runProbe(gpu: Gpu, rate: RateName, name: string, source?: Uint32Array): Promise<Uint32Array> {
-  const { launch } = rateProbes(SIZES, gpu.traits.features).find((probe) => probe.name === rate)!;
+/** Runs a way of a probe, the first one unless another is named, and returns what it left in the buffer `name`, as words. */
+async function runProbe(
+  gpu: Gpu,
+  rate: RateName,
+  name: string,
+  { source, way = 0, sizes = SIZES }: { source?: Uint32Array; way?: number; sizes?: ProbeSizes } = {},
+): Promise<Uint32Array> {
+  const launch = rateProbes(sizes, gpu.traits.features).find((probe) => probe.name === rate)!.launches[way];
   const range = source && uploadStorage(gpu, "source", new Uint8Array(source.buffer));
   const prepared = await prepare(gpu, launch, new Map(range ? [["source", range]] : []));
   try {
@@ -130,7 +160,7 @@ Deno.test("the memory probes read every word once: one word changes what is foun
     /** What is found once vector `i` of thread 201 of the second workgroup is `word`; its vectors are 4 KiB apart. */
     const found = async (i: number, word: number) => {
       source.fill(word, (4096 + 256 * i + 201) * 4, (4096 + 256 * i + 202) * 4);
-      return (await runProbe(gpu, "readBytesPerS", "sink", source))[0];
+      return (await runProbe(gpu, "readBytesPerS", "sink", { source }))[0];
     };
     // The thread writes where its vectors sum up to 0x12345678, and only there.
     assertEquals(await found(0, 0x12340000), 0);
@@ -142,16 +172,66 @@ Deno.test("the memory probes read every word once: one word changes what is foun
     fill.destroy();
     const filled = new Uint32Array(bytes.buffer);
     assertGreater(new Set(filled).size, 0.99 * filled.length);
-    assertEquals(await runProbe(gpu, "copyBytesPerS", "copied", filled), filled);
+    assertEquals(await runProbe(gpu, "copyBytesPerS", "copied", { source: filled }), filled);
   }));
 
-Deno.test("the arithmetic probes compute what they say: every accumulator ends at a half", () =>
-  withGpu(async (gpu) => {
-    const bits = (value: number) => new Uint32Array(new Float32Array([value]).buffer)[0];
-    // 16 accumulators; in f16 two of them side by side.
-    assertEquals(new Set(await runProbe(gpu, "f32FlopsPerS", "sink")), new Set([bits(8)]));
-    assertEquals(new Set(await runProbe(gpu, "f16FlopsPerS", "sink")), new Set([bits(16)]));
-  }));
+/** Bits of a value as an arithmetic probe has it in a register. */
+const REGISTERS = {
+  f32FlopsPerS: ([value]: number[]) => new Uint32Array(new Float32Array([value]).buffer)[0],
+  f16FlopsPerS: ([low, high]: number[]) => (f32ToF16Bits(low) | f32ToF16Bits(high) << 16) >>> 0,
+};
+
+function hashOf(words: readonly number[]): number {
+  return words.reduce((hash, word) => (Math.imul(31, hash) + word) >>> 0, 0);
+}
+
+/** What the accumulators of an outer product end at after `rounds`, four sweeps over them each. */
+function outerProductHash(name: keyof typeof REGISTERS, thread: number, rounds: number): number {
+  const factors = (bits: number) =>
+    Array.from({ length: 8 }, (_, i) => (bits >>> i & 1) === 0 ? [1, 2] : [2, 1]).map((pair) =>
+      pair.map((times) => times * PROBE_UNIT)
+    );
+  const [left, right] = [factors(thread), factors(Math.imul(thread, 0x9e3779b1) >>> 24)];
+  const sums = left.flatMap((a) => right.map((b) => a.map((_, lane) => a[lane] + 4 * rounds * a[lane] * b[lane])));
+  return hashOf(sums.map(REGISTERS[name]));
+}
+
+for (const name of ["f32FlopsPerS", "f16FlopsPerS"] as const) {
+  Deno.test(`the outer product of ${name} does each of its FMAs, up to the most rounds`, () =>
+    withGpu(async (gpu) => {
+      for (const rounds of [3, MAX_ROUNDS]) {
+        const found = await runProbe(gpu, name, "sink", { sizes: { ...SIZES, rounds } });
+        assertEquals(found, Uint32Array.from({ length: 256 }, (_, thread) => outerProductHash(name, thread, rounds)));
+        assertNotEquals(found[201], outerProductHash(name, 201, rounds - 1));
+      }
+    }));
+
+  Deno.test(`every accumulator of the recurrence of ${name} is drawn to 1`, () =>
+    withGpu(async (gpu) => {
+      const ones = new Array(32).fill(REGISTERS[name]([1, 1]));
+      assertEquals(new Set(await runProbe(gpu, name, "sink", { way: 1 })), new Set([hashOf(ones)]));
+      // They were not there from the start.
+      const begun = await runProbe(gpu, name, "sink", { way: 1, sizes: { ...SIZES, rounds: 0 } });
+      assert(!begun.includes(hashOf(ones)));
+    }));
+}
+
+Deno.test("the arithmetic probes have work in a straight line, distinct operands and enough of them", () => {
+  assert(HARDWARE_SIZES.rounds <= MAX_ROUNDS);
+  for (
+    const { name, launches } of rateProbes(SIZES, new Set(["shader-f16"])).filter(({ name }) => /Flops/.test(name))
+  ) {
+    for (const { dispatches: [{ shader, label }] } of launches) {
+      const fmas = [...shader.matchAll(/(x\d+) = fma\((\w+), (\w+), (\w+)\)/g)];
+      const accumulators = new Set(fmas.map(([, x]) => x));
+      const factors = new Set(fmas.flatMap(([, x, ...operands]) => operands.filter((operand) => operand !== x)));
+      assertEquals(fmas.length, 256, `${name} ${label}`);
+      assert(accumulators.size >= 32 && factors.size >= 16, `${name} ${label}`);
+      // None waits for the one before it: an FMA takes four clocks and more.
+      fmas.slice(16).forEach(([, x], i) => assert(fmas.slice(i, i + 16).every(([, other]) => other !== x)));
+    }
+  }
+});
 
 Deno.test("the probe of workgroup memory reads what it says", () =>
   withGpu(async (gpu) => {
@@ -162,7 +242,7 @@ Deno.test("the probe of workgroup memory reads what it says", () =>
     );
     const expected = Uint32Array.from({ length: 256 }, (_, thread) => {
       let sum = 0;
-      for (let round = 0; round < Math.ceil(SIZES.rounds / 4); round++) {
+      for (let round = 0; round < Math.ceil(SIZES.rounds / 8); round++) {
         for (const shift of [0, 8, 16, 24]) {
           for (let row = 0; row < 32; row++) {
             for (const word of tile[32 * row + ((thread + round + shift) & 31)]) sum ^= word;

@@ -109,9 +109,9 @@ export async function makeCaseInputs(c: Case, options: CaseInputsOptions): Promi
     case "attend":
       return await attendCase(c, maker);
     case "append":
-      return appendCase(c, maker);
+      return await appendCase(c, maker);
     case "project":
-      return projectCase(c, maker);
+      return await projectCase(c, maker);
     case "prefill":
       return await prefillCase(c, maker);
     case "mla":

@@ -4,25 +4,24 @@
  * @module
  */
 import { checkCache } from "../reference/acceptance.ts";
-import { appendReference } from "../reference/cache.ts";
-import { makeAppendInputs } from "../reference/inputs.ts";
 import { recordedAppendInputs } from "../reference/recorded.ts";
-import { blindAppend } from "../reference/trivial.ts";
 import { appendedTokens } from "../reference/referenced_outputs.ts";
 import type { AppendCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
-import { bytesOf, cacheBuffers, cacheResult } from "./inputs_buffers.ts";
+import { bytesOf, cacheBuffersBy, cacheResult } from "./inputs_buffers.ts";
 import { checkCacheLoc } from "./page_checks.ts";
+import { answeredAppend } from "./reference_worker.ts";
 
 /** Inputs of a case of `append`, and its reference. */
-export function appendCase(c: AppendCase, { recorded }: MakerOptions): CaseInputs {
+export async function appendCase(c: AppendCase, { pool, recorded }: MakerOptions): Promise<CaseInputs> {
   const { shape } = c;
   const { page, cache } = shape;
-  const inputs = recorded ? recordedAppendInputs(recorded, { page, cache }) : makeAppendInputs(shape, c.seed);
+  const { inputs, expected, blind } = recorded
+    ? answeredAppend(recordedAppendInputs(recorded, { page, cache }))
+    : await pool.append(shape, c.seed);
   checkCacheLoc({ ...inputs, page }, shape.kv);
-  const expected = appendReference(inputs);
   return {
-    state: new Map(cacheBuffers(inputs.cache, shape)),
+    state: new Map(await cacheBuffersBy(pool, inputs.cache, shape)),
     coverage: 1,
     calls: [{
       work: { operation: "append", shape },
@@ -36,7 +35,7 @@ export function appendCase(c: AppendCase, { recorded }: MakerOptions): CaseInput
         ["input_pos", bytesOf(inputs.inputPos)],
       ]),
       layout: { pages: inputs.pages, tableWidth: inputs.cacheLoc.length },
-      blind: blindAppend(inputs, expected),
+      blind,
       check: (results) => [checkCache(inputs, expected, cacheResult(results, shape))],
       outputs: (results) => [appendedTokens(inputs, cacheResult(results, shape))],
     }],

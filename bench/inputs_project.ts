@@ -4,24 +4,21 @@
  * @module
  */
 import { checkProject } from "../reference/acceptance.ts";
-import { projectEmulation } from "../reference/emulate_project.ts";
-import { makeProjectInputs } from "../reference/model_inputs.ts";
-import { projectReference } from "../reference/project.ts";
 import { projectOutput } from "../reference/referenced_outputs.ts";
 import { sampleProjectRows } from "../reference/rows.ts";
-import { blindProject } from "../reference/trivial.ts";
 import type { ProjectCase } from "../suites/case.ts";
 import type { CaseInputs, MakerOptions } from "./case_inputs.ts";
 import { bytesOf, floats, toleranceChecks } from "./inputs_buffers.ts";
 
 /** Inputs of a case of `project`, and its reference. */
-export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptions): CaseInputs {
+export async function projectCase(
+  c: ProjectCase,
+  { pool, referenceBudgetFlops }: MakerOptions,
+): Promise<CaseInputs> {
   const { shape } = c;
   const [input, output] = shape.part === "q" ? ["q_nope", "q_latent"] : ["latent", "out"];
-  const inputs = makeProjectInputs(shape, c.input, c.seed);
   const rows = sampleProjectRows(shape, referenceBudgetFlops, c.seed);
-  const reference = projectReference(inputs, rows);
-  const emulation = projectEmulation(inputs, reference);
+  const { inputs, reference, emulation, blind } = await pool.project(shape, c.input, c.seed, rows);
   const allRows = shape.tokens * shape.H;
   return {
     state: new Map(),
@@ -31,7 +28,7 @@ export function projectCase(c: ProjectCase, { referenceBudgetFlops }: MakerOptio
       source: { operation: "project", inputs },
       buffers: new Map([[input, bytesOf(inputs.x)], ["kv_b_proj", inputs.kvB]]),
       layout: { pages: 0, tableWidth: 0 },
-      blind: blindProject(inputs, reference, emulation),
+      blind,
       check(results, tolerance) {
         const rows = allRows + (shape.part === "v" ? shape.padding * shape.H : 0);
         const out = floats(results, output, rows * (shape.part === "q" ? shape.R : shape.Dv));

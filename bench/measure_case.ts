@@ -75,7 +75,7 @@ export async function measureCases(
     const { call: { work }, verification } = each;
     if (!times) return { outcome: { status: "incorrect", verification: wrong.get(each)! }, gpuMs };
     const measurement = { ...times, ...interleaved, minBytes: minBytes(work), flops: workFlops(work) };
-    const judged = judge(measurement, limitsOf(session, each.prepared, measurement, how));
+    const judged = judge(measurement, limitsOf(session, each, measurement, how));
     const doubt = times.timer === "timestamp-query" ? clock.doubt : undefined;
     const { verdict, reasons } = doubt === undefined
       ? judged
@@ -89,18 +89,22 @@ export async function measureCases(
  * nothing: they are not judged.
  */
 function limitsOf(
-  { gpu, calibration }: Session,
-  { launch }: PreparedLaunch,
+  session: Session,
+  { c, prepared: { launch } }: VerifiedCase,
   { minBytes, runs }: Measurement,
   { cacheBytes }: MeasureOptions,
 ): Peaks {
+  const { gpu, calibration } = session;
   if (!calibration || gpu.adapter.software) return {};
   const bytesOf = (...roles: string[]) =>
     launch.buffers.reduce((sum, { role, bytes }) => roles.includes(role) ? sum + bytes : sum, 0);
   // Outputs are written to the same place each time and may stay in a cache, and pages that sequences share are read once.
   const readBytes = Math.min(minBytes - bytesOf("output"), bytesOf("input", "inout"));
   const rotation = runs.find(({ mode }) => mode === "cold")?.rotation ?? 0;
-  return { ...peaksOf(calibration), uncachedBytes: readBytes * rotation > cacheBytes ? readBytes : 0 };
+  return {
+    ...peaksOf(calibration, session.kernelOf(c)),
+    uncachedBytes: readBytes * rotation > cacheBytes ? readBytes : 0,
+  };
 }
 
 /** What timed launches left must be what was verified, bit by bit where the kernel promises that. */

@@ -7,11 +7,30 @@ import type { BufferSpec, DispatchSpec } from "../kernels/kernel.ts";
 import type { Gpu } from "./device.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 
+/** What is being compiled, by shader text. */
+const compiling = new WeakMap<Gpu, Map<string, Promise<GPUComputePipeline>>>();
+
 /**
  * Compiles one dispatch with explicit layouts (an automatic one drops bindings that the shader does not touch for a
- * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text.
+ * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text. Launches that are prepared at once, such as
+ * the guises of a case, share one compilation: on a GPU that takes up to a second, of the thread that all of them run on.
  */
-export async function compile(
+export function compile(
+  gpu: Gpu,
+  dispatch: DispatchSpec,
+  buffers: readonly BufferSpec[],
+): Promise<GPUComputePipeline> {
+  const pending = compiling.get(gpu) ?? new Map<string, Promise<GPUComputePipeline>>();
+  compiling.set(gpu, pending);
+  const { shader } = dispatch;
+  const known = pending.get(shader);
+  if (known) return known;
+  const pipeline = compileAnew(gpu, dispatch, buffers).finally(() => pending.delete(shader));
+  pending.set(shader, pipeline);
+  return pipeline;
+}
+
+async function compileAnew(
   gpu: Gpu,
   dispatch: DispatchSpec,
   buffers: readonly BufferSpec[],

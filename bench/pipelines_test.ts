@@ -60,6 +60,31 @@ Deno.test("a shader without access mode reads, and one in group 1 is bound by ca
     assertEquals(await run(gpu, launch(cached, { bindings: ["y"], cacheBindings: ["x"] })), 42);
   }));
 
+Deno.test("launches that are prepared at once share a compilation, and the failure of one; then it is tried again", () =>
+  withGpu(async (whole) => {
+    let compiled = 0;
+    const device = new Proxy(whole.device, {
+      get(target, key) {
+        const value = Reflect.get(target, key);
+        if (key !== "createComputePipeline") return typeof value === "function" ? value.bind(target) : value;
+        return (descriptor: GPUComputePipelineDescriptor) => {
+          // Not what fills buffers with poison.
+          if (descriptor.label === "times") compiled++;
+          return target.createComputePipeline(descriptor);
+        };
+      },
+    });
+    const gpu = { ...whole, device };
+    assertEquals(await Promise.all([1, 2, 3].map(() => run(gpu, launch(SHADER)))), [42, 42, 42]);
+    assertEquals([await run(gpu, launch(SHADER)), compiled], [42, 1]);
+    const wrong = launch(SHADER.replace("P.n *", "P.m *"));
+    const failures = await Promise.allSettled([1, 2].map(() => run(gpu, wrong)));
+    assertEquals(failures.map(({ status }) => status), ["rejected", "rejected"]);
+    assertEquals(compiled, 2);
+    await assertRejects(() => run(gpu, wrong), ExecutionError, "does not compile");
+    assertEquals(compiled, 3);
+  }));
+
 const WRONG: readonly [what: string, edit: (shader: string) => string, change: Partial<DispatchSpec>, says: RegExp][] =
   [
     [

@@ -32,7 +32,7 @@ async function outcomes(kernels: readonly Kernel[], axes: string) {
   const results = await Array.fromAsync(runCases(cases, { kernels, timing: false, inFlight: 1 }));
   return results.map((result) => {
     assert(result.status === "verified" || result.status === "incorrect", JSON.stringify(result));
-    return { status: result.status, checks: result.verification.checks };
+    return { status: result.status, checks: result.verification.checks, precision: result.precision };
   });
 }
 
@@ -41,6 +41,9 @@ Deno.test("scores in f16 pass where they are declared, in other guises too, and 
   const results = await outcomes([attendFused, silent, declared, silent, attendFused], axes);
   const statuses = results.map(({ status }) => status);
   assertEquals(statuses, ["verified", "incorrect", "verified", "incorrect", "verified"]);
+  // A result says what its kernel declared; those of f32 say nothing.
+  const { precision } = declared;
+  assertEquals(results.map((result) => result.precision), [undefined, undefined, precision, undefined, undefined]);
   assert(results[2].checks.some(({ name, budgetUsed = 0 }) => name === "splits" && budgetUsed > 0.05));
   // The limits of f32 are the same before and after those of f16 were made.
   assertEquals(results[4].checks, results[0].checks);

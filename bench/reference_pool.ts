@@ -24,15 +24,27 @@ import { F32, type KernelPrecision } from "../reference/precision.ts";
 import { attendProjected, type ProjectedReference } from "../reference/projected.ts";
 import { projectedFlops } from "../reference/rows.ts";
 import {
+  type AppendShape,
   type AttendShape,
   type CacheShape,
   type InputKind,
   type MlaShape,
   pagesOf,
   type PrefillShape,
+  type ProjectShape,
   total,
 } from "../reference/shapes.ts";
-import { answer, type CachedWork, type CacheParts, type ReferenceRequest, share } from "./reference_worker.ts";
+import {
+  answer,
+  answerAppend,
+  type AnsweredAppend,
+  type AnsweredProject,
+  answerProject,
+  type CachedWork,
+  type CacheParts,
+  type ReferenceRequest,
+  share,
+} from "./reference_worker.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
 /** Flops from which rows are computed by a Worker, about a millisecond: a message costs a tenth of that. */
@@ -77,6 +89,21 @@ export class ReferencePool {
   async mlaInputs(shape: MlaShape, input: InputKind, seed: number): Promise<MlaInputs> {
     if (elementsOf(shape) < INLINE_ELEMENTS) return makeMlaInputs(shape, input, seed);
     return await this.#make({ operation: "mla", shape }, input, seed) as MlaInputs;
+  }
+
+  /** Seeded inputs of `append` with their answer; large ones live in shared memory. */
+  async append(shape: AppendShape, seed: number): Promise<AnsweredAppend> {
+    if (total(shape.kv) * (shape.R + shape.Dr) < INLINE_ELEMENTS) return answerAppend(shape, seed);
+    return await this.#run({ kind: "append", shape, seed }) as AnsweredAppend;
+  }
+
+  /** Seeded inputs of `project` with the answer of `rows`; large ones live in shared memory. */
+  async project(shape: ProjectShape, input: InputKind, seed: number, rows: Int32Array): Promise<AnsweredProject> {
+    const { H, R, Dn, Dv } = shape;
+    const flops = 2 * rows.length * R * (shape.part === "q" ? Dn : Dv);
+    const isSmall = flops < INLINE_FLOPS && H * R * (Dn + Dv) < INLINE_ELEMENTS;
+    if (isSmall) return answerProject({ shape, input, seed, rows });
+    return await this.#run({ kind: "project", shape, input, seed, rows }) as AnsweredProject;
   }
 
   /** The reference of `attend` for `rows` of `inputs`, in the order of `rows`. */

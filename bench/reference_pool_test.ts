@@ -12,6 +12,7 @@ import { attendProjected } from "../reference/projected.ts";
 import { allRows } from "../reference/rows.ts";
 import type { AttendShape, MlaShape, PrefillShape } from "../reference/shapes.ts";
 import { F16_ALL } from "../reference/testdata/f16_kernels.ts";
+import { answerAppend, answerProject } from "./reference_worker.ts";
 import { ReferencePool } from "./reference_pool.ts";
 
 const LARGE: AttendShape = {
@@ -122,6 +123,27 @@ Deno.test("ReferencePool computes rows of prefill in parts: the same values", as
     const parts = await pool.projected(inputs, rows), whole = attendProjected(inputs, rows);
     // What bounds are made of is taken over the tokens that a part reads, so it may be a little tighter.
     for (const key of ["rows", "out", "lse", "rescalings", "seen"] as const) assertEquals(parts[key], whole[key], key);
+  } finally {
+    pool.close();
+  }
+});
+
+Deno.test("ReferencePool answers a large append and project on a Worker as one thread does", async () => {
+  const pool = new ReferencePool(1);
+  try {
+    const { B, R, Dr, page, cache } = LARGE;
+    const append = { B, R, Dr, page, cache, q: [5, 0, 1], kv: [700, 0, 300] };
+    const appended = await pool.append(append, 7);
+    assertEquals(appended.inputs.cache.buffer instanceof SharedArrayBuffer, true);
+    assertEquals(appended.expected.buffer instanceof SharedArrayBuffer, true);
+    assertSameInputs(appended, answerAppend(append, 7));
+    for (const part of ["q", "v"] as const) {
+      const shape = { part, tokens: 8, H: 32, R, Dn: 128, Dv: 128, weight: "bf16", padding: 1 } as const;
+      const request = { shape, input: "normal", seed: 7, rows: Int32Array.of(0, 17, 255) } as const;
+      const answered = await pool.project(shape, request.input, request.seed, request.rows);
+      assertEquals(answered.inputs.kvB.buffer instanceof SharedArrayBuffer, true);
+      assertSameInputs(answered, answerProject(request));
+    }
   } finally {
     pool.close();
   }

@@ -3,17 +3,42 @@
  *
  * @module
  */
-import { splitCache } from "../reference/cache.ts";
+import { appendReference, splitCache } from "../reference/cache.ts";
 import { bitsView, type Dtype, nanBits } from "../reference/dtypes.ts";
-import { type AttendInputs, type CacheFill, fillAttendCache, makeAttendInputs } from "../reference/inputs.ts";
+import {
+  type AppendInputs,
+  type AttendInputs,
+  type CacheFill,
+  fillAttendCache,
+  makeAppendInputs,
+  makeAttendInputs,
+} from "../reference/inputs.ts";
 import { emulateAttend, emulateAttendPrefix } from "../reference/emulate_attend.ts";
+import { projectEmulation } from "../reference/emulate_project.ts";
 import { emulateAbsorbed, emulateAbsorbedPrefix, emulateExpanded } from "../reference/emulate_projected.ts";
 import { attendAbsorbed, type AttendReference } from "../reference/mla.ts";
 import { fillMlaCache, makeMlaInputs } from "../reference/mla_inputs.ts";
-import { fillPrefillCache, makePrefillInputs, type PrefillInputs } from "../reference/model_inputs.ts";
+import {
+  fillPrefillCache,
+  makePrefillInputs,
+  makeProjectInputs,
+  type PrefillInputs,
+  type ProjectInputs,
+} from "../reference/model_inputs.ts";
+import type { Emulation } from "../reference/emulation.ts";
 import type { KernelPrecision } from "../reference/precision.ts";
+import { type ProjectReference, projectReference } from "../reference/project.ts";
 import { attendProjected, type ProjectedReference } from "../reference/projected.ts";
-import type { AttendShape, CacheShape, InputKind, MlaShape, PrefillShape } from "../reference/shapes.ts";
+import type {
+  AppendShape,
+  AttendShape,
+  CacheShape,
+  InputKind,
+  MlaShape,
+  PrefillShape,
+  ProjectShape,
+} from "../reference/shapes.ts";
+import { blindAppend, blindProject } from "../reference/trivial.ts";
 
 /** Shapes of the operations whose inputs have a cache that is filled in parts. */
 export type CachedWork =
@@ -40,6 +65,14 @@ export type ReferenceRequest =
     readonly input: InputKind;
     readonly seed: number;
     readonly cache: Uint8Array;
+  }
+  | { readonly kind: "append"; readonly shape: AppendShape; readonly seed: number }
+  | {
+    readonly kind: "project";
+    readonly shape: ProjectShape;
+    readonly input: InputKind;
+    readonly seed: number;
+    readonly rows: Int32Array;
   }
   | { readonly kind: "attend"; readonly inputs: AttendInputs; readonly rows: Int32Array }
   | { readonly kind: "projected"; readonly inputs: PrefillInputs; readonly rows: Int32Array }
@@ -120,6 +153,10 @@ export function answer(request: ReferenceRequest): unknown {
       return fillCache(request.work, request.fill);
     case "inputs":
       return share(makeInputs(request));
+    case "append":
+      return share(answerAppend(request.shape, request.seed));
+    case "project":
+      return share(answerProject(request));
     case "attend":
       return attendAbsorbed(request.inputs, request.rows);
     case "projected":
@@ -137,6 +174,49 @@ export function answer(request: ReferenceRequest): unknown {
     default:
       return request satisfies never;
   }
+}
+
+/** An `append` with its answer. */
+export interface AnsweredAppend {
+  /** Its inputs. */
+  readonly inputs: AppendInputs;
+  /** The cache after it. */
+  readonly expected: Uint8Array;
+  /** Trivial outputs that would be accepted. */
+  readonly blind: readonly string[];
+}
+
+/** Makes the inputs of an `append`, and its reference. */
+export function answerAppend(shape: AppendShape, seed: number): AnsweredAppend {
+  return answeredAppend(makeAppendInputs(shape, seed));
+}
+
+/** The reference of an `append`. */
+export function answeredAppend(inputs: AppendInputs): AnsweredAppend {
+  const expected = appendReference(inputs);
+  return { inputs, expected, blind: blindAppend(inputs, expected) };
+}
+
+/** A `project` with its answer. */
+export interface AnsweredProject {
+  /** Its inputs. */
+  readonly inputs: ProjectInputs;
+  /** Some of its rows. */
+  readonly reference: ProjectReference;
+  /** What honest kernels err by. */
+  readonly emulation: Emulation;
+  /** Trivial outputs that would be accepted. */
+  readonly blind: readonly string[];
+}
+
+/** Makes the inputs of a `project`, and its reference. */
+export function answerProject(
+  { shape, input, seed, rows }: Omit<ReferenceRequest & { kind: "project" }, "kind">,
+): AnsweredProject {
+  const inputs = makeProjectInputs(shape, input, seed);
+  const reference = projectReference(inputs, rows);
+  const emulation = projectEmulation(inputs, reference);
+  return { inputs, reference, emulation, blind: blindProject(inputs, reference, emulation) };
 }
 
 /** Some slots of a cache in the separate layout. */

@@ -7,9 +7,11 @@
 
 import type { Verification } from "../reference/check.ts";
 import type { OutputDifference } from "../reference/differential.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 
 export type { Check, Verification, WorstElement } from "../reference/check.ts";
 export type { DifferentElement, OutputDifference } from "../reference/differential.ts";
+export type { KernelPrecision } from "../reference/precision.ts";
 
 /** How a sample was timed; figures of different timers are never compared. */
 export type Timer = "timestamp-query" | "host-slope";
@@ -134,10 +136,16 @@ export interface ResultBase {
   readonly hostMs: number;
   /** GPU time of all its passes by timestamps: warm-up, probes and samples, ms; absent where it is not known. */
   readonly gpuMs?: number;
+  /** Wall time that it waited for its inputs and their reference, ms; absent where it needed none. */
+  readonly inputsMs?: number;
+  /** Wall time from there to the end of its checks, compilation in it, ms; absent where they did not end. */
+  readonly checksMs?: number;
   /** Wall time to create its pipelines, ms; absent when all were cached or none was made. */
   readonly compileMs?: number;
   /** What the kernel chose (`splits`, …). */
   readonly chosen?: Readonly<Record<string, number>>;
+  /** What the kernel computes in, as it declares it; absent: all in f32. */
+  readonly precision?: KernelPrecision;
   /** What `auto` resolves to for this shape on this device. */
   readonly resolver?: ResolverChoice;
   /** Time of planning, for launches that have a plan. */

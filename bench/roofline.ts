@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { F32, fastestArithmetic, type KernelPrecision } from "../reference/precision.ts";
 import type { Calibration, Measurement } from "./result.ts";
 import type { Peaks } from "./statistics.ts";
 
@@ -19,10 +20,10 @@ export interface Roofline {
   readonly perS: number;
 }
 
-/** What {@linkcode rooflineOf} takes beside the work. */
+/** What the limits of a kernel depend on beside the device. */
 export interface RooflineOptions {
-  /** Precision of the kernel's arithmetic: in f16 it may pass the rate of f32. @default {"f32"} */
-  readonly precision?: "f32" | "f16";
+  /** What the kernel computes in: with products in f16 it is held against the rate of those. @default {F32} */
+  readonly precision?: KernelPrecision;
 }
 
 /**
@@ -46,10 +47,10 @@ export function rooflineOf(
   { minBytes, flops }: Pick<Measurement, "minBytes" | "flops">,
   timeNs: number,
   calibration: Calibration | undefined,
-  { precision = "f32" }: RooflineOptions = {},
+  { precision = F32 }: RooflineOptions = {},
 ): Roofline | undefined {
   const moves: readonly (readonly [Limit, number])[] = flops > 0
-    ? [["readBytesPerS", minBytes], [`${precision}FlopsPerS`, flops]]
+    ? [["readBytesPerS", minBytes], [`${fastestArithmetic(precision)}FlopsPerS`, flops]]
     : [["copyBytesPerS", minBytes]];
   const bounds = moves.map(([limit, work]) => {
     const perS = calibration?.[limit]?.value ?? NaN;
@@ -60,13 +61,14 @@ export function rooflineOf(
 }
 
 /**
- * What no time of a run may be faster than. Of arithmetic the fastest rate counts, since a kernel may compute in f16, and of
- * memory the faster of reading and copying.
+ * What no time of a kernel may be faster than. Of arithmetic the fastest rate counts that it computes at, by its precision, and
+ * of memory the faster of reading and copying.
  */
-export function peaksOf({ readBytesPerS, copyBytesPerS, f32FlopsPerS, f16FlopsPerS }: Calibration): Peaks {
-  const fastest = (...figures: (Calibration[Limit])[]) => {
-    const values = figures.flatMap((figure) => figure?.value ?? []);
+export function peaksOf(calibration: Calibration, { precision = F32 }: RooflineOptions = {}): Peaks {
+  const fastest = (...limits: Limit[]) => {
+    const values = limits.flatMap((limit) => calibration[limit]?.value ?? []);
     return values.length > 0 ? Math.max(...values) : undefined;
   };
-  return { bytesPerS: fastest(readBytesPerS, copyBytesPerS), flopsPerS: fastest(f32FlopsPerS, f16FlopsPerS) };
+  const rates: Limit[] = fastestArithmetic(precision) === "f32" ? ["f32FlopsPerS"] : ["f32FlopsPerS", "f16FlopsPerS"];
+  return { bytesPerS: fastest("readBytesPerS", "copyBytesPerS"), flopsPerS: fastest(...rates) };
 }

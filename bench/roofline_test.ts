@@ -1,6 +1,9 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { Calibration } from "./result.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 import { peaksOf, rooflineOf } from "./roofline.ts";
+
+const F16: KernelPrecision = { scores: { f16Chain: 18 }, values: { f16Chain: 32 } };
 
 const h200: Calibration = {
   readBytesPerS: { value: 4e12 },
@@ -32,12 +35,14 @@ Deno.test("rooflineOf() holds an operation without arithmetic against copying", 
   assertEquals([limit, perS], ["copyBytesPerS", 3e12]);
 });
 
-Deno.test("rooflineOf() takes the rate of the precision that it is told, and does not hide what passes a limit", () => {
+Deno.test("rooflineOf() takes the rate of f16 for a kernel that has products in it, and does not hide what passes a limit", () => {
   const work = { minBytes: 4e6, flops: 300e6 };
   assertAlmostEquals(rooflineOf(work, 4000, h200)!.share, 1.25, 1e-12);
-  const half = rooflineOf(work, 4000, h200, { precision: "f16" })!;
-  assertAlmostEquals(half.share, 0.75, 1e-12);
-  assertEquals([half.limit, half.perS], ["f16FlopsPerS", 100e12]);
+  for (const precision of [F16, { ...F16, scores: "f32" }, { ...F16, values: "f32" }] as const) {
+    const half = rooflineOf(work, 4000, h200, { precision })!;
+    assertAlmostEquals(half.share, 0.75, 1e-12);
+    assertEquals([half.limit, half.perS], ["f16FlopsPerS", 100e12]);
+  }
 });
 
 Deno.test("rooflineOf() knows nothing where a limit that may bind is not known", () => {
@@ -47,8 +52,9 @@ Deno.test("rooflineOf() knows nothing where a limit that may bind is not known",
   assertEquals(rooflineOf({ minBytes: 4e6, flops: 300e6 }, 1000, undefined), undefined);
 });
 
-Deno.test("peaksOf() are the fastest rates of memory and of arithmetic; what was not measured is not judged", () => {
-  assertEquals(peaksOf(h200), { bytesPerS: 4e12, flopsPerS: 100e12 });
+Deno.test("peaksOf() are the fastest rates of memory and of a kernel's arithmetic; what was not measured is not judged", () => {
+  assertEquals(peaksOf(h200), { bytesPerS: 4e12, flopsPerS: 60e12 });
+  assertEquals(peaksOf(h200, { precision: F16 }), { bytesPerS: 4e12, flopsPerS: 100e12 });
   const { f16FlopsPerS: _, readBytesPerS: __, ...less } = h200;
   assertEquals(peaksOf(less), { bytesPerS: 3e12, flopsPerS: 60e12 });
   assertEquals(peaksOf({ doubts: [], wallMs: 1 }), { bytesPerS: undefined, flopsPerS: undefined });

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStrictEquals } from "@std/assert";
 import { attendFused } from "../kernels/attend_fused.ts";
 import type { AttendKernel } from "../kernels/kernel.ts";
 import { appendCombined } from "../kernels/append_combined.ts";
@@ -157,6 +157,30 @@ Deno.test("a launch that is left out once is missed: what an earlier one left is
   );
   assertEquals(failed(append), ["cache", "repeat"]);
 });
+
+Deno.test("a large cache is read back once for all that leave it alike; what differs is read, and found wrong", () =>
+  withGpu(async (gpu) => {
+    const c = parseCaseId("append/combined:B=2;R=512;Dr=64;q=3;kv=4000;page=64;cache=f32");
+    const pool = new ReferencePool();
+    try {
+      const inputs = await makeCaseInputs(c, { pool, referenceBudgetFlops: 1e9 });
+      const paired = worksOf(c).map((work) => pairKernel(appendCombined, work, c.tuning));
+      const launches = paired.map((each) => each.launch(inputs.calls[0].layout, gpu.traits));
+      const verify = async (isLeftOut: boolean) => {
+        const upload = await new Uploads().acquire(gpu, "", inputs);
+        const plan = await prepare(gpu, launches[0], upload.ranges);
+        const first = onTurn(plan, (_turn, _pass, all) => isLeftOut || all());
+        return await verifyCalls({ gpu, deterministic: true, paired, launches, inputs, upload, first });
+      };
+      const [right, wrong, again] = [await verify(false), await verify(true), await verify(false)];
+      assertEquals([right, wrong, again].map(({ checks }) => failed(checks)), [[], ["cache", "poison"], []]);
+      const twice = await verify(false);
+      assertStrictEquals(twice.results.get("cache"), again.results.get("cache"));
+      assert(wrong.results.get("cache") !== again.results.get("cache"));
+    } finally {
+      pool.close();
+    }
+  }));
 
 Deno.test("a launch that reads something else the third time fails repeat, and the reference where it is far off", async () => {
   const checks = await verifyWrapped(attendFused, SIZES, (plan) => {

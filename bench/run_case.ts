@@ -6,6 +6,7 @@
 import { type CacheLayout, type Kernel, kernelName, type Launch } from "../kernels/kernel.ts";
 import { checkLimits, missingFeature } from "../kernels/limits.ts";
 import { AUTO, resolveBackend } from "../kernels/resolver.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
@@ -32,11 +33,14 @@ export type Outcome<T = Result> = T extends Result ? Omit<T, keyof ResultBase> :
 interface Trace {
   stage: Stage;
   resolver?: ResolverChoice;
+  inputsMs?: number;
+  checksMs?: number;
   compileMs?: number;
   gpuMs?: number;
   /** Time that went to the cases that it was timed with, ms. */
   foreignMs: number;
   chosen?: Launch["chosen"];
+  precision?: KernelPrecision;
   plan?: PlanTimes;
   differential?: Differential;
 }
@@ -46,8 +50,8 @@ const TIMED_UPDATES = 5;
 
 /** What {@linkcode runCase} does beside running the case. */
 export interface RunOptions {
-  /** Case whose inputs are made meanwhile. */
-  readonly next?: Case;
+  /** Cases whose inputs are made meanwhile. */
+  readonly ahead?: readonly Case[];
   /** Cases that it is timed together with, itself among them. @default {itself alone} */
   readonly group?: TimingGroup;
   /** Gets what the case left where it is right; then nothing further is checked, compared or timed. */
@@ -94,12 +98,13 @@ async function attempt(
   trace: Trace,
   runOptions: RunOptions,
 ): Promise<Outcome> {
-  const { next } = runOptions;
+  const { ahead = [] } = runOptions;
   const { gpu } = session;
   const kernel = session.kernelOf(c);
   if (!kernel) throw new RangeError(`Cannot run "${kernelName(c)}": no such kernel was given`);
+  trace.precision = kernel.precision;
   const paired = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning));
-  const refusal = missingFeature(kernel.requires, gpu.traits.features) ?? firstReason(paired, gpu);
+  const refusal = refusalOf(session, c);
   trace.resolver = resolveBackend(AUTO, worksOf(c)[0], gpu.traits);
   if (refusal) return { status: "skipped", reason: refusal };
 
@@ -107,8 +112,10 @@ async function attempt(
   if (typeof planned === "string") return { status: "skipped", reason: planned };
 
   trace.stage = "inputs";
+  const before = performance.now();
   return await session.withInputs(c, async (inputs) => {
-    if (next) void session.withInputs(next, () => Promise.resolve()).catch(() => {});
+    trace.inputsMs = performance.now() - before;
+    session.makeAhead(ahead.filter((other) => refusalOf(session, other) === undefined));
     trace.stage = "launch";
     const layouts = inputs.calls.map(({ layout }) => layout);
     const isPlanned = planned?.layouts.every((layout, i) => isSameLayout(layout, layouts[i]));
@@ -150,8 +157,13 @@ function describe(
   return excess ?? { layouts, launches, describeMs };
 }
 
-function firstReason(paired: readonly PairedKernel[], gpu: Gpu): string | undefined {
-  return paired.map((each) => each.refuses(gpu.traits)).find((reason) => reason !== undefined);
+/** Why the kernel of `c`, if it was given, or the device refuses the case before anything is made for it. */
+function refusalOf(session: Session, c: Case): string | undefined {
+  const { traits } = session.gpu;
+  const kernel = session.kernelOf(c);
+  if (!kernel) return undefined;
+  const reasons = worksOf(c).map((work) => pairKernel(kernel, work, c.tuning).refuses(traits));
+  return missingFeature(kernel.requires, traits.features) ?? reasons.find((reason) => reason !== undefined);
 }
 
 /** A case on its way. */
@@ -171,6 +183,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
   const { gpu, options } = session;
   const { deterministic = true } = run.kernel;
   trace.stage = "compile";
+  const before = performance.now();
   const prepared = await prepare(gpu, launches[0], upload.ranges, { also: launches });
   trace.compileMs = prepared.compileMs;
   try {
@@ -199,6 +212,7 @@ async function verifyAndMeasure(run: CaseRun, upload: Upload): Promise<Outcome> 
       return { status: "verified", verification };
     }
     const further = [...await checkInvariances(firstRun), ...await checkSchedule(firstRun)];
+    trace.checksMs = performance.now() - before;
     verification = { ...verification, passed: further.every(({ passed }) => passed), checks: [...checks, ...further] };
     if (!verification.passed) return { status: "incorrect", verification };
     if (checksOnly) return { status: "verified", verification };

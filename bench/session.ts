@@ -70,7 +70,7 @@ export function referenceBudget(cases: number, software: boolean): number {
   return Math.min(MOST_REFERENCE_FLOPS, Math.max(LEAST_REFERENCE_FLOPS, SWEEP_REFERENCE_FLOPS / cases));
 }
 
-/** Inputs that nobody uses and that are kept: of the shape just run, and of the one made ahead. */
+/** Inputs that nobody uses and that are kept, beside those made ahead: of the shape just run, and of the one that comes now. */
 const IDLE_INPUTS = 2;
 
 /** The inputs of a shape, with the limits of each precision that was asked for. */
@@ -96,6 +96,7 @@ export class Session {
   readonly #referenceBudgetFlops: number;
   readonly #pool = new ReferencePool();
   readonly #inputs = new Map<string, MadeInputs>();
+  #ahead: ReadonlySet<string> = new Set();
 
   private constructor(gpu: Gpu, options: SweepOptions, cases: number) {
     this.gpu = gpu;
@@ -151,6 +152,15 @@ export class Session {
     }
   }
 
+  /**
+   * Begins to make the inputs of `cases`, which are to run next, where they are not there, in that order; they are kept until
+   * other cases are next. What cannot be made is tried again by the case that needs it.
+   */
+  makeAhead(cases: readonly Case[]): void {
+    this.#ahead = new Set(cases.map(inputsKey));
+    for (const c of cases) this.withInputs(c, () => Promise.resolve()).catch(() => {});
+  }
+
   /** Closes device and Workers. */
   close(): void {
     this.#pool.close();
@@ -175,7 +185,7 @@ export class Session {
   }
 
   #evict(): void {
-    const idle = [...this.#inputs].filter(([, { users }]) => users === 0);
+    const idle = [...this.#inputs].filter(([key, { users }]) => users === 0 && !this.#ahead.has(key));
     for (const [key] of idle.slice(0, Math.max(0, idle.length - IDLE_INPUTS + 1))) this.#inputs.delete(key);
   }
 

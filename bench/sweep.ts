@@ -5,6 +5,7 @@
  * @module
  */
 import type { Case } from "../suites/case.ts";
+import { inputsKey } from "./case_inputs.ts";
 import { leadingGroup } from "./case_groups.ts";
 import { isAlive } from "./execute.ts";
 import { measureCases } from "./measure_case.ts";
@@ -21,6 +22,9 @@ export type { SweepOptions } from "./session.ts";
 const IN_FLIGHT = 8;
 /** Bytes that cases in flight may need together: of large ones fewer are. Machines with a GPU have more memory. */
 const IN_FLIGHT_BYTES = { software: 128 << 20, hardware: 1 << 30 };
+
+/** Shapes of which inputs are made ahead, at most, and cases among which they are looked for. */
+const [SHAPES_AHEAD, CASES_AHEAD] = [4, 64];
 
 /** A case in flight. */
 interface Flight {
@@ -46,7 +50,7 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
     while (begun < cases.length || flights.length > 0) {
       if (session.gpu.lost && flights.length === 0) await session.reopen();
       // The first case runs alone: a device that can do nothing shows it there.
-      const added = begin(session, flights, cases.slice(begun, begun + most + 1), begun === 0 ? 1 : most);
+      const added = begin(session, flights, cases.slice(begun, begun + most + CASES_AHEAD), begun === 0 ? 1 : most);
       begun += added.length;
       flights.push(...added);
       const { c, result } = flights.shift()!;
@@ -69,7 +73,7 @@ export async function* runCases(cases: readonly Case[], options: SweepOptions): 
 /**
  * Puts the first of `cases` into flight, beside `flights`: as many as there is room for, at most `most` in all.
  *
- * @param cases One more than that, if there is one.
+ * @param cases Those that follow, as many as are begun or looked at.
  */
 function begin(session: Session, flights: readonly Flight[], cases: readonly Case[], most: number): Flight[] {
   const { gpu, options } = session;
@@ -88,11 +92,11 @@ function begin(session: Session, flights: readonly Flight[], cases: readonly Cas
 function beginGroup(session: Session, cases: readonly Case[], most: number): Flight[] {
   const group = leadingGroup(cases, most);
   const timing = new TimingGroup(group, (verified) => measureCases(session, verified));
-  // On a GPU the host is idle while timed kernels run: the next shape's reference is made meanwhile.
-  const next = session.gpu.adapter.software ? undefined : cases[group.length];
+  // On a GPU the host is idle while timed kernels run: the references of the shapes that follow are made meanwhile.
+  const ahead = session.gpu.adapter.software ? [] : casesAhead(cases.slice(group.length), inFlightBytes(session));
   const run = (c: Case) => {
     session.options.onBegin?.(c);
-    return runCase(session, c, { next, group: timing });
+    return runCase(session, c, { ahead, group: timing });
   };
   // Large ones are verified one after another, and wait for each other on the device alone.
   const isLarge = group.length * footprint(group[0]) > inFlightBytes(session);
@@ -109,6 +113,24 @@ function beginGroup(session: Session, cases: readonly Case[], most: number): Fli
       return await again;
     }),
   }));
+}
+
+/**
+ * The first of `cases` whose inputs are made ahead: of several shapes, because the thread that hands a reference's parts to the
+ * Workers is blocked most of the time by the GPU that it waits for, so that one shape alone would leave them idle between the
+ * parts; and of no more than fit `bytes`, one in any case.
+ */
+export function casesAhead(cases: readonly Case[], bytes: number): Case[] {
+  const shapes = new Set<string>();
+  let needed = 0;
+  const end = cases.findIndex((c) => {
+    const key = inputsKey(c);
+    if (shapes.has(key)) return false;
+    shapes.add(key);
+    needed += footprint(c);
+    return shapes.size > 1 && (shapes.size > SHAPES_AHEAD || needed > bytes);
+  });
+  return cases.slice(0, end < 0 ? cases.length : end);
 }
 
 function hasRoom(session: Session, flights: readonly Flight[], c: Case, most: number): boolean {

@@ -9,7 +9,7 @@ import { type Gpu, openGpu } from "./device.ts";
 import { fickle, scribbles } from "./testdata/faulty_kernels.ts";
 import { SOFTWARE_MEASURE } from "./measure.ts";
 import type { Calibration, Result } from "./result.ts";
-import { runCases, type SweepOptions } from "./sweep.ts";
+import { casesAhead, runCases, type SweepOptions } from "./sweep.ts";
 
 const ATTEND = "H=2;R=32;Dr=16;q=1;kv=9;page=4;cache=f32";
 
@@ -205,4 +205,15 @@ Deno.test("a kernel cannot be fed what another one wrote: declaring an input rea
 Deno.test("a launch that dispatches nothing is verified and gets no time", async () => {
   const [result] = await run(cases("append/combined:B=2;R=32;Dr=16;q=0;kv=9;page=4;cache=bf16"));
   assertEquals(result.status, "verified");
+});
+
+Deno.test("casesAhead() takes all variants of some shapes that follow, as many as there is room for, one at least", () => {
+  const shapes = [1, 2, 3, 4, 5, 6].map((kv) => `B=1;H=16;R=512;Dr=64;q=1;kv=${kv * 1000};page=64;cache=bf16`);
+  const list = shapes.flatMap((shape) => ["unfused", "fused"].map((name) => parseCaseId(`attend/${name}:${shape}`)));
+  assertEquals(casesAhead(list, Infinity), list.slice(0, 8));
+  assertEquals(casesAhead(list, 0), list.slice(0, 2));
+  // A token takes 2,304 bytes: three shapes have 6,000 of them, and four 10,000.
+  assertEquals(casesAhead(list, 8000 * 2304), list.slice(0, 6));
+  assertEquals(casesAhead(list.slice(0, 3), Infinity), list.slice(0, 3));
+  assertEquals(casesAhead([], Infinity), []);
 });

@@ -21,6 +21,7 @@ export class TimingGroup {
   readonly #measure: (cases: readonly VerifiedCase[]) => Promise<TimedCase[]>;
   readonly #pending: Map<Case, PromiseWithResolvers<void>>;
   readonly #arrivals: ReadonlyMap<Case, Promise<void>>;
+  readonly #cases: readonly Case[];
   readonly #waiting: Waiting[] = [];
 
   /**
@@ -29,7 +30,8 @@ export class TimingGroup {
    */
   constructor(cases: Iterable<Case>, measure: (cases: readonly VerifiedCase[]) => Promise<TimedCase[]>) {
     this.#measure = measure;
-    this.#pending = new Map(Array.from(cases, (c) => [c, Promise.withResolvers<void>()]));
+    this.#cases = [...cases];
+    this.#pending = new Map(this.#cases.map((c) => [c, Promise.withResolvers<void>()]));
     this.#arrivals = new Map([...this.#pending].map(([c, { promise }]) => [c, promise]));
   }
 
@@ -53,7 +55,9 @@ export class TimingGroup {
   }
 
   async #time(): Promise<void> {
-    const waiting = this.#waiting;
+    // In the order of the cases, so that the seed alone draws that of the samples.
+    const place = ({ verified }: Waiting) => this.#cases.indexOf(verified.c);
+    const waiting = this.#waiting.toSorted((a, b) => place(a) - place(b));
     if (waiting.length === 0) return;
     const before = performance.now();
     const timed = await this.#measureAll(waiting.map((each) => each.verified));

@@ -14,7 +14,7 @@ import type { Results } from "./inputs_buffers.ts";
 import type { PairedKernel } from "./pairing.ts";
 import { prepare, type PreparedLaunch } from "./plan.ts";
 import { checkRounds } from "./round_checks.ts";
-import { type RoundsOptions, runRounds } from "./rounds.ts";
+import { type KnownContents, type RoundsOptions, runRounds } from "./rounds.ts";
 import { type Unread, unreadOf } from "./unread.ts";
 import type { Upload } from "./uploads.ts";
 
@@ -59,7 +59,7 @@ export interface CallsOutcome {
 export async function verifyCalls(run: CallsToVerify): Promise<CallsOutcome> {
   const { gpu, paired, launches, inputs, upload, first } = run;
   const { calls } = inputs;
-  const unread = unreadOnce(inputs);
+  const unread = ofShape(unreadParts, inputs, () => unreadOf(inputs));
   const answers: Check[] = [];
   const rounds: Check[][] = [];
   const updatesMs: number[] = [];
@@ -100,13 +100,19 @@ export async function verifyCalls(run: CallsToVerify): Promise<CallsOutcome> {
 }
 
 async function verifyCall(
-  { gpu, tolerance, deterministic, inputs: { calls } }: CallsToVerify,
+  { gpu, tolerance, deterministic, inputs }: CallsToVerify,
   plan: PreparedLaunch,
   at: number,
   unread: Unread,
 ) {
+  const { calls } = inputs;
   const call = calls[at];
-  const options: RoundsOptions = { unread, inputs: call.buffers.keys(), inPlace: at === calls.length - 1 };
+  const options: RoundsOptions = {
+    unread,
+    inputs: call.buffers.keys(),
+    inPlace: at === calls.length - 1,
+    known: ofShape(left, inputs, () => new Map()),
+  };
   const rounds = await runRounds(gpu, plan, options);
   const check = (results: Results) => call.check(results, tolerance);
   return {
@@ -135,11 +141,16 @@ function joinCalls(calls: readonly (readonly Check[])[]): Check[] {
   });
 }
 
-/** By the state of inputs, which variants of a case share whatever their precision. */
-const known = new WeakMap<CaseInputs["state"], Unread[]>();
+/** Things by the state of inputs, which variants of a case share whatever their precision. */
+type ByShape<T> = WeakMap<CaseInputs["state"], T>;
 
-function unreadOnce(inputs: CaseInputs): Unread[] {
-  let unread = known.get(inputs.state);
-  if (!unread) known.set(inputs.state, unread = unreadOf(inputs));
-  return unread;
+/** What nobody may depend on. */
+const unreadParts: ByShape<Unread[]> = new WeakMap();
+
+/** What the last call left in large buffers. */
+const left: ByShape<KnownContents> = new WeakMap();
+
+function ofShape<T>(known: ByShape<T>, { state }: CaseInputs, make: () => T): T {
+  if (!known.has(state)) known.set(state, make());
+  return known.get(state)!;
 }

@@ -32,13 +32,24 @@ export function checkCache(inputs: AppendInputs, expected: Uint8Array, actual: U
     throw new RangeError(`Cannot compare a cache of ${got.length} elements with an expected one of ${wanted.length}`);
   }
   let mismatches = 0, first = -1;
-  for (let i = 0; i < wanted.length; i++) {
+  // Nearly always all words are equal, of which a cache of hundreds of megabytes has half as many as elements.
+  for (let i = equalElements(expected, got, dtype); i < wanted.length; i++) {
     if (got[i] !== wanted[i] && mismatches++ === 0) first = i;
   }
   const common = { name: "cache", elements: wanted.length, mismatches };
   return first < 0
     ? { ...common, passed: true }
     : { ...common, passed: false, ...tellFirst(inputs, got, wanted, { first, mismatches }) };
+}
+
+/** Elements at the beginning that are equal, found by words: some that follow may be as well. */
+function equalElements(expected: Uint8Array, got: Bits, dtype: Dtype): number {
+  if (expected.byteOffset % 4 !== 0 || got.byteOffset % 4 !== 0) return 0;
+  const words = Math.floor(expected.byteLength / 4);
+  const [a, b] = [expected, got].map(({ buffer, byteOffset }) => new Uint32Array(buffer, byteOffset, words));
+  let equal = 0;
+  while (equal < words && a[equal] === b[equal]) equal++;
+  return equal * 4 / DTYPE_BYTES[dtype];
 }
 
 /** Why two caches are not the same: the first element that differs, and where the others lie. */

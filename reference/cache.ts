@@ -11,17 +11,19 @@ import type { CacheShape } from "./shapes.ts";
 /**
  * The cache after the call. New token `j` of sequence `b` becomes its token `inputPos[b] + j`; that one lies in page
  * `cacheLoc[cuNumPages[b] + ⌊token/page⌋]` at slot `token mod page`, latent first, rounded to the cache's dtype (nearest,
- * ties to even). Every other byte stays as it was.
+ * ties to even). Every other byte stays as it was. It is in shared memory where the cache is.
  *
  * @throws {RangeError} If a token's page lies outside those of its sequence, or outside the cache.
  */
-export function appendReference(inputs: AppendInputs): Uint8Array<ArrayBuffer> {
+export function appendReference(inputs: AppendInputs): Uint8Array {
   const { shape, compressedKv, kpe, cuSeqlen, cuNumPages, cacheLoc, inputPos, pages } = inputs;
   const { B, R, Dr, page } = shape;
   const size = DTYPE_BYTES[shape.cache];
   const latents = encode(compressedKv, shape.cache);
   const ropes = encode(kpe, shape.cache);
-  const cache = new Uint8Array(inputs.cache);
+  const isShared = inputs.cache.buffer instanceof SharedArrayBuffer;
+  const cache = new Uint8Array(new (isShared ? SharedArrayBuffer : ArrayBuffer)(inputs.cache.length));
+  cache.set(inputs.cache);
   for (let b = 0; b < B; b++) {
     for (let i = cuSeqlen[b]; i < cuSeqlen[b + 1]; i++) {
       const token = inputPos[b] + i - cuSeqlen[b];

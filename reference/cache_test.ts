@@ -62,13 +62,22 @@ Deno.test("checkCache() passes the reference and fails on one wrong bit, located
   const expected = appendReference(inputs);
   assertEquals(checkCache(inputs, expected, expected.slice()).passed, true);
   const row = rowOf(inputs, 3, 6);
-  const actual = expected.slice();
-  bitsView(actual, "bf16")[row * 48 + 40] ^= 1;
-  const check = checkCache(inputs, expected, actual);
-  assertEquals([check.passed, check.mismatches], [false, 1]);
-  const { sequence, token, dim, page, bound } = check.worst!;
-  assertEquals({ sequence, token, dim, page, bound }, { sequence: 3, token: 6, dim: 40, page: row >> 2, bound: 0 });
-  assertEquals(check.worst!.expected, decode(expected, "bf16")[row * 48 + 40]);
+  // Either half of a word.
+  for (const wrong of [40, 41]) {
+    const actual = expected.slice();
+    bitsView(actual, "bf16")[row * 48 + wrong] ^= 1;
+    const check = checkCache(inputs, expected, actual);
+    assertEquals([check.passed, check.mismatches], [false, 1]);
+    const { sequence, token, dim, page, bound } = check.worst!;
+    assertEquals({ sequence, token, dim, page, bound }, {
+      sequence: 3,
+      token: 6,
+      dim: wrong,
+      page: row >> 2,
+      bound: 0,
+    });
+    assertEquals(check.worst!.expected, decode(expected, "bf16")[row * 48 + wrong]);
+  }
 });
 
 Deno.test("checkCache() fails on a poisoned slot that was written, even by another NaN", () => {

@@ -16,7 +16,7 @@ export interface MlaCallReference {
   /** The call's `append`, with the cache before it: what `checkCache` needs to locate an element. */
   readonly append: AppendInputs;
   /** The cache after the call `[pages, page, R+Dr]`. */
-  readonly cacheAfter: Uint8Array<ArrayBuffer>;
+  readonly cacheAfter: Uint8Array;
   /** The call as an attention over that cache: inputs of `attendProjected` and `checkProjected`. */
   readonly prefill: PrefillInputs;
 }

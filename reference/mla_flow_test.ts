@@ -46,7 +46,7 @@ function run(shape: MlaShape, kind: typeof PROJECTED_KINDS[number]) {
         outputs.set(`${b}:${inputs.inputPos[i] + token - inputs.cuSeqlen[i]}`, values);
       }
     });
-    cache = cacheAfter;
+    cache = cacheAfter.slice();
   }
   return { outputs, cache };
 }

@@ -29,6 +29,11 @@ export interface KernelPrecision {
 /** All in f32: what a kernel computes in that declares nothing else. */
 export const F32: KernelPrecision = { scores: "f32", values: "f32" };
 
+/** The arithmetic that bounds how fast a kernel of a precision can be: that in which it multiplies fastest. */
+export function fastestArithmetic({ scores, values }: KernelPrecision): "f32" | "f16" {
+  return scores === "f32" && values === "f32" ? "f32" : "f16";
+}
+
 /**
  * A precision in a few words; different ones differ.
  *

@@ -7,7 +7,7 @@ import type { Report } from "../bench/result.ts";
 import { csvField, oneLine } from "./escape.ts";
 import { choicesOf } from "./choices.ts";
 import { largestDifference } from "./differential.ts";
-import { figures, rooflineOfRow, type Row, rowsOf, verificationOf } from "./figures.ts";
+import { figures, precisionOf, rooflineOfRow, type Row, rowsOf, verificationOf } from "./figures.ts";
 import { explain } from "./outcome.ts";
 
 /**
@@ -32,6 +32,7 @@ export function toCsv(report: Report): string {
     ]),
     ...figures.map((figure): [string, (row: Row) => number | undefined] => [figure.name, figure.value]),
     ["limit", (row) => rooflineOfRow(row)?.limit],
+    ["precision", (row) => precisionOf(row.result)],
     ["resolverPick", (row) => choices.get(row.result.id)?.backend],
     ["resolverForm", (row) => choices.get(row.result.id)?.form],
     ["resolverOverFastest", (row) => choices.get(row.result.id)?.overFastest],

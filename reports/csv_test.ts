@@ -2,7 +2,7 @@ import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { parse } from "deno-std/csv/parse.js";
 import { toCsv } from "./csv.ts";
 import { figures, rowsOf } from "./figures.ts";
-import { hostileKernel, makeMeasured, makeReport, makeSkipped } from "./fixture.ts";
+import { hostileKernel, makeMeasured, makeMeasuredF16, makeReport, makeSkipped } from "./fixture.ts";
 
 const table = (text: string) => parse(text, { skipFirstRow: true }) as Record<string, string>[];
 
@@ -56,6 +56,16 @@ Deno.test("toCsv() has the share of the limit that binds and which one that is",
   assertAlmostEquals(Number(lines[0].limitShare), 0.02455, 2e-5);
   const [uncalibrated] = table(toCsv(makeReport({ environment: { calibration: undefined } })));
   assertEquals([uncalibrated.limit, uncalibrated.limitShare], ["", ""]);
+});
+
+Deno.test("toCsv() has what a kernel computes in", () => {
+  const results = [makeMeasuredF16(), makeMeasured(), makeMeasured({ kernel: "append/combined" })];
+  const lines = table(toCsv(makeReport({ results }))).filter(({ mode }) => mode === "cold");
+  assertEquals(lines.map(({ limit, precision }) => [limit, precision]), [
+    ["f16FlopsPerS", "f16 scores in chains of 18, f16 P·V in chains of 32"],
+    ["f32FlopsPerS", "f32"],
+    ["f32FlopsPerS", ""],
+  ]);
 });
 
 Deno.test("toCsv() disarms formulas in names and reasons", () => {

@@ -5,6 +5,7 @@
  */
 import type { Calibration, Measured, Report, Result, Samples, Verification } from "../bench/result.ts";
 import { type Roofline, rooflineOf } from "../bench/roofline.ts";
+import { describePrecision, F32 } from "../reference/precision.ts";
 import { clockRatio, summarize, type Summary } from "../bench/statistics.ts";
 
 /** A result as one line of a table: a measured one has a row for each mode. */
@@ -59,6 +60,16 @@ export function rowsOf(report: Report): Row[] {
   });
 }
 
+/** What a result's kernel computes in, in a few words; undefined where the operation only moves values. */
+export function precisionOf({ id, precision = F32 }: Result): string | undefined {
+  return kernelOf(id).startsWith("append/") ? undefined : describePrecision(precision);
+}
+
+/** Whether kernels of different precision stand side by side. */
+export function precisionsDiffer(results: readonly Result[]): boolean {
+  return new Set(results.flatMap((result) => precisionOf(result) ?? [])).size > 1;
+}
+
 /** Verification of a result that has one. */
 export function verificationOf(result: Result): Verification | undefined {
   return "verification" in result ? result.verification : undefined;
@@ -111,6 +122,8 @@ export const figures: readonly Figure[] = [
     value: (row) => row.result.compileMs,
     format: (value) => formatTimeNs(value * 1e6),
   },
+  hostTime("inputsMs", "inputs", ({ inputsMs }) => inputsMs),
+  hostTime("checksMs", "checks", ({ checksMs }) => checksMs),
   {
     name: "hostMs",
     label: "host",
@@ -181,6 +194,10 @@ function time(name: string, label: string, of: (summary: Summary) => number | un
   return { name, label, unit: "ns", better: "lower", value, format: formatTimeNs };
 }
 
+function hostTime(name: string, label: string, of: (result: Result) => number | undefined): Figure {
+  return { name, label, unit: "ms", value: ({ result }) => of(result), format: (ms) => formatTimeNs(ms * 1e6) };
+}
+
 function count(name: string, label: string, value: Figure["value"]): Figure {
   return { name, label, unit: "", value, format: (value) => value.toFixed(0) };
 }
@@ -195,7 +212,7 @@ function share(name: string, label: string, value: Figure["value"], better: Figu
  */
 export function rooflineOfRow({ result, summary, calibration }: Row): Roofline | undefined {
   if (result.status !== "measured" || result.verdict === "invalid" || summary === undefined) return undefined;
-  return rooflineOf(result.measurement, summary.medianNs, calibration);
+  return rooflineOf(result.measurement, summary.medianNs, calibration, result);
 }
 
 /** `work` over the median; undefined where the operation does none, the time is not believed, or it says nothing about GPUs. */

@@ -219,6 +219,12 @@ export function makeMeasured(options: MeasuredFixtureOptions = {}): Measured {
   };
 }
 
+/** A case of a kernel whose products are in f16, measured. */
+export function makeMeasuredF16(options: MeasuredFixtureOptions = {}): Measured {
+  const precision = { scores: { f16Chain: 18 }, values: { f16Chain: 32 } };
+  return { ...makeMeasured({ kernel: "attend/fused_f16", ...options }), precision };
+}
+
 /** A case verified without timing. */
 export function makeVerified(
   kernel = "attend/unfused",

@@ -19,6 +19,16 @@ Deno.test("harnessCost() takes an absent GPU time as unknown, not as none", () =
   assertEquals(harnessCost(report()), undefined);
 });
 
+Deno.test("harnessCostInWords() says what cases waited for and what their checks took, where it is known", () => {
+  const results = [[10, 100], [30, 300], [20, 200]].map(([inputsMs, checksMs]) => ({
+    ...timed(900, 800),
+    inputsMs,
+    checksMs,
+  }));
+  const words = harnessCostInWords(report(...results, makeSkipped()));
+  assertEquals(words.split("; ").at(-1), "waiting for inputs 20.0 ms, checks 200 ms");
+});
+
 Deno.test("harnessCostInWords() says at least where some is not known, and nothing where none is", () => {
   const words = "of 10 s; host beyond GPU per case: median 200 ms, p95 200 ms";
   assertEquals(harnessCostInWords(report(timed(1000, 800))), `GPU busy 8.00 % ${words}`);

@@ -20,7 +20,7 @@ import { type Choice, choicesOf, type ChoiceSummary, summarizeChoices } from "./
 import { largestDifference } from "./differential.ts";
 import { plainText } from "./escape.ts";
 import { rooflineInWords } from "./calibration.ts";
-import { figure, kernelOf, rooflineOfRow, type Row, rowsOf } from "./figures.ts";
+import { figure, kernelOf, precisionOf, rooflineOfRow, type Row, rowsOf } from "./figures.ts";
 import { blindness, explain, isBlind } from "./outcome.ts";
 import { reproduceCommands, shrunkCommand } from "./reproduce.ts";
 import { compareValues } from "./view/format.js";
@@ -68,6 +68,8 @@ export interface ViewCase {
   readonly blind?: true;
   /** Difference from another kernel or adapter that 99 of 100 elements of any output do not exceed, ULPs. */
   readonly ulpP99?: number;
+  /** What the kernel computes in; absent where it only moves values. */
+  readonly precision?: string;
   /** Pipeline compilation, ms. */
   readonly compileMs?: number;
   /** What the resolver would pick for the shape: a variant, with the form where there is one. */
@@ -143,6 +145,9 @@ export interface ViewDetail {
   readonly flops?: number;
   /** What the kernel chose. */
   readonly chosen?: Readonly<Record<string, number>>;
+  /** Wall time that the case waited for its inputs and their reference, and that its checks took, ms. */
+  readonly inputsMs?: number;
+  readonly checksMs?: number;
   /** Wall time of the case, ms. */
   readonly hostMs: number;
   /** Time of the GPU over all passes of the case, ms, where it is known. */
@@ -233,6 +238,7 @@ function caseOf(
     coverage: figure("coverage").value(row),
     blind: isBlind(result) ? true : undefined,
     ulpP99: largestDifference(result, "ulpP99"),
+    precision: precisionOf(result),
     compileMs: result.compileMs,
     pick: detail.choice && [detail.choice.backend, detail.choice.form].filter(Boolean).join(", "),
     pickOverFastest: detail.choice?.overFastest,
@@ -271,6 +277,8 @@ function detailOf(
     minBytes: measurement?.minBytes,
     flops: measurement && measurement.flops > 0 ? measurement.flops : undefined,
     chosen: result.chosen,
+    inputsMs: result.inputsMs,
+    checksMs: result.checksMs,
     hostMs: result.hostMs,
     gpuMs: result.gpuMs,
     choice,

@@ -1,6 +1,14 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
 import { summarize } from "../bench/statistics.ts";
-import { makeFailed, makeIncorrect, makeMeasured, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
+import {
+  makeFailed,
+  makeIncorrect,
+  makeMeasured,
+  makeMeasuredF16,
+  makeReport,
+  makeSkipped,
+  makeVerified,
+} from "./fixture.ts";
 import { histogramOf, makeView, noteOf } from "./html_data.ts";
 
 Deno.test("makeView() takes figures from the headline run by the shared statistics", () => {
@@ -50,6 +58,18 @@ Deno.test("makeView() gives the share of the limit that binds, unless the times 
     const view = makeView(report);
     assertEquals([view.data.cases[0].limitShare, view.details[0].runs[0].limit], [undefined, undefined]);
   }
+});
+
+Deno.test("makeView() holds a kernel with products in f16 against that rate, and says what each computes in", () => {
+  const results = [makeMeasuredF16(), makeMeasured(), makeMeasured({ kernel: "append/combined" })];
+  const { data: { cases }, details } = makeView(makeReport({ results }));
+  assertEquals(details[0].runs[0].limit?.words, "1.47 % of the arithmetic limit, 103 TFLOP/s f16");
+  assertEquals(details[1].runs[0].limit?.words, "2.45 % of the arithmetic limit, 61.5 TFLOP/s f32");
+  assertEquals(cases.map(({ precision }) => precision), [
+    "f16 scores in chains of 18, f16 P·V in chains of 32",
+    "f32",
+    undefined,
+  ]);
 });
 
 Deno.test("makeView() gives the speed-up over unfused only where both were timed on the same case", () => {

@@ -65,6 +65,7 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
     const values = list.filter((value) => value !== undefined);
     return values.length === 0 ? undefined : Math.max(...values);
   };
+  const hasPrecision = new Set(rows.flatMap((row) => row.precision ?? [])).size > 1;
   const lines = [...byKernel].map(([kernel, list]) => {
     const of = countOutcomes(list);
     const speedups = list.flatMap((row) => row.speedup ?? []);
@@ -72,6 +73,7 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
     return html`
       <tr>
         <th scope="row"><code>${kernel}</code></th>
+        ${hasPrecision && html`<td>${list[0].precision ?? ""}</td>`}
         <td class="number">${number(list.length)}</td>
         <td class="number">${of("measured", "verified", "unstable", "invalid") || ""}</td>
         <td class="number ${of("incorrect") > 0 && "bad"}">${of("incorrect") ? `✗ ${of("incorrect")}` : ""}</td>
@@ -92,6 +94,7 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
           <thead>
             <tr>
               <th scope="col">kernel</th>
+              ${hasPrecision && html`<th scope="col">precision</th>`}
               <th scope="col" class="number">cases</th>
               <th scope="col" class="number">right</th>
               <th scope="col" class="number">wrong</th>

@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Result } from "../bench/result.ts";
-import { makeIncorrect, makeMeasured, makeReport } from "./fixture.ts";
+import { makeIncorrect, makeMeasured, makeMeasuredF16, makeReport } from "./fixture.ts";
 import { makeView } from "./html_data.ts";
 import { summarySection } from "./html_summary.ts";
 
@@ -22,6 +22,20 @@ Deno.test("summarySection() puts what is wrong before what was checked, and doub
   };
   const unstable = makeMeasured({ axes: { B: 2 }, verdict: "unstable", reasons: ["wide"] });
   assertEquals([order(makeIncorrect(), unstable), order(makeMeasured(), unstable)], [true, false]);
+});
+
+Deno.test("summarySection() says what kernels compute in where they differ", () => {
+  const cellsOf = (...results: Result[]) => {
+    const report = makeReport({ results });
+    return [...summarySection(report, makeView(report)).text.matchAll(/<td>(f(?:16|32)[^<]*)<\/td>/g)].map(([, text]) =>
+      text
+    );
+  };
+  assertEquals(cellsOf(makeMeasured(), makeMeasuredF16()), [
+    "f32",
+    "f16 scores in chains of 18, f16 P·V in chains of 32",
+  ]);
+  assertEquals(cellsOf(makeMeasured(), makeMeasured({ kernel: "append/combined" })), []);
 });
 
 Deno.test("summarySection() counts what a long list leaves out", () => {

@@ -9,7 +9,7 @@ import { calibrationInWords, rooflineInWords } from "./calibration.ts";
 import { checkedInWords } from "./checked.ts";
 import { summarizeChoices } from "./choices.ts";
 import { differentialInWords } from "./differential.ts";
-import { formatFigure, rooflineOfRow, type Row, rowsOf } from "./figures.ts";
+import { formatFigure, precisionOf, precisionsDiffer, rooflineOfRow, type Row, rowsOf } from "./figures.ts";
 import { harnessCostInWords } from "./harness_cost.ts";
 import { resolverSentence } from "./html_verdict.ts";
 import {
@@ -83,8 +83,10 @@ function resolverSection(report: Report): string[] {
 function timesSection(report: Report): string[] {
   const rows = rowsOf(report).filter((row) => row.result.status === "measured");
   if (rows.length === 0) return [];
+  const hasPrecision = precisionsDiffer(rows.map(({ result }) => result));
   const lines = rows.map((row) => [
     markdownCode(row.result.id),
+    ...hasPrecision ? [precisionOf(row.result) ?? ""] : [],
     row.run?.mode ?? "",
     formatFigure("medianNs", row),
     formatFigure("relativeHalfWidth", row),
@@ -94,7 +96,9 @@ function timesSection(report: Report): string[] {
     formatFigure("errorBudget", row),
     markdownText(explain(row.result)),
   ]);
-  const headings = ["case", "mode", "median", "95 % ±", "bandwidth", "throughput", "of limit", "error budget", "note"];
+  const precision = hasPrecision ? ["precision"] : [];
+  const figures = ["mode", "median", "95 % ±", "bandwidth", "throughput", "of limit", "error budget", "note"];
+  const headings = ["case", ...precision, ...figures];
   return [
     report.environment.adapter.software ? "## Times (software adapter)" : "## Times",
     markdownTable(headings, lines),

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { hostileKernel, makeMeasured, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
+import type { Result } from "../bench/result.ts";
+import { hostileKernel, makeMeasured, makeMeasuredF16, makeReport, makeSkipped, makeVerified } from "./fixture.ts";
 import { markdownTable, toMarkdown } from "./markdown.ts";
 
 const section = (text: string, heading: string) =>
@@ -38,6 +39,16 @@ Deno.test("toMarkdown() writes counts, problems, times, verified and skipped cas
   const best = section(text, "What the device does at best")!;
   assertStringIncludes(best, "| memory, read | 4.60 TB/s, spread 0.40 % |");
   assertStringIncludes(best, "| timer's step | 32.0 ns |");
+});
+
+Deno.test("toMarkdown() says what kernels compute in where they differ", () => {
+  const times = (...results: Result[]) => section(toMarkdown(makeReport({ results })), "Times")!;
+  const text = times(makeMeasured(), makeMeasuredF16());
+  assertStringIncludes(text, "| case | precision | mode |");
+  assertStringIncludes(text, "| f32 | cold | 50.0 µs |");
+  assertStringIncludes(text, "| f16 scores in chains of 18, f16 P·V in chains of 32 | cold | 50.0 µs |");
+  assertStringIncludes(text, "of the arithmetic limit, 103 TFLOP/s f16");
+  assertStringIncludes(times(makeMeasuredF16()), "| case | mode |");
 });
 
 Deno.test("toMarkdown() keeps every table rectangular and every hostile name text", () => {

@@ -98,8 +98,11 @@ function completeReport(): Complete<Report> {
     axes: { B: 1 },
     hostMs: 1,
     gpuMs: 1,
+    inputsMs: 1,
+    checksMs: 1,
     compileMs: 1,
     chosen: { splits: 1 },
+    precision: { scores: { f16Chain: 18 }, values: "f32" },
     resolver: { backend: "fused", form: "absorbed", tuning: { rows: 16 }, reasons: [""] },
     plan: { planMs: 1, updateMs: 1 },
     differential: {
@@ -198,7 +201,10 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
   const optional = new Set([
     "git",
     "compileMs",
+    "inputsMs",
+    "checksMs",
     "chosen",
+    "precision",
     "clock",
     "tickNs",
     "message",

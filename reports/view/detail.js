@@ -121,6 +121,7 @@ export function makeDetail(data, details, update) {
           ...Object.entries(detail.chosen ?? {}).map((
             [key, value],
           ) => /** @type {const} */ ([`${key}, chosen by the kernel`, String(value)])),
+          ["precision", row.precision ?? ""],
           ["work", detail.flops === undefined ? "" : `${significant(detail.flops / 1e9)} Gflop`],
           ["bytes at least", detail.minBytes === undefined ? "" : `${significant(detail.minBytes / 1e6)} MB`],
           [
@@ -128,6 +129,8 @@ export function makeDetail(data, details, update) {
             detail.flops && detail.minBytes ? `${significant(detail.flops / detail.minBytes)} flop/byte` : "",
           ],
           ["pipeline compilation", row.compileMs === undefined ? "" : `${significant(row.compileMs)} ms`],
+          ["waiting for inputs", detail.inputsMs === undefined ? "" : `${significant(detail.inputsMs)} ms`],
+          ["checks, compilation in it", detail.checksMs === undefined ? "" : `${significant(detail.checksMs)} ms`],
           ["host time of the case", `${significant(detail.hostMs)} ms`],
           ["GPU time of the case", detail.gpuMs === undefined ? "" : `${significant(detail.gpuMs)} ms`],
           ["planning, host time", detail.plan ? `${significant(detail.plan.planMs)} ms` : ""],

@@ -65,6 +65,14 @@ export function columnsOf(data) {
       }]
     ),
     ...figures.filter(({ key }) => varies(data.cases, key)),
+    ...(varies(data.cases, "precision")
+      ? [{
+        key: "precision",
+        heading: "precision",
+        number: false,
+        cell: (/** @type {ViewCase} */ row) => row.precision ?? "",
+      }]
+      : []),
     ...(data.cases.some((row) => row.pick !== undefined)
       ? [{
         key: "pick",
@@ -85,7 +93,7 @@ export function columnsOf(data) {
  */
 function varies(rows, key) {
   const values = new Set(rows.map((row) => /** @type {any} */ (row)[key]).filter((value) => value !== undefined));
-  return values.size > (key === "coverage" ? 1 : 0);
+  return values.size > (key === "coverage" || key === "precision" ? 1 : 0);
 }
 
 /**
