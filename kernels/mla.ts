@@ -148,6 +148,7 @@ export function mlaKernel(attend: AttendKernel): MlaKernel {
     variant: attend.variant,
     summary: `append, then attention: projections around attend/${attend.variant}, or expanded keys and values`,
     requires: attend.requires,
+    ...(attend.dtypes && { dtypes: attend.dtypes }),
     ...(attend.precision ? { precision: attend.precision } : {}),
     ...(attend.tunings && { tunings: attend.tunings }),
     refuses,

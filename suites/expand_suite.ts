@@ -3,14 +3,13 @@
  *
  * @module
  */
-import type { Layout } from "../reference/shapes.ts";
-import { axisDefault, type AxisName, type AxisValues } from "./axes.ts";
+import { type AxisName, type AxisValues } from "./axes.ts";
 import type { ParsedAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { makeCase } from "./case_id.ts";
 import { applyAxes, expandBoundary, type ShapeFields } from "./overrides.ts";
 import { crossProduct, oneAtATime, SOFTWARE_SHAPES, spread, withinSoftwareBudget } from "./sample.ts";
-import { type KernelName, mergeCases } from "./select.ts";
+import { type KernelName, mergeCases, takesCache } from "./select.ts";
 import type { Group, Suite } from "./suite.ts";
 import { quote } from "./words.ts";
 
@@ -63,9 +62,8 @@ export function expandSuite(suite: Suite, plan: SuitePlan): Case[] {
 }
 
 function casesOf(fields: ShapeFields, kernels: readonly KernelName[]): Case[] {
-  const layout = (fields.layout ?? axisDefault("layout")) as Layout;
   return kernels
-    .filter(({ layouts }) => layouts?.includes(layout) ?? true)
+    .filter((kernel) => takesCache(kernel, fields))
     .map(({ variant }) => makeCase({ ...fields, variant }));
 }
 
