@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type AxisName, type AxisValues } from "./axes.ts";
+import type { AxisName, AxisValues } from "./axes.ts";
 import type { ParsedAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { makeCase } from "./case_id.ts";

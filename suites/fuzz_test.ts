@@ -107,6 +107,18 @@ Deno.test("built-in kernels refuse none of their cases; one that takes little is
   assertLess(cases.filter((c) => refusal(c, [picky])).length, 10);
 });
 
+Deno.test("a kernel of some element types or of one layout is given those caches, and all that it takes", () => {
+  const one = KERNELS.filter(({ dtypes, layouts }) => dtypes ?? layouts);
+  assert(one.some(({ dtypes }) => dtypes) && one.some(({ layouts }) => layouts));
+  const many = fuzzCases({ count: 3000, seed: 4, kernels: one });
+  for (const kernel of one) {
+    const own = many.filter((c) => kernelName(c) === kernelName(kernel));
+    const values = (axis: string) => [...new Set(own.map(({ axes }) => String(axes[axis])))].toSorted();
+    assertEquals(values("cache"), [...kernel.dtypes ?? DTYPES].toSorted(), kernelName(kernel));
+    assertEquals(values("layout"), [...kernel.layouts ?? ["combined", "separate"]].toSorted(), kernelName(kernel));
+  }
+});
+
 Deno.test("half of the turns of a kernel ask for a tuning that it takes, the same in all of their cases", () => {
   const many = fuzzCases({ count: 8000, seed: 2, kernels: KERNELS.filter(({ tunings }) => tunings) });
   let asked = 0, turns = 0;
