@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { AxisName, AxisValues } from "./axes.ts";
+import type { Dtype } from "../reference/dtypes.ts";
+import { axisDefault, type AxisName, type AxisValues } from "./axes.ts";
 import type { ParsedAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { makeCase } from "./case_id.ts";
@@ -54,17 +55,24 @@ export function expandSuite(suite: Suite, plan: SuitePlan): Case[] {
   const cases = shapes.flatMap((shape) =>
     applyAxes(shape.fields, plan.axes)
       .flatMap((fields) => expandBoundary(fields, given))
-      .flatMap((fields) => casesOf(fields, shape.kernels))
+      .flatMap((fields) => casesOf(fields, shape, given))
   );
   if (suite.overlapping) return mergeCases([cases]);
   if (plan.axes.length === 0) refuseDuplicates(suite, cases);
   return cases;
 }
 
-function casesOf(fields: ShapeFields, kernels: readonly KernelName[]): Case[] {
+function casesOf(fields: ShapeFields, { group, kernels }: Shape, given: ReadonlySet<AxisName>): Case[] {
+  const mayChange = group.ownDtype === true && !given.has("cache");
   return kernels
-    .filter((kernel) => takesCache(kernel, fields))
-    .map(({ variant }) => makeCase({ ...fields, variant }));
+    .map((kernel) => ({ kernel, fields: mayChange ? inOwnDtype(fields, kernel) : fields }))
+    .filter(({ kernel, fields }) => takesCache(kernel, fields))
+    .map(({ kernel: { variant }, fields }) => makeCase({ ...fields, variant }));
+}
+
+function inOwnDtype(fields: ShapeFields, { dtypes }: KernelName): ShapeFields {
+  const { cache = axisDefault("cache") } = fields;
+  return dtypes === undefined || dtypes.includes(cache as Dtype) ? fields : { ...fields, cache: dtypes[0] };
 }
 
 function shapesOf(suite: Suite, group: Group, plan: SuitePlan): Shape[] {

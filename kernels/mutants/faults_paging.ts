@@ -32,7 +32,8 @@ export const PAGING_FAULTS: readonly Fault[] = [
       ...inAll(MLA, { find: "first + i, P.entries", replace: "first + i + 1u, P.entries", dispatch: "block_table" }),
     },
     cases: {
-      attend: [attend.pageAndOne],
+      // A team looks for the first token of a tile alone where no tile crosses a page.
+      attend: [attend.pageAndOne, attend.page3],
       prefill: [prefill.chunks],
       append: [append.prompt, appendSeparate.cached],
       mla: [mla.step],

@@ -42,7 +42,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
         replace: "sum.b +",
       }),
     },
-    cases: { attend: [attend.monotone], prefill: [prefill.large, prefill.chunks] },
+    cases: { attend: [attend.monotone, attend.pageAndOne], prefill: [prefill.large, prefill.chunks] },
   },
   {
     name: "no_maximum",

@@ -72,7 +72,7 @@ export const PRECISION_FAULTS: readonly Fault[] = [
       "project/vector": [{ find: "(N / 4u) + quad] = sum;", replace: `(N / 4u) + quad] = ${truncated("sum")};` }],
       ...inAll(PREFILL, { find: "select(vec4(0.0), v, some)", replace: `select(vec4(0.0), ${truncated("v")}, some)` }),
     },
-    cases: { attend: [attend.pageAndOne], project: [project.q], prefill: [prefill.ragged] },
+    cases: { attend: [attend.pageAndOne, attend.oneToken], project: [project.q], prefill: [prefill.ragged] },
   },
   {
     name: "halves_swapped",

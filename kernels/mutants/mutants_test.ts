@@ -5,12 +5,16 @@ import type { Case } from "../../suites/case.ts";
 import { parseCaseId } from "../../suites/case_id.ts";
 import { type Kernel, type KernelBase, kernelName, type Launch, type Operation } from "../kernel.ts";
 import { KERNELS } from "../registry.ts";
-import { deviceTraits } from "../testing.ts";
+import { teamDevice } from "../testing.ts";
 import { BUG_CLASSES, type Fault } from "./fault.ts";
 import { FAULTS, MUTANTS } from "./mutants.ts";
 import { chosenCases, type Mutant, mutantsOf, withEdits } from "./plant.ts";
 
-const device = deviceTraits(8, { maxComputeWorkgroupStorageSize: 32768, maxStorageBuffersPerShaderStage: 16 });
+const traits = teamDevice(8);
+const device = {
+  ...traits,
+  limits: { ...traits.limits, maxComputeWorkgroupStorageSize: 32768, maxStorageBuffersPerShaderStage: 16 },
+};
 
 /** Launches of every call of a case. */
 function launchesOf(kernel: Kernel, c: Case): Launch[] {

@@ -13,6 +13,8 @@ export const attend = {
   pageAndOne: "B=1;H=8;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16;scale=0.5",
   /** Two pages and a token. */
   twoPagesAndOne: `${SMALL};kv=129;page=64;cache=bf16`,
+  /** One token: its value is the answer. */
+  oneToken: `${SMALL};kv=1;page=64;cache=bf16`,
   /** Exactly one page. */
   onePage: `${SMALL};kv=64;page=64;cache=bf16`,
   /** No token. */
@@ -46,7 +48,7 @@ export const attend = {
   split: `${SMALL};kv=193;page=64;cache=bf16;splits=3`,
   /** Splits that 4 threads merge, and that 16 do. */
   manySplits: "B=1;H=2;R=256;Dr=64;q=1;kv=577;page=64;cache=bf16;splits=17",
-  manyMoreSplits: "B=1;H=2;R=256;Dr=64;q=1;kv=1300;page=64;cache=bf16;splits=40",
+  manyMoreSplits: "B=1;H=2;R=256;Dr=64;q=1;kv=300;page=64;cache=bf16;splits=40",
   splitMonotone: `${SMALL};kv=129;page=64;cache=bf16;input=monotone;splits=3`,
   /** Ragged lengths, one of them none. */
   ragged: "B=4;H=16;R=256;Dr=64;q=1;kv=0,1,64,129;page=64;cache=bf16",
