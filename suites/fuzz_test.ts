@@ -28,7 +28,7 @@ Deno.test("a longer fuzz begins with the shorter one, and its shards are its par
     fuzzCases({ count: COUNT, seed: 1, kernels: KERNELS, shard: { index, count: 3 } })
   );
   assertEquals(ids(shards.flat()).toSorted(), ids(drawn).toSorted());
-  for (const shard of shards) assertLess(Math.abs(shard.length - COUNT / 3), 143);
+  for (const shard of shards) assertLess(Math.abs(shard.length - COUNT / 3), FUZZ_TURN * KERNELS.length);
 });
 
 Deno.test("every case has an id of its own that is read back as the same case", () => {
@@ -49,7 +49,7 @@ Deno.test("every kernel takes its turn in every round, and a round has one model
 });
 
 Deno.test("every named value of every axis is drawn for every operation, and every edge of lengths", () => {
-  const many = fuzzCases({ count: 8000, seed: 3, kernels: KERNELS });
+  const many = fuzzCases({ count: 9000, seed: 3, kernels: KERNELS });
   const seen = new Map<string, Set<string>>();
   for (const { operation, axes } of many) {
     for (const [name, value] of Object.entries(axes)) {
