@@ -264,12 +264,13 @@ Deno.test("where the expanded form does not fit, auto takes the absorbed one and
     mla({ q: [300], kv: [300], R: 64, H: 128, Dn: 24, Dv: 16 }),
     few,
   );
-  assertEquals([backend, form], ["fused_subgroup", "absorbed"]);
+  assertEquals([backend, form], ["fused", "absorbed"]);
   const invocations = "needs 128 invocations per workgroup, the device's maxComputeInvocationsPerWorkgroup is 64";
   assertEquals(reasons, [
     ...["fused_subgroup", "fused", "unfused"].map((name) => `${name}: dispatch "prefill/queries" ${invocations}`),
+    "fused_subgroup: attend/fused_subgroup: threads=256: the limit is 64",
     "absorbed: the expanded form does not run",
-    "fused_subgroup: first that runs of fused_subgroup, fused, unfused: the order for any other shape",
+    "fused: first that runs of fused_subgroup, fused, unfused: the order for any other shape",
   ]);
 });
 

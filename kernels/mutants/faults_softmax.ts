@@ -26,7 +26,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
         replace: "",
       }),
     },
-    cases: { attend: [attend.monotone], prefill: [prefill.large, prefill.chunks] },
+    cases: { attend: [attend.pageAndOne, attend.monotone], prefill: [prefill.large, prefill.chunks] },
   },
   {
     name: "sum_not_rescaled",
@@ -42,7 +42,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
         replace: "sum.b +",
       }),
     },
-    cases: { attend: [attend.monotone, attend.pageAndOne], prefill: [prefill.large, prefill.chunks] },
+    cases: { attend: [attend.pageAndOne, attend.monotone], prefill: [prefill.large, prefill.chunks] },
   },
   {
     name: "no_maximum",
@@ -203,7 +203,7 @@ export const MERGE_FAULTS: readonly Fault[] = [
     what: "partial results come with a log-sum-exp of base 2, and the merge takes it for a natural one",
     like: "flashinfer#4485, sglang#35045: the same API gives either base by backend",
     edits: inAll(ATTEND, setParam("lse_factor", () => Math.LOG2E, (d, l) => PARTIAL(d, l) && !binding("merges")(d, l))),
-    cases: { attend: [attend.splitMonotone, attend.split] },
+    cases: { attend: [attend.split, attend.splitMonotone] },
   },
   {
     name: "merge_misses_the_last_partial",

@@ -101,7 +101,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     what: "scores are scaled back by the power of two of the last row of the team",
     like: "a scale per row, kept in one register: right while all rows are of one size",
     edits: inAll(F16, { find: "if (1u == 0u) { unscale", replace: "if (1u == 1u) { unscale" }),
-    cases: { attend: [attend.large, attend.monotone, attend.peak] },
+    cases: { attend: [attend.equal] },
   },
   {
     name: "scores_of_the_last_chain",
@@ -122,7 +122,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
       { find: "= flushed(o[", replace: "= flushed(factor * o[" },
       { find: "u]) * factor;", replace: "u]);" },
     ),
-    cases: { attend: [attend.monotone, attend.pageAndOne] },
+    cases: { attend: [attend.pageAndOne, attend.monotone] },
   },
   {
     name: "chains_over_a_whole_item",
