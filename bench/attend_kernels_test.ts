@@ -243,11 +243,10 @@ for (const kernel of ATTEND) {
               const [first, end] = [token * 3, (token + 1) * 3];
               const what = `${cache}, ${value}, ${splits} splits, query token ${token}`;
               assertEquals(actual.lse.slice(first, end), lse.slice(first, end), what);
-              assertEquals(
-                actual.out.slice(first * shape.R, end * shape.R),
-                expected.slice(first * shape.R, end * shape.R),
-                what,
-              );
+              const [out, same] = [actual.out, expected].map((all) => all.slice(first * shape.R, end * shape.R));
+              // A chain of f16 ends where the maximum of any row of its team moves, and is rounded there.
+              if (kernel.precision) out.forEach((x, i) => assert(Math.abs(x - same[i]) < 0.01, what));
+              else assertEquals(out, same, what);
             }
             // WGSL lets an implementation assume that there is no NaN, and SwiftShader does; llvmpipe keeps them.
             if (!gpu.adapter.description.includes("llvmpipe") || !Number.isNaN(value)) continue;
@@ -259,7 +258,7 @@ for (const kernel of ATTEND) {
 
   Deno.test(`${kernelName(kernel)} stays below the loop iterations after which the driver would leave its loops`, () =>
     withGpu(async (gpu) => {
-      const long = decodeShape({ H: 1, R: 16, Dr: 16, kv: [120000], cache: "f32" });
+      const long = decodeShape({ H: 1, R: 16, Dr: 16, kv: [120000], cache: kernel.dtypes?.[0] ?? "f32" });
       const most = gpu.traits.maxLoopIterations;
       if (most === undefined || kernel.refuses(long, {}, gpu.traits) !== undefined) return;
       const inputs = makeAttendInputs(long, "normal", 7);
