@@ -6,6 +6,9 @@
 import { type Fault, inAll, TEAM } from "./fault.ts";
 import { attend } from "./shapes.ts";
 
+/** The distance of the second step in the first; where a lane has one chain the first step is in f16, and a text of its own. */
+const SECOND_STEP = { find: "subgroupShuffleXor(given, 1u << 0u)", replace: "subgroupShuffleXor(given, 1u << 1u)" };
+
 /** What lanes give each other. */
 export const LANE_FAULTS: readonly Fault[] = [
   {
@@ -13,10 +16,13 @@ export const LANE_FAULTS: readonly Fault[] = [
     bugClass: "lanes",
     what: "in the first step of the sum over lanes each gives its half to the lane after the next",
     like: "a butterfly whose first distance is that of the second step",
-    edits: inAll(TEAM, {
-      find: "subgroupShuffleXor(given, 1u << 0u)",
-      replace: "subgroupShuffleXor(given, 1u << 1u)",
-    }),
+    edits: {
+      "attend/fused_subgroup": [SECOND_STEP],
+      "attend/fused_f16": [
+        SECOND_STEP,
+        { find: "subgroupShuffleXor(given, 1u)", replace: "subgroupShuffleXor(given, 2u)" },
+      ],
+    },
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -109,7 +115,15 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     what: "each chain of a score takes the place of those before it",
     like: "= for +=, in a loop that runs once at small ranks",
     edits: inAll(F16, { find: "+= both(h[", replace: "= both(h[" }),
-    cases: { attend: [attend.pageAndOne, attend.rank512] },
+    cases: { attend: [attend.pageAndOne, attend.rank1024] },
+  },
+  {
+    name: "even_elements_lost",
+    bugClass: "precision",
+    what: "of the two sums of a chain, of even and of odd elements, only one is added",
+    like: "packed arithmetic whose last horizontal step is left out",
+    edits: inAll(F16, { find: "return f32(sum.x) + f32(sum.y);", replace: "return f32(sum.y);" }),
+    cases: { attend: [attend.pageAndOne] },
   },
   {
     name: "chain_keeps_its_weight",

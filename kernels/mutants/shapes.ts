@@ -23,6 +23,8 @@ export const attend = {
   rank512: "B=2;H=16;R=512;Dr=64;q=1;kv=33;page=16;cache=bf16",
   /** A hundred tokens over small pages, rank 512. */
   long512: "B=2;H=16;R=512;Dr=64;q=1;kv=100;page=16;cache=bf16",
+  /** Not of `smoke`: a rank at which a lane of 32 has several chains of a score. */
+  rank1024: "B=1;H=8;R=1024;Dr=64;q=1;kv=33;page=64;cache=f16",
   /** A page size that is no power of two. */
   page3: "B=3;H=8;R=256;Dr=64;q=1;kv=130;page=3;cache=bf16",
   /** The other element types. */
