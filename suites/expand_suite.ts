@@ -79,6 +79,8 @@ function shapesOf(suite: Suite, group: Group, plan: SuitePlan): Shape[] {
   const rule = plan.sampled ? (group.onSoftware ?? "sample") : "all";
   const kernels = kernelsOf(suite, group, plan);
   if (rule === "nothing" || kernels.length === 0) return [];
+  // A shape that no kernel takes is not sampled, unless its cache is still to be chosen.
+  const mayChange = group.ownDtype === true || plan.axes.some(({ name }) => name === "cache" || name === "layout");
   const dimensions: AxisValues[][] = Object.entries(group.axes).map(([name, values]) =>
     values.map((value) => ({ [name]: value }))
   );
@@ -87,6 +89,7 @@ function shapesOf(suite: Suite, group: Group, plan: SuitePlan): Shape[] {
   return combine(dimensions)
     .map((values): ShapeFields => Object.assign({ operation: group.operation }, ...values))
     .filter((fields) => group.where?.(fields) ?? true)
+    .filter((fields) => mayChange || kernels.some((kernel) => takesCache(kernel, fields)))
     .map((fields) => ({ group, fields, kernels }));
 }
 

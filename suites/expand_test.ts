@@ -253,6 +253,30 @@ Deno.test("a kernel of some element types has the cases of those", () => {
   assertThrows(() => operatorIds("append/halves", "cache=f32"), RangeError, "it has none for kernel append/halves");
 });
 
+Deno.test("a kernel that does not take the element type of a group runs it in its own where the group lets it", () => {
+  const group = { operation: "append", variants: "all", axes: { kv: [9] } } as const;
+  const suite = (ownDtype: boolean): Suite => ({
+    name: "own",
+    summary: "for this test",
+    groups: [{ ...group, ownDtype }],
+  });
+  const kernels = [...kernelsAvailable, { operation: "append", variant: "wide", dtypes: ["f32"] }] as const;
+  const caches = (ownDtype: boolean, ...axes: string[]) =>
+    values(
+      ids({
+        suites: ["own"],
+        registry: [suite(ownDtype)],
+        kernelsAvailable: kernels,
+        kernels: ["append/halves", "append/wide"],
+        axes: axes.map(parseAxis),
+      }),
+      "cache",
+    );
+  assertEquals(caches(false), ["bf16"]);
+  assertEquals(caches(true), ["bf16", "f32"]);
+  assertEquals(caches(true, "cache=f16"), ["f16"]);
+});
+
 Deno.test("given lengths cut the flow of an mla, its first tokens first, and a case without new tokens is left out", () => {
   assertEquals(values(operatorIds("mla/m", "kv=25"), "q"), ["20,3>5,0>0,1"]);
   assertEquals(values(operatorIds("mla/m", "kv=3"), "q"), ["3"]);
