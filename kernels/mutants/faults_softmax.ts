@@ -195,7 +195,7 @@ export const MERGE_FAULTS: readonly Fault[] = [
       }),
       ...IN_MLA,
     },
-    cases: { attend: [attend.splitMonotone, attend.split], mla: [mla.flowSplit] },
+    cases: { attend: [attend.split, attend.splitMonotone], mla: [mla.flowSplit] },
   },
   {
     name: "partial_lse_of_base_2",
