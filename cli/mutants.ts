@@ -9,7 +9,7 @@ import { type Provider, startProvider } from "../bench/provider.ts";
 import type { Environment, Result } from "../bench/result.ts";
 import { kernelName } from "../kernels/kernel.ts";
 import { MUTANTS } from "../kernels/mutants/mutants.ts";
-import type { Mutant } from "../kernels/mutants/plant.ts";
+import { chosenCases, type Mutant } from "../kernels/mutants/plant.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import {
   exitCodeOf,
@@ -165,7 +165,7 @@ export function planMutants(mutants: readonly Mutant[], flags: Flags): PlannedMu
   const inSuites = suiteCases();
   return selectMutants(mutants, list(flags, "kernel"), text(flags, "filter")).map(({ kernel, base, fault }) => {
     const name = kernelName(kernel);
-    const chosen = (fault.cases[kernel.operation] ?? []).filter((shape) => takes(kernel, shape));
+    const chosen = chosenCases({ kernel, fault });
     const known = inSuites.get(base) ?? new Map<string, string[]>();
     const shapes = new Set([...chosen, ...isOn(flags, "full") ? known.keys() : []]);
     const cases = [...shapes].map((shape) => ({ id: `${name}:${shape}`, suites: known.get(shape) ?? [] }));
@@ -190,11 +190,6 @@ function selectMutants(mutants: readonly Mutant[], names: readonly string[], fil
     `Cannot select mutants by filter ${JSON.stringify(filter)}: none of ${mutants.length} matches; ` +
       `it is a name or a glob, for instance "attend/fused-*" or "*-no_scale"`,
   );
-}
-
-/** Whether a kernel takes the layout of a case: `append` kernels take one each. */
-function takes({ layouts }: Mutant["kernel"], shape: string): boolean {
-  return layouts?.includes(shape.includes(";layout=separate") ? "separate" : "combined") ?? true;
 }
 
 /** Suites by case and kernel without a fault: `smoke`, and of `boundary` what a software adapter runs of it. */

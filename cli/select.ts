@@ -16,7 +16,7 @@ import type { Case } from "../suites/case.ts";
 import { expandSuites, findSuites } from "../suites/expand.ts";
 import { FUZZ_SUITE, fuzzCases, MAX_FUZZ } from "../suites/fuzz.ts";
 import { defaultSuite } from "../suites/suites.ts";
-import { filterCases, mergeCases, selectKernels } from "../suites/select.ts";
+import { filterCases, mergeCases, selectKernels, takesCache } from "../suites/select.ts";
 import { recordedCases, recordedKey } from "../suites/recorded.ts";
 import { parseShard, type Shard, shard } from "../suites/shard.ts";
 import { type AgainstSelection, readAgainst, readSaveOutputs } from "./against.ts";
@@ -177,6 +177,8 @@ function replays({ kernels, kernelNames, axes }: Selection, file: Selection["rec
     throw new UsageError(`Cannot set axis ${other.name} with --tensors: the file gives it (page and cache can be set)`);
   }
   const values = (name: string) => axes.find((axis) => axis.name === name)?.values;
+  const takes = (c: Case) =>
+    chosen.some((kernel) => kernelName(kernel) === kernelName(c) && takesCache(kernel, c.axes));
   return recordedCases({
     name: file.tensors.name,
     hash8: file.tensors.hash8,
@@ -186,5 +188,5 @@ function replays({ kernels, kernelNames, axes }: Selection, file: Selection["rec
     mlaVariants: variantsOf("mla"),
     pages: values("page") as number[] | undefined ?? RECORDED_PAGES,
     dtypes: values("cache") as Dtype[] | undefined ?? RECORDED_DTYPES,
-  });
+  }).filter(takes);
 }

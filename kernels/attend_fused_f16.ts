@@ -35,6 +35,7 @@ export const attendFusedF16: AttendKernel = withTable({
   variant: "fused_f16",
   summary: "as fused_subgroup, scores and P·V in chains of f16 flushed to f32; f16 caches, only when asked for",
   requires: KERNEL.requires,
+  dtypes: KERNEL.dtypes,
   tunings: TEAM_TUNINGS,
   precision: PRECISION,
   refuses: (shape, tuning, device) => refuseTeam(KERNEL, shape, tuning, device),

@@ -144,8 +144,8 @@ export function launchTeam(
     blockRows: teams * ROWS,
     threads: THREADS,
     workgroupBytes: 0,
-    // A tile, and once in LANES tokens their block.
-    loop: { tile: TILE, tileIterations: 1 + Math.ceil(2 * TILE / LANES) },
+    // A tile, and once in LANES tokens their block and the end of its tiles.
+    loop: { tile: TILE, tileIterations: 2 + Math.floor(2 * TILE / LANES) },
     slots: Math.floor(LANES_AT_ONCE / THREADS),
     least: LEAST_SPAN,
     chosen: { rows: ROWS, tile: TILE, threads: THREADS },

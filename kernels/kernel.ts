@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Dtype } from "../reference/dtypes.ts";
 import type { KernelPrecision } from "../reference/precision.ts";
 import type { AppendShape, AttendShape, Layout, MlaShape, PrefillShape, ProjectShape } from "../reference/shapes.ts";
 
@@ -191,6 +192,8 @@ export interface KernelBase<O extends Operation, S> {
   readonly requires: readonly string[];
   /** Layouts of the cache that it takes; suites make no case of another. @default all */
   readonly layouts?: readonly Layout[];
+  /** Element types of the cache that it takes; suites make no case of another. @default all */
+  readonly dtypes?: readonly Dtype[];
   /**
    * Whether it leaves the same bits each time that it runs on the same inputs. Not so is also a `project` that sums in an order
    * which depends on the number of tokens by data alone, without showing in its shaders or in what it chose: a token alone

@@ -1,14 +1,16 @@
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import type { AttendShape } from "../reference/shapes.ts";
 import { attendFused, fusedLoop, fusedTiles } from "./attend_fused.ts";
-import { attendFusedSubgroup, subgroupLoop, subgroupTiles } from "./attend_fused_subgroup.ts";
+import { attendFusedF16 } from "./attend_fused_f16.ts";
+import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
-import type { AttendKernel, Launch } from "./kernel.ts";
+import type { AttendKernel, DeviceTraits, Launch, Limits } from "./kernel.ts";
 import { checkLimits } from "./limits.ts";
-import { decodeShape, deviceTraits } from "./testing.ts";
+import { decodeShape, deviceTraits, teamDevice } from "./testing.ts";
 
-const KERNELS: readonly AttendKernel[] = [attendUnfused, attendFused, attendFusedSubgroup];
-const LLVMPIPE = { ...deviceTraits(8), maxLoopIterations: 65535 };
+const TEAM_KERNELS: readonly AttendKernel[] = [attendFusedSubgroup, attendFusedF16];
+const KERNELS: readonly AttendKernel[] = [attendUnfused, attendFused, ...TEAM_KERNELS];
+const LLVMPIPE = { ...teamDevice(8), maxLoopIterations: 65535 };
 const SHAPES: readonly AttendShape[] = [
   decodeShape(),
   decodeShape({ H: 2, R: 16, Dr: 16, cache: "f32" }),
@@ -17,6 +19,11 @@ const SHAPES: readonly AttendShape[] = [
   decodeShape({ H: 33, R: 48, Dr: 0 }),
   decodeShape({ H: 9, R: 1024, cache: "bf16" }),
 ];
+
+function withLimits(limits: Partial<Limits>): DeviceTraits {
+  const device = teamDevice(8);
+  return { ...device, limits: { ...device.limits, ...limits } };
+}
 
 /** Iterations of a loop, its last test included, of the thread that has the most. */
 function longest(threads: number, first: (t: number) => number, end: number, step: number): number {
@@ -28,26 +35,45 @@ function longest(threads: number, first: (t: number) => number, end: number, ste
   return Math.max(...Array.from({ length: threads }, (_, t) => passes(t)));
 }
 
-Deno.test("the estimates of the fused kernels are what their loops do in a tile", () => {
+Deno.test("the estimate of attend/fused is what its loops do in a tile", () => {
   for (const shape of SHAPES) {
     const { R, Dr } = shape;
     const chunks = (R + Dr) / 8;
-    for (const subgroup of [false, true]) {
-      const tiles = subgroup ? subgroupTiles(shape, LLVMPIPE) : fusedTiles(shape);
-      const { T, THREADS, SLICES } = tiles;
-      const slice = (t: number) => (subgroup && "LANE" in tiles ? Math.floor(t / Number(tiles.LANE)) : t >> 1) % SLICES;
-      let iterations = 1;
-      iterations += longest(THREADS, (t) => t, T * chunks, 5 * THREADS);
-      iterations += longest(THREADS, (t) => t, T * chunks, THREADS);
-      iterations += longest(THREADS, slice, R / 8, SLICES) + longest(THREADS, slice, Dr / 8, SLICES);
-      if (subgroup) iterations += longest(1, () => 1, SLICES / 4, 1);
-      else {
-        for (let i = 0; i < T / 4; i++) iterations += 1 + longest(1, () => 0, SLICES, 2);
-        iterations += 1 + longest(1, () => 0, T / 4, 1);
+    const tiles = fusedTiles(shape);
+    const { T, THREADS, SLICES } = tiles;
+    const slice = (t: number) => (t >> 1) % SLICES;
+    let iterations = 1;
+    iterations += longest(THREADS, (t) => t, T * chunks, 5 * THREADS);
+    iterations += longest(THREADS, (t) => t, T * chunks, THREADS);
+    iterations += longest(THREADS, slice, R / 8, SLICES) + longest(THREADS, slice, Dr / 8, SLICES);
+    for (let i = 0; i < T / 4; i++) iterations += 1 + longest(1, () => 0, SLICES, 2);
+    iterations += 1 + longest(1, () => 0, T / 4, 1);
+    iterations += longest(1, () => 0, T / 4, 1);
+    assertEquals(fusedLoop(shape, tiles), { tile: T, tileIterations: iterations }, `R=${R} H=${shape.H}`);
+  }
+});
+
+Deno.test("the estimates of the team kernels are no less than what their two loops do in a block and more, and at most twice that", () => {
+  for (const kernel of TEAM_KERNELS) {
+    for (const lanes of [4, 8, 32]) {
+      const device = teamDevice(lanes);
+      for (const tile of kernel.tunings!.tile!) {
+        for (const tokens of [lanes, lanes + 1, 2 * lanes + 1, 1000, 1001, 99_999, 100_001]) {
+          const shape = decodeShape({ H: 1, R: 64, kv: [tokens] });
+          if (kernel.refuses(shape, { tile }, device) !== undefined) continue;
+          const layout = { pages: 9, tableWidth: 4096 };
+          const { dispatches, chosen } = kernel.launch(shape, layout, { tile, splits: 1 }, device);
+          assertEquals(chosen.tile, tile);
+          let iterations = longest(1, () => 0, tokens, lanes);
+          for (let block = 0; block < tokens; block += lanes) {
+            iterations += longest(1, () => 0, Math.min(lanes, tokens - block), tile);
+          }
+          const what = `${kernel.variant} ${lanes} lanes, tile ${tile}, ${tokens} tokens`;
+          const estimate = dispatches[0].loopIterations!;
+          assert(estimate >= iterations, `${what}: ${estimate} of ${iterations}`);
+          assert(estimate <= 2 * iterations + 2, `${what}: ${estimate} of ${iterations}`);
+        }
       }
-      iterations += longest(1, () => 0, T / 4, 1);
-      const loop = subgroup ? subgroupLoop(shape, subgroupTiles(shape, LLVMPIPE)) : fusedLoop(shape, fusedTiles(shape));
-      assertEquals(loop, { tile: T, tileIterations: iterations }, `R=${R} H=${shape.H} subgroup=${subgroup}`);
     }
   }
 });
@@ -90,15 +116,15 @@ Deno.test("kernels choose no more splits than there is room for partial outputs"
     const shape = decodeShape({ kv: Array(12).fill(65536), H: 16, R: 512 });
     const layout = { pages: 9, tableWidth: 1024 };
     const partial = (launch: Launch) => launch.buffers.find(({ name }) => name === "partial_out")?.bytes ?? 0;
-    const free = kernel.launch(shape, layout, {}, deviceTraits(8));
+    const free = kernel.launch(shape, layout, {}, teamDevice(8));
     const limits = { maxStorageBufferBindingSize: partial(free) - 4 };
-    const tight = kernel.launch(shape, layout, {}, deviceTraits(8, limits));
+    const tight = kernel.launch(shape, layout, {}, withLimits(limits));
     assert(tight.chosen.splits < free.chosen.splits, `${kernel.variant} ${tight.chosen.splits} ${free.chosen.splits}`);
     assert(partial(tight) <= limits.maxStorageBufferBindingSize);
-    const asked = kernel.launch(shape, layout, { splits: 1024 }, deviceTraits(8, limits));
+    const asked = kernel.launch(shape, layout, { splits: 1024 }, withLimits(limits));
     const buffers = asked.buffers.filter(({ name }) => name === "partial_out");
     assertMatch(
-      checkLimits({ ...asked, buffers }, deviceTraits(8, limits)) ?? "",
+      checkLimits({ ...asked, buffers }, withLimits(limits)) ?? "",
       /^buffer "partial_out" needs \d+ bytes/,
     );
   }

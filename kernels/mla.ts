@@ -10,6 +10,7 @@ import { appendCombined } from "./append_combined.ts";
 import { appendSeparate } from "./append_separate.ts";
 import { cacheBuffers, lseName } from "./attend.ts";
 import { attendFused } from "./attend_fused.ts";
+import { attendFusedF16 } from "./attend_fused_f16.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { launchBlockTable, tableWidthOf } from "./block_table.ts";
@@ -148,6 +149,7 @@ export function mlaKernel(attend: AttendKernel): MlaKernel {
     variant: attend.variant,
     summary: `append, then attention: projections around attend/${attend.variant}, or expanded keys and values`,
     requires: attend.requires,
+    ...(attend.dtypes && { dtypes: attend.dtypes }),
     ...(attend.precision ? { precision: attend.precision } : {}),
     ...(attend.tunings && { tunings: attend.tunings }),
     refuses,
@@ -177,3 +179,5 @@ export const mlaUnfused: MlaKernel = mlaKernel(attendUnfused);
 export const mlaFused: MlaKernel = mlaKernel(attendFused);
 /** `mla` around `attend/fused_subgroup`. */
 export const mlaFusedSubgroup: MlaKernel = mlaKernel(attendFusedSubgroup);
+/** `mla` around `attend/fused_f16`. */
+export const mlaFusedF16: MlaKernel = mlaKernel(attendFusedF16);

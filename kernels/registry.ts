@@ -10,7 +10,7 @@ import { attendFusedF16 } from "./attend_fused_f16.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { type Kernel, kernelName, type Operation } from "./kernel.ts";
-import { mlaFused, mlaFusedSubgroup, mlaUnfused } from "./mla.ts";
+import { mlaFused, mlaFusedF16, mlaFusedSubgroup, mlaUnfused } from "./mla.ts";
 import { prefillFused } from "./prefill_fused.ts";
 import { projectTiled } from "./project_tiled.ts";
 import { projectVector } from "./project_vector.ts";
@@ -29,6 +29,7 @@ export const KERNELS: readonly Kernel[] = [
   mlaUnfused,
   mlaFused,
   mlaFusedSubgroup,
+  mlaFusedF16,
 ];
 
 /**

@@ -59,12 +59,12 @@ const AUTO: readonly Row[] = [
     prompt: "fff fff fff fff",
   }],
   ...[4, 8, 32, 64].map((lanes): Row => [`subgroups of ${lanes}`, deviceTraits(lanes), {
-    attend: "sss sss sss uss",
-    chunk: "sss sss sss uss",
+    attend: "sss sss sss sss",
+    chunk: "sss sss sss sss",
     append: "ccc ccc ccc ccc",
     project: "vvv vvv vvv vvv",
     prefill: "fff fff fff fff",
-    decode: "sss sss sss uss",
+    decode: "sss sss sss sss",
     prompt: "sss sss sss sss",
   }]),
   ["subgroups of 2", deviceTraits(2), {
@@ -77,12 +77,12 @@ const AUTO: readonly Row[] = [
     prompt: "sss sss fff sss",
   }],
   ["8 KiB of workgroup memory", deviceTraits(32, { maxComputeWorkgroupStorageSize: 8192 }), {
-    attend: "sss uss sss uuu",
-    chunk: "sss uss sss uuu",
+    attend: "sss sss sss sss",
+    chunk: "sss sss sss sss",
     append: "ccc ccc ccc ccc",
     project: "vvv vvv vvv vvv",
     prefill: "rrr rrr rrr rrr",
-    decode: "sss uss sss uuu",
+    decode: "sss sss sss sss",
     prompt: "rrr rrr rrr rrr",
   }],
   ["bindings of a million bytes", deviceTraits(32, { maxStorageBufferBindingSize: 1e6 }), {
@@ -229,7 +229,7 @@ Deno.test("reasons give every step in a line of its own", () => {
   ]);
   assertEquals(lines("paged", attend({}), deviceTraits(0)), [
     "paged: requested",
-    "paged: will be refused, attend has unfused, fused, fused_subgroup",
+    "paged: will be refused, attend has unfused, fused, fused_subgroup, fused_f16",
   ]);
   assertEquals(lines(undefined, attend({})), [
     "unfused: the default where nothing is requested",
@@ -264,12 +264,13 @@ Deno.test("where the expanded form does not fit, auto takes the absorbed one and
     mla({ q: [300], kv: [300], R: 64, H: 128, Dn: 24, Dv: 16 }),
     few,
   );
-  assertEquals([backend, form], ["fused_subgroup", "absorbed"]);
+  assertEquals([backend, form], ["fused", "absorbed"]);
   const invocations = "needs 128 invocations per workgroup, the device's maxComputeInvocationsPerWorkgroup is 64";
   assertEquals(reasons, [
     ...["fused_subgroup", "fused", "unfused"].map((name) => `${name}: dispatch "prefill/queries" ${invocations}`),
+    "fused_subgroup: attend/fused_subgroup: threads=256: the limit is 64",
     "absorbed: the expanded form does not run",
-    "fused_subgroup: first that runs of fused_subgroup, fused, unfused: the order for any other shape",
+    "fused: first that runs of fused_subgroup, fused, unfused: the order for any other shape",
   ]);
 });
 
@@ -287,8 +288,10 @@ Deno.test("the form is expanded for prompts that are long enough, cached tokens 
   assertEquals(form([0], [0]), "absorbed");
 });
 
-Deno.test("preferences hold every attention kernel once, name a source, and the last one takes any shape", () => {
-  const variants = KERNELS.filter(({ operation }) => operation === "mla").map(({ variant }) => variant).sort();
+Deno.test("preferences hold every attention kernel of f32 once, name a source, and the last one takes any shape", () => {
+  // One of less precision than f32 is taken only where it is asked for.
+  const variants = KERNELS.filter(({ operation, precision }) => operation === "mla" && precision === undefined)
+    .map(({ variant }) => variant).sort();
   for (const { order, source, what } of PREFERENCES) {
     assertEquals(order.toSorted(), variants, what);
     assert(source.length > 40, what);

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { KERNELS } from "./registry.ts";
 import { stagger } from "./stagger.ts";
 import type { Kernel, KernelBase, Operation } from "./kernel.ts";
-import { appendShape, decodeShape, deviceTraits, mlaShape } from "./testing.ts";
+import { appendShape, decodeShape, mlaShape, teamDevice } from "./testing.ts";
 
 Deno.test("stagger() waits after every barrier, by turns, and numbers the threads by what main() has", () => {
   const body = "  workgroupBarrier();\n  if (t == 0u) { workgroupBarrier ( ) ; }\n}";
@@ -51,7 +51,7 @@ Deno.test("stagger() finds the barriers of every kernel that has workgroup memor
       isSeparate ? { ...shape as object, layout: "separate" } : shape,
       { pages: 6, tableWidth: 5 },
       {},
-      deviceTraits(32),
+      teamDevice(32),
     );
     for (const { shader, workgroupBytes, label } of dispatches) {
       const text = stagger(shader);

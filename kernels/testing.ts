@@ -69,3 +69,9 @@ export function deviceTraits(lanes = 32, limits: Partial<DeviceTraits["limits"]>
     subgroupMaxSize: lanes,
   };
 }
+
+/** A device on which team kernels run: subgroups of `lanes`, or of `lanes` to `most`, and f16. */
+export function teamDevice(lanes = 32, most = lanes): DeviceTraits {
+  const traits = deviceTraits(lanes);
+  return { ...traits, features: new Set([...traits.features, "shader-f16"]), subgroupMaxSize: most };
+}

@@ -4,7 +4,7 @@ import { attendUnfused } from "./attend_unfused.ts";
 import type { AttendKernel, Tuning } from "./kernel.ts";
 import { mlaFused, mlaKernel, mlaUnfused } from "./mla.ts";
 import { KERNELS } from "./registry.ts";
-import { decodeShape, deviceTraits, mlaShape } from "./testing.ts";
+import { decodeShape, deviceTraits, mlaShape, teamDevice } from "./testing.ts";
 import { formatTuning, refuseTunables } from "./tunings.ts";
 
 const DEVICE = deviceTraits();
@@ -31,7 +31,9 @@ Deno.test("values that kernels declare are ascending, and each alone is taken by
       assertEquals(values, [...new Set(values)].sort((a, b) => a - b), `${kernel.variant} ${name}`);
       if (kernel.operation !== "attend") continue;
       for (const value of values) {
-        const reasons = [256, 512].map((R) => kernel.refuses(decodeShape({ R, H: 32 }), { [name]: value }, DEVICE));
+        const reasons = [256, 512].map((R) =>
+          kernel.refuses(decodeShape({ R, H: 32 }), { [name]: value }, teamDevice())
+        );
         assertEquals(reasons.includes(undefined), true, `${kernel.variant} ${name}=${value}: ${reasons}`);
       }
     }

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import type { Layout } from "../reference/shapes.ts";
+import type { Dtype } from "../reference/dtypes.ts";
 import { axisDefault, type AxisName, type AxisValues } from "./axes.ts";
 import type { ParsedAxis } from "./axis_values.ts";
 import type { Case } from "./case.ts";
 import { makeCase } from "./case_id.ts";
 import { applyAxes, expandBoundary, type ShapeFields } from "./overrides.ts";
 import { crossProduct, oneAtATime, SOFTWARE_SHAPES, spread, withinSoftwareBudget } from "./sample.ts";
-import { type KernelName, mergeCases } from "./select.ts";
+import { type KernelName, mergeCases, takesCache } from "./select.ts";
 import type { Group, Suite } from "./suite.ts";
 import { quote } from "./words.ts";
 
@@ -55,24 +55,32 @@ export function expandSuite(suite: Suite, plan: SuitePlan): Case[] {
   const cases = shapes.flatMap((shape) =>
     applyAxes(shape.fields, plan.axes)
       .flatMap((fields) => expandBoundary(fields, given))
-      .flatMap((fields) => casesOf(fields, shape.kernels))
+      .flatMap((fields) => casesOf(fields, shape, given))
   );
   if (suite.overlapping) return mergeCases([cases]);
   if (plan.axes.length === 0) refuseDuplicates(suite, cases);
   return cases;
 }
 
-function casesOf(fields: ShapeFields, kernels: readonly KernelName[]): Case[] {
-  const layout = (fields.layout ?? axisDefault("layout")) as Layout;
+function casesOf(fields: ShapeFields, { group, kernels }: Shape, given: ReadonlySet<AxisName>): Case[] {
+  const mayChange = group.ownDtype === true && !given.has("cache");
   return kernels
-    .filter(({ layouts }) => layouts?.includes(layout) ?? true)
-    .map(({ variant }) => makeCase({ ...fields, variant }));
+    .map((kernel) => ({ kernel, fields: mayChange ? inOwnDtype(fields, kernel) : fields }))
+    .filter(({ kernel, fields }) => takesCache(kernel, fields))
+    .map(({ kernel: { variant }, fields }) => makeCase({ ...fields, variant }));
+}
+
+function inOwnDtype(fields: ShapeFields, { dtypes }: KernelName): ShapeFields {
+  const { cache = axisDefault("cache") } = fields;
+  return dtypes === undefined || dtypes.includes(cache as Dtype) ? fields : { ...fields, cache: dtypes[0] };
 }
 
 function shapesOf(suite: Suite, group: Group, plan: SuitePlan): Shape[] {
   const rule = plan.sampled ? (group.onSoftware ?? "sample") : "all";
   const kernels = kernelsOf(suite, group, plan);
   if (rule === "nothing" || kernels.length === 0) return [];
+  // A shape that no kernel takes is not sampled, unless its cache is still to be chosen.
+  const mayChange = group.ownDtype === true || plan.axes.some(({ name }) => name === "cache" || name === "layout");
   const dimensions: AxisValues[][] = Object.entries(group.axes).map(([name, values]) =>
     values.map((value) => ({ [name]: value }))
   );
@@ -81,6 +89,7 @@ function shapesOf(suite: Suite, group: Group, plan: SuitePlan): Shape[] {
   return combine(dimensions)
     .map((values): ShapeFields => Object.assign({ operation: group.operation }, ...values))
     .filter((fields) => group.where?.(fields) ?? true)
+    .filter((fields) => mayChange || kernels.some((kernel) => takesCache(kernel, fields)))
     .map((fields) => ({ group, fields, kernels }));
 }
 

@@ -225,6 +225,7 @@ const kernelsAvailable = [
   { operation: "append", variant: "combined", layouts: ["combined"] },
   { operation: "append", variant: "separate", layouts: ["separate"] },
   { operation: "append", variant: "either" },
+  { operation: "append", variant: "halves", dtypes: ["f16", "bf16"] },
   { operation: "project", variant: "p" },
   { operation: "prefill", variant: "p" },
   { operation: "mla", variant: "m" },
@@ -243,6 +244,37 @@ Deno.test("a kernel of one layout has the cases of that layout", () => {
   assertEquals(operatorIds("append/either").length, 2);
   assertEquals(values(operatorIds("append/separate", "layout=separate", "kv=9"), "kv"), ["9"]);
   assertThrows(() => operatorIds("append/combined", "layout=separate"), RangeError, "it has none for kernel");
+});
+
+Deno.test("a kernel of some element types has the cases of those", () => {
+  assertEquals(values(operatorIds("append/halves"), "layout"), [undefined, "separate"]);
+  assertEquals(values(operatorIds("append/halves", "cache=f32,f16"), "cache"), ["f16", "f16"]);
+  assertEquals(values(operatorIds("append/either", "layout=combined", "cache=f32,f16"), "cache"), ["f32", "f16"]);
+  assertThrows(() => operatorIds("append/halves", "cache=f32"), RangeError, "it has none for kernel append/halves");
+});
+
+Deno.test("a kernel that does not take the element type of a group runs it in its own where the group lets it", () => {
+  const group = { operation: "append", variants: "all", axes: { kv: [9] } } as const;
+  const suite = (ownDtype: boolean): Suite => ({
+    name: "own",
+    summary: "for this test",
+    groups: [{ ...group, ownDtype }],
+  });
+  const kernels = [...kernelsAvailable, { operation: "append", variant: "wide", dtypes: ["f32"] }] as const;
+  const caches = (ownDtype: boolean, ...axes: string[]) =>
+    values(
+      ids({
+        suites: ["own"],
+        registry: [suite(ownDtype)],
+        kernelsAvailable: kernels,
+        kernels: ["append/halves", "append/wide"],
+        axes: axes.map(parseAxis),
+      }),
+      "cache",
+    );
+  assertEquals(caches(false), ["bf16"]);
+  assertEquals(caches(true), ["bf16", "f32"]);
+  assertEquals(caches(true, "cache=f16"), ["f16"]);
 });
 
 Deno.test("given lengths cut the flow of an mla, its first tokens first, and a case without new tokens is left out", () => {

@@ -13,7 +13,7 @@
 import { type KernelBase, type Operation, TUNABLES } from "../kernels/kernel.ts";
 import { callsOf } from "../reference/flow.ts";
 import { permutation, uint32At } from "../reference/random.ts";
-import { type AttendShape, type InputKind, type Layout, pagesOf, total } from "../reference/shapes.ts";
+import { type AttendShape, type InputKind, pagesOf, total } from "../reference/shapes.ts";
 import { AXES, type AxisValue, type AxisValues, choicesOf } from "./axes.ts";
 import type { Case } from "./case.ts";
 import { makeCase } from "./case_id.ts";
@@ -141,7 +141,7 @@ function drawTurn({ seed, turn, round, kernel }: Place, attempt: number): Turn {
   const draw = new Draw(seed, STREAM.turn, turn);
   const part = draw.pick(["q", "v"]);
   const form = draw.pick(["auto", "absorbed", "expanded"]);
-  const plain = { kernel, model: { ...model, layout: layoutFor(kernel, model.layout) }, part, form, tuning: {} };
+  const plain = { kernel, model: modelFor(kernel, model), part, form, tuning: {} };
   if (kernel.operation === "mla" && form === "expanded") return plain;
   const tuned = { ...plain, tuning: drawTuning(new Draw(seed, STREAM.tuning, turn), kernel) };
   // No model is passed over for what is asked beside it.
@@ -238,8 +238,13 @@ function ownFields({ kernel: { operation, variant }, model, tuning }: Turn, valu
   return { ...Object.fromEntries(own.map(({ name }) => [name, all[name]])), operation, variant };
 }
 
-function layoutFor({ layouts }: FuzzKernel, wanted: Layout): Layout {
-  return layouts === undefined || layouts.includes(wanted) ? wanted : layouts[0];
+/** `model` with a cache that the kernel takes. */
+function modelFor({ layouts, dtypes }: FuzzKernel, model: FuzzModel): FuzzModel {
+  return { ...model, layout: takenOf(layouts, model.layout), cache: takenOf(dtypes, model.cache) };
+}
+
+function takenOf<T>(taken: readonly T[] | undefined, wanted: T): T {
+  return taken === undefined || taken.includes(wanted) ? wanted : taken[0];
 }
 
 /** Axes that are no size: kinds, rules, splits. */

@@ -4,7 +4,9 @@
  * @module
  */
 import { kernelName, type Operation } from "../kernels/kernel.ts";
+import type { Dtype } from "../reference/dtypes.ts";
 import type { Layout } from "../reference/shapes.ts";
+import { axisDefault, type AxisValues } from "./axes.ts";
 import type { Case } from "./case.ts";
 import { parseCaseId } from "./case_id.ts";
 import { matchGlob } from "./glob.ts";
@@ -18,6 +20,16 @@ export interface KernelName {
   readonly variant: string;
   /** Layouts of the cache that it takes; absent: all. */
   readonly layouts?: readonly Layout[];
+  /** Element types of the cache that it takes; absent: all. */
+  readonly dtypes?: readonly Dtype[];
+}
+
+/** Whether a kernel takes the cache of a case: its layout and its element type. What is not given is the default. */
+export function takesCache(
+  { layouts, dtypes }: Pick<KernelName, "layouts" | "dtypes">,
+  { layout = axisDefault("layout"), cache = axisDefault("cache") }: AxisValues,
+): boolean {
+  return (layouts?.includes(layout as Layout) ?? true) && (dtypes?.includes(cache as Dtype) ?? true);
 }
 
 /**

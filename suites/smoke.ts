@@ -8,11 +8,16 @@
  */
 import type { Group, Suite } from "./suite.ts";
 
-const attend = { operation: "attend", variants: "all", onSoftware: "all" } as const;
+const attend = { operation: "attend", variants: "all", onSoftware: "all", ownDtype: true } as const;
+/** Groups that are about an element type, and inputs that show nothing of the scores of a kernel that computes them in f16. */
+const typed = { ...attend, ownDtype: false } as const;
+/** Kernels in which teams of lanes share rows: `rows` and `tile` are theirs. */
+const teams = { ...attend, variants: ["fused_subgroup", "fused_f16"] } as const;
 const append = { operation: "append", variants: "all", onSoftware: "all" } as const;
 const project = { operation: "project", variants: "all", onSoftware: "all" } as const;
 const prefill = { operation: "prefill", variants: "all", onSoftware: "all" } as const;
 const mla = { operation: "mla", variants: "all", onSoftware: "all" } as const;
+const anyMla = { ...mla, ownDtype: true } as const;
 
 const attendGroups: readonly Group[] = [
   // A dropped last partial tile, tokens read past the end, an empty sequence left unwritten.
@@ -22,17 +27,22 @@ const attendGroups: readonly Group[] = [
   // Page arithmetic: one token a page, sizes that are no power of two, a page larger than the sequence.
   { ...attend, axes: { B: [3], H: [8], kv: [130], page: [1, 3, 61, 256] } },
   // Decoding of each element type at both ranks.
-  { ...attend, axes: { B: [2], H: [8], cache: ["f32", "f16"] }, rows: [{ kv: 65 }, { kv: 128 }, { R: 512, kv: 65 }] },
+  { ...typed, axes: { B: [2], H: [8], cache: ["f32", "f16"] }, rows: [{ kv: 65 }, { kv: 128 }, { R: 512, kv: 65 }] },
   // A running maximum that is not carried, an overflow without it; one split and the merge of three.
   {
     ...attend,
     axes: { splits: [1, 3], kv: [129] },
-    rows: [{ input: "peak" }, { input: "large" }, { input: "equal" }, { input: "monotone" }],
+    rows: [{ input: "peak" }, { input: "large" }, { input: "equal" }],
   },
+  { ...typed, axes: { splits: [1, 3], kv: [129], input: ["monotone"] } },
   { ...attend, axes: { H: [8], page: [16], kv: [100], input: ["alternating", "onehot"] } },
+  // A chain of f16 that goes on over thousands of tokens.
+  { ...teams, variants: ["fused_f16"], axes: { H: [2], kv: [4097], cache: ["f16"], input: ["equal"], splits: [1] } },
   // Fewer tokens than splits, splits of unequal length, a merge without rescale.
   { ...attend, axes: { splits: [3], kv: [2, 64, 193] } },
-  { ...attend, axes: { splits: [3], R: [512], cache: ["f16"], kv: [160], input: ["monotone"] } },
+  { ...typed, axes: { splits: [3], R: [512], kv: [160], input: ["monotone"] } },
+  // Splits that 4 threads merge, and that 16 do: a barrier or a share of them left out.
+  { ...attend, axes: { H: [2] }, rows: [{ kv: 577, splits: 17 }, { kv: 300, splits: 40 }] },
   // Lengths of one sequence used for another; empty sequences first, in the middle and last.
   {
     ...attend,
@@ -45,8 +55,20 @@ const attendGroups: readonly Group[] = [
       { B: 17, H: 8, kv: "rand(1..96)", page: 16, cache: "f16" },
     ],
   },
-  // Head counts that fill no block of heads.
+  // Head counts that fill no block of heads, alone and in front of another sequence's.
   { ...attend, axes: { H: [1, 3, 9, 63], kv: [66] } },
+  { ...attend, axes: { B: [3], H: [3], kv: ["1,66,40"] } },
+  // Rows of a team and tokens of a tile as GPUs have them: tiles across pages and past the end, fewer scores than lanes.
+  {
+    ...teams,
+    axes: { R: [256, 512], H: [5], q: [2], kv: [67] },
+    rows: [
+      { rows: 4, tile: 2, page: 61 },
+      { rows: 2, tile: 4, page: 16 },
+      { rows: 1, tile: 8, page: 61 },
+    ],
+  },
+  { ...teams, axes: { H: [8], kv: [66], page: [61], rows: [1], tile: [2] } },
   // No rope part, the narrow one of MiniCPM3, and a scale that is not the default.
   { ...attend, axes: { H: [8], kv: [65] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }, { scale: 0.5 }] },
   // The causal rule aligned to the wrong end, a tile masked that is seen, or seen that is masked; rows that see nothing.
@@ -138,18 +160,20 @@ const prefillGroups: readonly Group[] = [
 
 const mlaGroups: readonly Group[] = [
   // A decode step that does not see its own token, at both ranks and at the first slot of a page.
-  { ...mla, axes: { B: [2], H: [4], R: [256, 512], kv: [64, 65] } },
+  { ...mla, axes: { B: [2], H: [4], R: [256, 512], kv: [64] } },
+  { ...anyMla, axes: { B: [2], H: [4], R: [256, 512], kv: [65] } },
   // A prompt in each form, the rows past its last token not zero.
-  { ...mla, axes: { H: [4], q: [70], kv: [70], padding: [3], form: ["absorbed", "expanded"] } },
+  { ...anyMla, axes: { H: [4], q: [70], kv: [70], padding: [3], form: ["absorbed"] } },
+  { ...mla, axes: { H: [4], q: [70], kv: [70], padding: [3], form: ["expanded"] } },
   // Prompts, steps, a prompt of one token and a sequence without new tokens in one call; two caches.
   {
-    ...mla,
+    ...anyMla,
     axes: { B: [5], q: ["5,1,1,17,0"], kv: ["5,65,1,40,9"] },
     rows: [mistral, { ...mistral, layout: "separate", page: 16 }],
   },
   // A context and its first tokens; chunks; sequences that join and leave: a cache that is not what was written.
   {
-    ...mla,
+    ...anyMla,
     axes: { H: [4] },
     rows: [
       { q: "32>1", kv: 33, page: 16 },

@@ -11,7 +11,7 @@ import type { ShapeFields } from "./overrides.ts";
 export type GroupAxes = { readonly [K in AxisName]?: readonly AxisValue[] };
 
 /**
- * Cases that vary together: every variant that takes the layout × the cross product of `axes` and `rows`. Axes that are
+ * Cases that vary together: every variant that takes the cache × the cross product of `axes` and `rows`. Axes that are
  * not named are at their default. `kv: ["boundary"]` stands for every edge of the case's own pages and splits.
  */
 export interface Group {
@@ -27,6 +27,11 @@ export interface Group {
   readonly rows?: readonly AxisValues[];
   /** Keeps a combination; sees the values that the group gives it, `boundary` not yet expanded. */
   readonly where?: (fields: ShapeFields) => boolean;
+  /**
+   * Whether a kernel that does not take the element type of a case runs it in the first that it takes; without it such a
+   * kernel has no case there. @default {false}
+   */
+  readonly ownDtype?: boolean;
   /**
    * What a software adapter runs of it without `--full`: a sample (the default; the rule is in `sample.ts`), all of
    * it, or nothing.

@@ -13,9 +13,10 @@ export const TEST_KERNELS: readonly KernelName[] = [
   { operation: "append", variant: "paged" },
 ];
 
-/** A kernel for every operation and layout: what the suites themselves are tested with. */
+/** A kernel for every operation, layout and element type: what the suites themselves are tested with. */
 export const SUITE_KERNELS: readonly KernelName[] = [
   ...TEST_KERNELS.filter(({ operation }) => operation === "attend"),
+  { operation: "attend", variant: "fused_f16", dtypes: ["f16"] },
   { operation: "append", variant: "combined", layouts: ["combined"] },
   { operation: "append", variant: "separate", layouts: ["separate"] },
   { operation: "project", variant: "tiled" },
@@ -24,4 +25,5 @@ export const SUITE_KERNELS: readonly KernelName[] = [
   { operation: "mla", variant: "unfused" },
   { operation: "mla", variant: "fused" },
   { operation: "mla", variant: "fused_subgroup" },
+  { operation: "mla", variant: "fused_f16", dtypes: ["f16"] },
 ];

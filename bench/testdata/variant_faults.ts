@@ -105,7 +105,7 @@ export const VARIANT_FAULTS: readonly VariantFault[] = [
     axes: small(1, "q=1;kv=70"),
     kernel: plant({
       of: "attend/fused",
-      shaders: [["for (var s = 0u; s < splits; s++)", "for (var s = 0u; s < splits - u32(splits == 3u); s++)"]],
+      shaders: [["s < splits; s += GROUPS", "s < splits - u32(splits == 3u); s += GROUPS"]],
     }),
   },
   {

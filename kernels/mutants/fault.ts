@@ -20,6 +20,7 @@ export const BUG_CLASSES = {
   lse: "the log-sum-exp",
   empty: "empty sequences and division by zero",
   race: "missing barriers",
+  lanes: "lanes of a team",
   overflow: "integer overflow",
   precision: "precision",
   trivial: "outputs that are no answer",
@@ -102,9 +103,16 @@ export interface Fault {
 }
 
 /** The `attend` kernels. */
-export const ATTEND: readonly string[] = ["attend/unfused", "attend/fused", "attend/fused_subgroup"];
+export const ATTEND: readonly string[] = [
+  "attend/unfused",
+  "attend/fused",
+  "attend/fused_subgroup",
+  "attend/fused_f16",
+];
+/** Those of them in which teams of lanes keep rows in registers. */
+export const TEAM: readonly string[] = ["attend/fused_subgroup", "attend/fused_f16"];
 /** Those of them with one pass. */
-export const FUSED: readonly string[] = ["attend/fused", "attend/fused_subgroup"];
+export const FUSED: readonly string[] = ["attend/fused", ...TEAM];
 /** The `append` kernels. */
 export const APPEND: readonly string[] = ["append/combined", "append/separate"];
 /** The `project` kernels. */
@@ -112,12 +120,17 @@ export const PROJECT: readonly string[] = ["project/tiled", "project/vector"];
 /** The `prefill` kernel. */
 export const PREFILL: readonly string[] = ["prefill/fused"];
 /** The `mla` kernels. */
-export const MLA: readonly string[] = ["mla/unfused", "mla/fused", "mla/fused_subgroup"];
+export const MLA: readonly string[] = ["mla/unfused", "mla/fused", "mla/fused_subgroup", "mla/fused_f16"];
 
 /** The same edits for several kernels. */
 export function inAll(kernels: readonly string[], ...edits: readonly Edit[]): Fault["edits"] {
   return Object.fromEntries(kernels.map((kernel) => [kernel, edits]));
 }
 
-/** What stands in an `mla` kernel for a fault of the `attend` kernel that it is made of. */
-export const IN_MLA: Fault["edits"] = Object.fromEntries(MLA.map((kernel) => [kernel, IN_ITS_ATTEND]));
+/** What stands in `mla` kernels for a fault of the `attend` kernels that they are made of. */
+export function inAttendOf(kernels: readonly string[]): Fault["edits"] {
+  return Object.fromEntries(kernels.map((kernel) => [kernel, IN_ITS_ATTEND]));
+}
+
+/** The same for all of them. */
+export const IN_MLA: Fault["edits"] = inAttendOf(MLA);

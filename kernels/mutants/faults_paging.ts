@@ -3,12 +3,20 @@
  *
  * @module
  */
-import { APPEND, ATTEND, type Fault, FUSED, IN_MLA, inAll, MLA, PREFILL, PROJECT } from "./fault.ts";
+import { APPEND, ATTEND, type Fault, FUSED, IN_MLA, inAll, MLA, PREFILL, PROJECT, TEAM } from "./fault.ts";
 import { editDispatches } from "./launch_edits.ts";
 import { append, appendSeparate, attend, mla, prefill, project } from "./shapes.ts";
 
 /** The kernels that follow a page table. */
 const READERS = [...ATTEND, ...PREFILL];
+/** Those of them that tell tokens past the end from others; in the teams' table such a token is the last one again. */
+const TELLING = READERS.filter((name) => !TEAM.includes(name));
+
+/** Lets a team take what it reads past the last token as it is: NaN there stays NaN. */
+const NOT_CLEARED = {
+  find: "if (block + tile + TILE > visible)",
+  replace: "if (visible < end && block + tile + TILE > visible)",
+};
 
 /** Wrong pages and slots. */
 export const PAGING_FAULTS: readonly Fault[] = [
@@ -18,12 +26,14 @@ export const PAGING_FAULTS: readonly Fault[] = [
     what: "the last token of a page is looked for in the next page",
     like: "flashinfer#885, sglang#8593: page sizes above 1 wrong",
     edits: {
-      ...inAll(READERS, { find: "token / P.page]", replace: "(token + 1u) / P.page]" }),
+      ...inAll(TELLING, { find: "token / P.page]", replace: "(token + 1u) / P.page]" }),
+      ...inAll(TEAM, { find: "+ t / P.page]", replace: "+ (t + 1u) / P.page]" }),
       ...inAll(APPEND, { find: "cu_num_pages[b] + pos / P.page;", replace: "cu_num_pages[b] + (pos + 1u) / P.page;" }),
       ...inAll(MLA, { find: "first + i, P.entries", replace: "first + i + 1u, P.entries", dispatch: "block_table" }),
     },
     cases: {
-      attend: [attend.pageAndOne],
+      // A team looks for the first token of a tile alone where no tile crosses a page.
+      attend: [attend.pageAndOne, attend.page3],
       prefill: [prefill.chunks],
       append: [append.prompt, appendSeparate.cached],
       mla: [mla.step],
@@ -35,7 +45,8 @@ export const PAGING_FAULTS: readonly Fault[] = [
     what: "a token is looked for one slot further in its page",
     like: "vllm#31282: last_page_len off, a slot read that nobody has written",
     edits: {
-      ...inAll(READERS, { find: "+ token % P.page;", replace: "+ (token + 1u) % P.page;" }),
+      ...inAll(TELLING, { find: "+ token % P.page;", replace: "+ (token + 1u) % P.page;" }),
+      ...inAll(TEAM, { find: "+ t % P.page;", replace: "+ (t + 1u) % P.page;" }),
       ...inAll(APPEND, { find: "+ pos % P.page;", replace: "+ (pos + 1u) % P.page;" }),
     },
     cases: { attend: [attend.pageAndOne], prefill: [prefill.chunks], append: [append.one, appendSeparate.cached] },
@@ -69,9 +80,13 @@ export const PAGING_FAULTS: readonly Fault[] = [
         find: "u32(page_table[b * P.width + token / P.page])",
         replace: "u32(page_table[b * P.width]) + token / P.page",
       }],
-      ...inAll(FUSED, {
+      "attend/fused": [{
         find: "u32(page_table[sequence * P.width + token / P.page])",
         replace: "u32(page_table[sequence * P.width]) + token / P.page",
+      }],
+      ...inAll(TEAM, {
+        find: "u32(page_table[sequence * P.width + t / P.page])",
+        replace: "u32(page_table[sequence * P.width]) + t / P.page",
       }),
       ...inAll(PREFILL, {
         find: "u32(page_table[b * P.width + token / P.page])",
@@ -99,10 +114,15 @@ export const PAGING_FAULTS: readonly Fault[] = [
     what: "the tile past the last token is filled from page 0, which may hold NaN: 0·NaN is NaN",
     like: "vllm#57156: invalid indices gather slot 0; flashinfer#941: NaN in unused slots",
     edits: {
-      ...inAll(ATTEND, {
+      ...inAll(["attend/unfused", "attend/fused"], {
         find: "if (token >= end) { return NOWHERE; }",
         replace: "if (token >= end) { return token % P.page; }",
       }),
+      ...inAll(
+        TEAM,
+        { find: "if (end == 0u) { return 0u; }", replace: "if (token >= end) { return token % P.page; }" },
+        NOT_CLEARED,
+      ),
       ...IN_MLA,
     },
     cases: { attend: [attend.rank512, attend.long512, attend.page3], mla: [mla.mixed, mla.mixedSeparate, mla.flow] },
@@ -117,7 +137,11 @@ export const TAIL_FAULTS: readonly Fault[] = [
     what: "tokens after the last whole tile are dropped",
     like: "flashinfer#4347: pages above 128 wrong where the length is no whole number of tiles",
     edits: {
-      ...inAll(ATTEND, { find: "first < end; first += T", replace: "first + T <= end; first += T" }),
+      ...inAll(["attend/unfused", "attend/fused"], {
+        find: "first < end; first += T",
+        replace: "first + T <= end; first += T",
+      }),
+      ...inAll(TEAM, { find: "&& block + tile < end;", replace: "&& block + tile + TILE <= end;" }),
       ...inAll(PREFILL, {
         find: "first < item.end; first += TILE",
         replace: "first + TILE <= item.end; first += TILE",
@@ -131,7 +155,11 @@ export const TAIL_FAULTS: readonly Fault[] = [
     bugClass: "tail",
     what: "one slot past the last token is read: its weight is 0, but it may hold NaN",
     like: "flashinfer#941, vllm#57017: NaN in unused slots of the last page makes all of the output NaN",
-    edits: { ...inAll(ATTEND, { find: "if (token >= end)", replace: "if (token > end)" }), ...IN_MLA },
+    edits: {
+      ...inAll(["attend/unfused", "attend/fused"], { find: "if (token >= end)", replace: "if (token > end)" }),
+      ...inAll(TEAM, NOT_CLEARED),
+      ...IN_MLA,
+    },
     cases: { attend: [attend.pageAndOne], mla: [mla.step] },
   },
   {
@@ -179,8 +207,12 @@ export const TAIL_FAULTS: readonly Fault[] = [
         },
       ],
       "attend/fused_subgroup": [
-        { find: "select(vec4(MASKED), s * P.scale, present)", replace: "s * P.scale" },
-        { find: "select(vec4(0.0), exp(s - tile_maximum), present)", replace: "exp(s - tile_maximum)" },
+        { find: "select(MASKED, s[0] * P.scale, present)", replace: "s[0] * P.scale" },
+        { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
+      ],
+      "attend/fused_f16": [
+        { find: "select(MASKED, s[0] * score_scale, present)", replace: "s[0] * score_scale" },
+        { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
       ],
       "attend/unfused": [{ find: ">= vec4(seen);", replace: ">= vec4(4u * quads);" }],
       ...inAll(PREFILL, {
@@ -200,9 +232,13 @@ export const OVERFLOW_FAULTS: readonly Fault[] = [
     what: "page·size wraps, scaled down from 2³² to 2⁷ tokens of the cache",
     like: "flashinfer: page indices from 262,144 on overflowed 32 bits",
     edits: {
-      ...inAll(READERS, {
+      ...inAll(TELLING, {
         find: "return page_id * P.page + token % P.page;",
         replace: "return (page_id * P.page + token % P.page) & 0x7fu;",
+      }),
+      ...inAll(TEAM, {
+        find: "return page_id * P.page + t % P.page;",
+        replace: "return (page_id * P.page + t % P.page) & 0x7fu;",
       }),
       ...inAll(APPEND, {
         find: "return page_id * P.page + pos % P.page;",

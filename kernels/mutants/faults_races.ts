@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { APPEND, type Fault, FUSED, IN_MLA, inAll, PREFILL } from "./fault.ts";
+import { APPEND, ATTEND, type Fault, inAll, inAttendOf, PREFILL } from "./fault.ts";
 import { append, appendSeparate, attend, mla, prefill, project } from "./shapes.ts";
 
 /** Races. */
@@ -19,15 +19,11 @@ export const RACE_FAULTS: readonly Fault[] = [
         find: "factor[t] = change;\n    }\n    workgroupBarrier();",
         replace: "factor[t] = change;\n    }\n    if (R != 256u) { workgroupBarrier(); }",
       }],
-      "attend/fused_subgroup": [{
-        find: "factor[soft_row] = change; }\n    }\n    workgroupBarrier();",
-        replace: "factor[soft_row] = change; }\n    }\n    if (R != 256u) { workgroupBarrier(); }",
-      }],
       "attend/unfused": [{
         find: "finite(values[t + 64u]);\n    }\n    workgroupBarrier();",
         replace: "finite(values[t + 64u]);\n    }\n    if (R != 256u) { workgroupBarrier(); }",
       }],
-      ...IN_MLA,
+      ...inAttendOf(["mla/unfused", "mla/fused"]),
     },
     cases: { attend: [attend.heads63, attend.races], mla: [mla.prompt] },
   },
@@ -37,10 +33,10 @@ export const RACE_FAULTS: readonly Fault[] = [
     what: "a tile is used before all threads have staged their part",
     like: "the barrier after a copy to workgroup memory left out",
     edits: {
-      ...inAll(FUSED, {
+      "attend/fused": [{
         find: "store_tile(i + 4u * THREADS, c4);\n    }\n    workgroupBarrier();",
         replace: "store_tile(i + 4u * THREADS, c4);\n    }",
-      }),
+      }],
       "attend/unfused": [{
         find: "+ 1u] = high(k);\n    workgroupBarrier();",
         replace: "+ 1u] = high(k);",
@@ -70,7 +66,7 @@ export const RACE_FAULTS: readonly Fault[] = [
     what: "the next tile is staged while slower threads still use this one",
     like: "the barrier at the end of the loop left out, because it seems to come right after another",
     edits: {
-      ...inAll(FUSED, { find: "workgroupBarrier(); // tile, prob and factor are free", replace: "" }),
+      "attend/fused": [{ find: "workgroupBarrier(); // tile, prob and factor are free", replace: "" }],
       "attend/unfused": [{ find: "workgroupBarrier(); // values and prob are free", replace: "" }],
       "project/tiled": [{
         find: "q = load_w(t, h, k, first_column); }\n    workgroupBarrier();",
@@ -109,5 +105,29 @@ export const RACE_FAULTS: readonly Fault[] = [
       }),
     },
     cases: { attend: [attend.long512, attend.races], prefill: [prefill.ragged, prefill.races] },
+  },
+  {
+    name: "merge_maxima_not_awaited",
+    bugClass: "race",
+    what: "threads that share a merge take a maximum that some of them have not written yet: each weighs by its own",
+    like: "a merge that is right while one thread does it, up to eight splits",
+    edits: inAll(ATTEND, {
+      find: "maxima[t] = maximum;\n    workgroupBarrier();",
+      replace: "maxima[t] = maximum;",
+      dispatch: "merge",
+    }),
+    cases: { attend: [attend.manySplits, attend.manyMoreSplits] },
+  },
+  {
+    name: "merge_sums_not_awaited",
+    bugClass: "race",
+    what: "the first threads of a merge add up sums that the others have not written yet",
+    like: "the last step of a reduction, whose barrier costs as much as the step",
+    edits: inAll(ATTEND, {
+      find: "sums[t] = weights;\n    workgroupBarrier();",
+      replace: "sums[t] = weights;",
+      dispatch: "merge",
+    }),
+    cases: { attend: [attend.manySplits, attend.manyMoreSplits] },
   },
 ];

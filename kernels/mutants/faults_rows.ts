@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { APPEND, ATTEND, type Fault, FUSED, IN_MLA, inAll, PREFILL } from "./fault.ts";
+import { APPEND, ATTEND, type Fault, FUSED, IN_MLA, inAll, PREFILL, TEAM } from "./fault.ts";
 import { editItems, editPrefillItems, sequenceOf } from "./launch_edits.ts";
 import { append, appendSeparate, attend, mla, prefill, project } from "./shapes.ts";
 
@@ -93,7 +93,7 @@ export const CAUSAL_FAULTS: readonly Fault[] = [
     like: "the causal rule kept tile by tile, not row by row",
     edits: {
       "attend/fused": [{ find: "limit_of(first_row + t,", replace: "limit_of(first_row + rows - 1u," }],
-      "attend/fused_subgroup": [{ find: "limit_of(first_row + soft_row,", replace: "limit_of(first_row + rows - 1u," }],
+      ...inAll(TEAM, { find: "limit_of(first_row + soft_row,", replace: "limit_of(first_row + rows - 1u," }),
       "attend/unfused": [{
         find: "i32((rows.y + r) / P.H)",
         replace: "i32((rows.y + rows.z - 1u) / P.H)",
@@ -220,7 +220,8 @@ export const HEAD_FAULTS: readonly Fault[] = [
     what: "the last head of a group is not computed",
     like: "vllm#35850: head counts below 16 not filled up",
     edits: {
-      ...inAll(FUSED, { find: "if (r < rows &&", replace: "if (r + 1u < rows &&" }),
+      "attend/fused": [{ find: "if (r < rows &&", replace: "if (r + 1u < rows &&" }],
+      ...inAll(TEAM, { find: "if (r < rows)", replace: "if (r + 1u < rows)" }),
       "attend/unfused": [{
         find: " < rows.z) { store_row",
         replace: " + 1u < rows.z) { store_row",
@@ -249,10 +250,11 @@ export const HEAD_FAULTS: readonly Fault[] = [
     what: "a group that is not full writes all its rows, those of the next sequence among them",
     like: "a bound on the rows of a tile that is missing where heads fill none",
     edits: {
-      ...inAll(FUSED, { find: "if (r < rows && chunk", replace: "if (chunk" }),
+      "attend/fused": [{ find: "if (r < rows && chunk", replace: "if (chunk" }],
+      ...inAll(TEAM, { find: "if (r < rows)", replace: "if (r >= 0u)" }),
       "attend/unfused": [{ find: " < rows.z) { store_row", replace: " < 32u) { store_row", dispatch: "product" }],
     },
-    cases: { attend: [attend.mixed, attend.many] },
+    cases: { attend: [attend.oddHeads, attend.mixed, attend.many] },
   },
   {
     name: "heads_share_a_query",
@@ -264,10 +266,8 @@ export const HEAD_FAULTS: readonly Fault[] = [
         find: "let row1 = first_row + min(row + 1u, rows - 1u);",
         replace: "let row1 = row0;",
       }],
-      "attend/fused_subgroup": [{
-        find: "let row3 = first_row + min(row + 3u, rows - 1u);",
-        replace: "let row3 = row2;",
-      }],
+      "attend/fused_subgroup": [{ find: "min(team_row + 1u, rows", replace: "min(team_row, rows" }],
+      "attend/fused_f16": [{ find: "(team_row + (1u ^ own_row), rows", replace: "(team_row + (0u ^ own_row), rows" }],
       "attend/unfused": [{
         find: "let row0 = rows.y + min(t / 4u, rows.z - 1u);",
         replace: "let row0 = rows.y + min(t / 8u * 2u, rows.z - 1u);",

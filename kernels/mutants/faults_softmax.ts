@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ATTEND, type Fault, FUSED, IN_MLA, inAll, PREFILL } from "./fault.ts";
+import { ATTEND, type Fault, FUSED, IN_MLA, inAll, PREFILL, TEAM } from "./fault.ts";
 import { binding, editItems, setParam } from "./launch_edits.ts";
 import { attend, mla, prefill } from "./shapes.ts";
 
@@ -15,16 +15,18 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
     what: "what was summed before keeps its weight when the running maximum moves",
     like: "the classic mistake of an online softmax",
     edits: {
-      ...inAll(FUSED, {
+      "attend/fused": [{
         find: "if (any(fp != vec4(1.0)) || any(fq != vec4(1.0))) { rescale(&o, fp, fq); }",
         replace: "",
-      }),
+      }],
+      "attend/fused_subgroup": [{ find: "*= factor;", replace: "*= 1.0;" }],
+      "attend/fused_f16": [{ find: "u]) * factor;", replace: "u]);" }],
       ...inAll(PREFILL, {
         find: "if (any(change.a != vec4(1.0)) || any(change.b != vec4(1.0))) { rescale(&o, change); }",
         replace: "",
       }),
     },
-    cases: { attend: [attend.monotone], prefill: [prefill.large, prefill.chunks] },
+    cases: { attend: [attend.pageAndOne, attend.monotone], prefill: [prefill.large, prefill.chunks] },
   },
   {
     name: "sum_not_rescaled",
@@ -33,14 +35,14 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
     like: "the same, of the sum: right as long as the first tile has the maximum",
     edits: {
       "attend/fused": [{ find: "sum *= change;", replace: "" }],
-      "attend/fused_subgroup": [{ find: "sum = sum * change +", replace: "sum = sum +" }],
+      ...inAll(TEAM, { find: "sum = sum * change +", replace: "sum = sum +" }),
       "attend/unfused": [{ find: "parts[t] = sum * exp(own - maximum);", replace: "parts[t] = sum;" }],
       ...inAll(PREFILL, { find: "sum.a * change.a +", replace: "sum.a +" }, {
         find: "sum.b * change.b +",
         replace: "sum.b +",
       }),
     },
-    cases: { attend: [attend.monotone], prefill: [prefill.large, prefill.chunks] },
+    cases: { attend: [attend.pageAndOne, attend.monotone], prefill: [prefill.large, prefill.chunks] },
   },
   {
     name: "no_maximum",
@@ -52,10 +54,10 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
         find: "tile_maximum = max(tile_maximum, max(max(s.x, s.y), max(s.z, s.w)));",
         replace: "tile_maximum = 0.0;",
       }],
-      "attend/fused_subgroup": [{
-        find: "let tile_maximum = max(maximum, row_maximum(max(max(s.x, s.y), max(s.z, s.w))));",
-        replace: "let tile_maximum = 0.0;",
-      }],
+      ...inAll(
+        TEAM,
+        { find: "var tile_maximum = max(maximum, score);", replace: "var tile_maximum = 0.0;" },
+      ),
       "attend/unfused": [{ find: "let top = max(max(s.x, s.y), max(s.z, s.w));", replace: "let top = 0.0;" }],
       ...inAll(
         PREFILL,
@@ -72,7 +74,11 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
     like: "exp2 is the faster instruction, and its factor is easily lost",
     edits: {
       "attend/fused": [{ find: "exp(", replace: "exp2(", dispatch: "attend" }],
-      "attend/fused_subgroup": [{ find: "exp(", replace: "exp2(", dispatch: "attend" }],
+      ...inAll(
+        TEAM,
+        { find: "exp(score - ", replace: "exp2(score - ", dispatch: "attend" },
+        { find: "exp(maximum - ", replace: "exp2(maximum - ", dispatch: "attend" },
+      ),
       "attend/unfused": [{ find: "exp(", replace: "exp2(", dispatch: "softmax" }],
       ...inAll(PREFILL, setParam("factor", (factor) => factor / Math.LOG2E)),
     },
@@ -85,7 +91,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
     like: "the last step of an online softmax left to a caller that does not do it",
     edits: {
       "attend/fused": [{ find: "1.0 / sum", replace: "1.0" }],
-      "attend/fused_subgroup": [{ find: "1.0 / total", replace: "1.0" }],
+      ...inAll(TEAM, { find: "1.0 / total", replace: "1.0" }),
       "attend/unfused": [{ find: "- maximum) / sum", replace: "- maximum)" }],
       ...inAll(PREFILL, { find: "OfRows(1.0 / all.a, 1.0 / all.b)", replace: "OfRows(vec4(1.0), vec4(1.0))" }),
     },
@@ -93,8 +99,8 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** ∞, which WGSL refuses to compute from constants. */
-const INFINITY = "bitcast<f32>(0x7f800000u + 0u * t)";
+/** ∞, which WGSL refuses to compute from constants, with the help of a variable. */
+const infinity = (variable: string) => `bitcast<f32>(0x7f800000u + 0u * ${variable})`;
 
 /** Sequences and rows without tokens. */
 export const EMPTY_FAULTS: readonly Fault[] = [
@@ -105,7 +111,7 @@ export const EMPTY_FAULTS: readonly Fault[] = [
     like: "flashinfer#2883, vllm#37442: padded rows of length 0 are NaN and poison the batch",
     edits: {
       "attend/fused": [{ find: "select(0.0, 1.0 / sum, begin < limit)", replace: "1.0 / sum" }],
-      "attend/fused_subgroup": [{ find: "select(0.0, 1.0 / total, begin < limit)", replace: "1.0 / total" }],
+      ...inAll(TEAM, { find: "select(0.0, 1.0 / total, begin < limit)", replace: "1.0 / total" }),
       "attend/unfused": [{
         find: "select(exp(scores[at + quad] - maximum) / sum, vec4(0.0), unseen)",
         replace: "exp(scores[at + quad] - maximum) / sum",
@@ -126,15 +132,15 @@ export const EMPTY_FAULTS: readonly Fault[] = [
     edits: {
       "attend/fused": [{
         find: "select(MASKED, (maximum + log(sum))",
-        replace: `select(${INFINITY}, (maximum + log(sum))`,
+        replace: `select(${infinity("t")}, (maximum + log(sum))`,
       }],
-      "attend/fused_subgroup": [{
+      ...inAll(TEAM, {
         find: "select(MASKED, (maximum + log(total))",
-        replace: `select(${INFINITY}, (maximum + log(total))`,
-      }],
+        replace: `select(${infinity("l")}, (maximum + log(total))`,
+      }),
       "attend/unfused": [{
         find: "select(MASKED, (maximum + log(sum))",
-        replace: `select(${INFINITY}, (maximum + log(sum))`,
+        replace: `select(${infinity("t")}, (maximum + log(sum))`,
       }],
     },
     cases: { attend: [attend.nothing, attend.unseen] },
@@ -189,7 +195,7 @@ export const MERGE_FAULTS: readonly Fault[] = [
       }),
       ...IN_MLA,
     },
-    cases: { attend: [attend.splitMonotone, attend.split], mla: [mla.flowSplit] },
+    cases: { attend: [attend.split, attend.splitMonotone], mla: [mla.flowSplit] },
   },
   {
     name: "partial_lse_of_base_2",
@@ -197,7 +203,7 @@ export const MERGE_FAULTS: readonly Fault[] = [
     what: "partial results come with a log-sum-exp of base 2, and the merge takes it for a natural one",
     like: "flashinfer#4485, sglang#35045: the same API gives either base by backend",
     edits: inAll(ATTEND, setParam("lse_factor", () => Math.LOG2E, (d, l) => PARTIAL(d, l) && !binding("merges")(d, l))),
-    cases: { attend: [attend.splitMonotone, attend.split] },
+    cases: { attend: [attend.split, attend.splitMonotone] },
   },
   {
     name: "merge_misses_the_last_partial",
@@ -206,13 +212,25 @@ export const MERGE_FAULTS: readonly Fault[] = [
     like: "s < splits − 1, or a count of splits rounded down",
     edits: {
       ...inAll(ATTEND, {
-        find: "for (var s = 0u; s < splits; s++)",
-        replace: "for (var s = 0u; s + 1u < splits; s++)",
+        find: "s < splits; s += GROUPS",
+        replace: "s + 1u < splits; s += GROUPS",
         dispatch: "merge",
       }),
       ...IN_MLA,
     },
     cases: { attend: [attend.split], mla: [mla.flowSplit] },
+  },
+  {
+    name: "merge_of_a_share",
+    bugClass: "merge",
+    what: "of the threads that share a merge only the first one's splits count",
+    like: "a reduction whose last step is forgotten: right up to eight splits",
+    edits: inAll(ATTEND, {
+      find: "for (var g = 1u; g < GROUPS; g++)",
+      replace: "for (var g = 1u; g < 1u; g++)",
+      dispatch: "merge",
+    }),
+    cases: { attend: [attend.manySplits, attend.manyMoreSplits] },
   },
   {
     name: "merge_keeps_the_first_lse",
@@ -276,7 +294,7 @@ export const LSE_FAULTS: readonly Fault[] = [
     like: "the output is right without it: only who merges sees it",
     edits: {
       "attend/fused": [{ find: "(maximum + log(sum))", replace: "log(sum)" }],
-      "attend/fused_subgroup": [{ find: "(maximum + log(total))", replace: "log(total)" }],
+      ...inAll(TEAM, { find: "(maximum + log(total))", replace: "log(total)" }),
       "attend/unfused": [{ find: "(maximum + log(sum))", replace: "log(sum)", dispatch: "softmax" }],
       ...inAll(PREFILL, { find: "(maximum + log2(sum))", replace: "log2(sum)" }),
     },

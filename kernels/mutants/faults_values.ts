@@ -18,10 +18,14 @@ export const PRECISION_FAULTS: readonly Fault[] = [
     what: "scores are summed in f16",
     like: "mixed precision that is claimed to be f32 (KernelBench: lower precision than stated)",
     edits: {
-      ...inAll(FUSED, {
+      "attend/fused": [{
         find: "return s + q1.x * b.x + q1.y * b.y + q1.z * b.z + q1.w * b.w;",
         replace: "return quantizeToF16(s + q1.x * b.x + q1.y * b.y + q1.z * b.z + q1.w * b.w);",
-      }),
+      }],
+      "attend/fused_subgroup": [{
+        find: "return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));",
+        replace: "return quantizeToF16(fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum)))));",
+      }],
       "attend/unfused": [{
         find: "return sum + q.x * k.x + q.y * k.y + q.z * k.z + q.w * k.w;",
         replace: "return quantizeToF16(sum + q.x * k.x + q.y * k.y + q.z * k.z + q.w * k.w);",
@@ -42,8 +46,8 @@ export const PRECISION_FAULTS: readonly Fault[] = [
     edits: {
       "attend/fused": [{ find: "prob[i * ROWS + t] = p;", replace: `prob[i * ROWS + t] = ${truncated("p")};` }],
       "attend/fused_subgroup": [{
-        find: "prob[soft_quad * ROWS + soft_row] = p;",
-        replace: `prob[soft_quad * ROWS + soft_row] = ${truncated("p")};`,
+        find: "subgroupShuffle(p,",
+        replace: "subgroupShuffle(bitcast<f32>(bitcast<u32>(p) & 0xffff0000u),",
       }],
       "attend/unfused": [{
         find: "p.x * v0 + p.y * v1 +",
@@ -68,18 +72,25 @@ export const PRECISION_FAULTS: readonly Fault[] = [
       "project/vector": [{ find: "(N / 4u) + quad] = sum;", replace: `(N / 4u) + quad] = ${truncated("sum")};` }],
       ...inAll(PREFILL, { find: "select(vec4(0.0), v, some)", replace: `select(vec4(0.0), ${truncated("v")}, some)` }),
     },
-    cases: { attend: [attend.pageAndOne], project: [project.q], prefill: [prefill.ragged] },
+    cases: { attend: [attend.pageAndOne, attend.oneToken], project: [project.q], prefill: [prefill.ragged] },
   },
   {
-    name: "bf16_halves_swapped",
+    name: "halves_swapped",
     bugClass: "precision",
-    what: "the two bf16 of a word are taken in the wrong order",
+    what: "the two elements of a word are taken in the wrong order",
     like: "little-endian words read as big-endian pairs",
     edits: {
-      ...inAll([...ATTEND, ...PREFILL, ...PROJECT], {
+      ...inAll([...ATTEND.filter((name) => name !== "attend/fused_f16"), ...PREFILL, ...PROJECT], {
         find: "xy << 16u, xy & 0xffff0000u, zw << 16u, zw & 0xffff0000u",
         replace: "xy & 0xffff0000u, xy << 16u, zw & 0xffff0000u, zw << 16u",
       }),
+      "attend/fused_f16": [{
+        find: "= halves(keys.latent",
+        replace: "= swapped(keys.latent",
+      }, {
+        find: "fn both(",
+        replace: "fn swapped(word: u32) -> Half2 { return halves(word).yx; }\nfn both(",
+      }],
       ...inAll(APPEND, {
         find: "a.x | (a.y << 16u), a.z | (a.w << 16u)",
         replace: "a.y | (a.x << 16u), a.w | (a.z << 16u)",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { APPEND, ATTEND, type Fault, FUSED, IN_MLA, inAll, PREFILL } from "./fault.ts";
+import { APPEND, ATTEND, type Fault, IN_MLA, inAll, PREFILL, TEAM } from "./fault.ts";
 import { labelled, setParam } from "./launch_edits.ts";
 import { append, appendSeparate, attend, mla, prefill } from "./shapes.ts";
 
@@ -110,7 +110,8 @@ export const ROPE_FAULTS: readonly Fault[] = [
     what: "the rope term of the scores is dropped",
     like: "a kernel for Dr=0 taken for one of Dr=64 (minicpm3: Dr 32 falls back silently)",
     edits: {
-      ...inAll(FUSED, { find: "c < DR / 8u", replace: "c < 0u" }),
+      "attend/fused": [{ find: "c < DR / 8u", replace: "c < 0u" }],
+      ...inAll(TEAM, { find: "return DR > 0u && (", replace: "return DR > 64u && (" }),
       "attend/unfused": [{ find: "q_pe[", replace: "0.0 * q_pe[", dispatch: "scores" }],
       ...inAll(PREFILL, { find: "return rope[", replace: "return 0.0 * rope[", dispatch: "attend" }),
       ...IN_MLA,
@@ -156,10 +157,7 @@ export const ROPE_FAULTS: readonly Fault[] = [
         { find: "q_pe[row0 *", replace: "q_pe[first_row *" },
         { find: "q_pe[row1 *", replace: "q_pe[first_row *" },
       ],
-      "attend/fused_subgroup": [0, 1, 2, 3].map((i) => ({
-        find: `row${i} * (DR / 4u)`,
-        replace: "first_row * (DR / 4u)",
-      })),
+      ...inAll(TEAM, { find: "q_pe[row *", replace: "q_pe[first_row *" }),
       "attend/unfused": [{ find: "q_pe[row *", replace: "q_pe[row / 8u * 8u *", dispatch: "scores" }],
       ...inAll(PREFILL, { find: "q_pe[at *", replace: "q_pe[(first + row) * P.H *", dispatch: "queries" }),
     },

@@ -13,6 +13,7 @@ import { MLA_FAULTS, PLAN_FAULTS } from "./faults_plan.ts";
 import { RACE_FAULTS } from "./faults_races.ts";
 import { BATCH_FAULTS, CAUSAL_FAULTS, HEAD_FAULTS } from "./faults_rows.ts";
 import { EMPTY_FAULTS, LSE_FAULTS, MERGE_FAULTS, SOFTMAX_FAULTS } from "./faults_softmax.ts";
+import { CHAIN_FAULTS, LANE_FAULTS } from "./faults_teams.ts";
 import { PRECISION_FAULTS, TRIVIAL_FAULTS } from "./faults_values.ts";
 import { ROPE_FAULTS, SCALE_FAULTS, VARIANT_FAULTS } from "./faults_variant.ts";
 import { type Mutant, mutantsOf } from "./plant.ts";
@@ -32,8 +33,10 @@ export const FAULTS: readonly Fault[] = [
   ...LSE_FAULTS,
   ...EMPTY_FAULTS,
   ...RACE_FAULTS,
+  ...LANE_FAULTS,
   ...OVERFLOW_FAULTS,
   ...PRECISION_FAULTS,
+  ...CHAIN_FAULTS,
   ...TRIVIAL_FAULTS,
   ...APPEND_FAULTS,
   ...PROJECT_FAULTS,

@@ -5,12 +5,16 @@ import type { Case } from "../../suites/case.ts";
 import { parseCaseId } from "../../suites/case_id.ts";
 import { type Kernel, type KernelBase, kernelName, type Launch, type Operation } from "../kernel.ts";
 import { KERNELS } from "../registry.ts";
-import { deviceTraits } from "../testing.ts";
+import { teamDevice } from "../testing.ts";
 import { BUG_CLASSES, type Fault } from "./fault.ts";
 import { FAULTS, MUTANTS } from "./mutants.ts";
-import { type Mutant, mutantsOf, withEdits } from "./plant.ts";
+import { chosenCases, type Mutant, mutantsOf, withEdits } from "./plant.ts";
 
-const device = deviceTraits(8, { maxComputeWorkgroupStorageSize: 32768, maxStorageBuffersPerShaderStage: 16 });
+const traits = teamDevice(8);
+const device = {
+  ...traits,
+  limits: { ...traits.limits, maxComputeWorkgroupStorageSize: 32768, maxStorageBuffersPerShaderStage: 16 },
+};
 
 /** Launches of every call of a case. */
 function launchesOf(kernel: Kernel, c: Case): Launch[] {
@@ -25,11 +29,9 @@ function launchesOf(kernel: Kernel, c: Case): Launch[] {
   });
 }
 
-/** The cases chosen for a mutant, of the layout that its kernel takes. */
-function casesOf({ kernel, fault }: Mutant): Case[] {
-  return (fault.cases[kernel.operation] ?? [])
-    .map((shape) => parseCaseId(`${kernelName(kernel)}:${shape}`))
-    .filter((c) => c.operation === "project" || (kernel.layouts?.includes(c.shape.layout ?? "combined") ?? true));
+/** The cases chosen for a mutant. */
+function casesOf(mutant: Pick<Mutant, "kernel" | "fault">): Case[] {
+  return chosenCases(mutant).map((shape) => parseCaseId(`${kernelName(mutant.kernel)}:${shape}`));
 }
 
 function content({ dispatches, buffers }: Launch): string {
@@ -131,7 +133,7 @@ Deno.test("an edit of a dispatch that a launch has not, or of another dtype, lea
 Deno.test("the race of rank 256 hides at rank 512: there the barrier is kept", () => {
   const race = FAULTS.find(({ name }) => name === "race_at_rank_256")!;
   for (const { kernel } of mutantsOf(race)) {
-    const c = casesOf({ kernel, base: "", fault: race })[0];
+    const c = casesOf({ kernel, fault: race })[0];
     const shaders = launchesOf(kernel, c)[0].dispatches.map(({ shader }) => shader);
     assert(shaders.some((shader) => shader.includes("if (R != 256u) { workgroupBarrier(); }")), kernelName(kernel));
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Dtype } from "../../reference/dtypes.ts";
 import type { DispatchSpec, Kernel, KernelBase, Launch, MlaKernel, Operation } from "../kernel.ts";
 import { kernelName } from "../kernel.ts";
 import { mlaKernel } from "../mla.ts";
@@ -22,6 +23,23 @@ export interface Mutant {
 /** `fault` in each kernel that it has edits for. */
 export function mutantsOf(fault: Fault): Mutant[] {
   return Object.entries(fault.edits).map(([base, edits]) => ({ kernel: plant(base, fault, edits), base, fault }));
+}
+
+/**
+ * The cases that were chosen to see the fault of a mutant, as the part of their id that follows the kernel: those of a layout
+ * that the kernel takes. One of an element type that it does not take is run in the first that it takes.
+ */
+export function chosenCases(
+  { kernel: { operation, layouts, dtypes }, fault }: Pick<Mutant, "kernel" | "fault">,
+): string[] {
+  const layoutOf = (shape: string) => shape.includes(";layout=separate") ? "separate" : "combined";
+  const taken = (shape: string) =>
+    shape.replace(
+      /;cache=(\w+)/,
+      (axis, cache) => dtypes?.includes(cache as Dtype) ?? true ? axis : `;cache=${dtypes![0]}`,
+    );
+  const shapes = (fault.cases[operation] ?? []).filter((shape) => layouts?.includes(layoutOf(shape)) ?? true);
+  return [...new Set(shapes.map(taken))];
 }
 
 function plant(base: string, { name, edits: all }: Fault, edits: Fault["edits"][string]): Kernel {

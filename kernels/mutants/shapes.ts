@@ -13,6 +13,8 @@ export const attend = {
   pageAndOne: "B=1;H=8;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16;scale=0.5",
   /** Two pages and a token. */
   twoPagesAndOne: `${SMALL};kv=129;page=64;cache=bf16`,
+  /** One token: its value is the answer. */
+  oneToken: `${SMALL};kv=1;page=64;cache=bf16`,
   /** Exactly one page. */
   onePage: `${SMALL};kv=64;page=64;cache=bf16`,
   /** No token. */
@@ -21,19 +23,32 @@ export const attend = {
   rank512: "B=2;H=16;R=512;Dr=64;q=1;kv=33;page=16;cache=bf16",
   /** A hundred tokens over small pages, rank 512. */
   long512: "B=2;H=16;R=512;Dr=64;q=1;kv=100;page=16;cache=bf16",
+  /** Not of `smoke`: a rank at which a lane of 32 has several chains of a score. */
+  rank1024: "B=1;H=8;R=1024;Dr=64;q=1;kv=33;page=64;cache=f16",
   /** A page size that is no power of two. */
   page3: "B=3;H=8;R=256;Dr=64;q=1;kv=130;page=3;cache=bf16",
   /** The other element types. */
   f16: "B=2;H=8;R=256;Dr=64;q=1;kv=65;page=64;cache=f16",
   f32: "B=2;H=8;R=256;Dr=64;q=1;kv=65;page=64;cache=f32",
+  /** Heads that fill no team of two rows; the shortest sequence, which is attended to last, is the first. */
+  oddHeads: "B=3;H=3;R=256;Dr=64;q=1;kv=1,66,40;page=64;cache=bf16",
+  /** One head, and so one team, which reads its tiles ahead. */
+  oneHead: "B=1;H=1;R=256;Dr=64;q=1;kv=66;page=64;cache=bf16",
+  /** Fewer scores than lanes. */
+  tile2: "B=1;H=8;R=256;Dr=64;q=1;kv=66;page=61;cache=bf16;rows=1;tile=2",
   /** Logits that grow from token to token. */
   monotone: `${SMALL};kv=129;page=64;cache=bf16;input=monotone;splits=1`,
   /** Logits beyond the range of exp. */
   large: `${SMALL};kv=129;page=64;cache=bf16;input=large;splits=1`,
+  /** Thousands of tokens of the same weight. */
+  equalLong: "B=1;H=2;R=256;Dr=64;q=1;kv=4097;page=64;cache=f16;input=equal;splits=1",
   /** Logits that are all the same. */
   equal: `${SMALL};kv=129;page=64;cache=bf16;input=equal;splits=1`,
   /** Three splits. */
   split: `${SMALL};kv=193;page=64;cache=bf16;splits=3`,
+  /** Splits that 4 threads merge, and that 16 do. */
+  manySplits: "B=1;H=2;R=256;Dr=64;q=1;kv=577;page=64;cache=bf16;splits=17",
+  manyMoreSplits: "B=1;H=2;R=256;Dr=64;q=1;kv=300;page=64;cache=bf16;splits=40",
   splitMonotone: `${SMALL};kv=129;page=64;cache=bf16;input=monotone;splits=3`,
   /** Ragged lengths, one of them none. */
   ragged: "B=4;H=16;R=256;Dr=64;q=1;kv=0,1,64,129;page=64;cache=bf16",

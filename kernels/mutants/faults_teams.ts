@@ -1,0 +1,161 @@
+/**
+ * Faults of kernels in which teams of lanes share rows, and of products in chains of f16.
+ *
+ * @module
+ */
+import { type Fault, inAll, TEAM } from "./fault.ts";
+import { attend } from "./shapes.ts";
+
+/** The distance of the second step in the first; where a lane has one chain the first step is in f16, and a text of its own. */
+const SECOND_STEP = { find: "subgroupShuffleXor(given, 1u << 0u)", replace: "subgroupShuffleXor(given, 1u << 1u)" };
+
+/** What lanes give each other. */
+export const LANE_FAULTS: readonly Fault[] = [
+  {
+    name: "sums_given_to_the_wrong_lane",
+    bugClass: "lanes",
+    what: "in the first step of the sum over lanes each gives its half to the lane after the next",
+    like: "a butterfly whose first distance is that of the second step",
+    edits: {
+      "attend/fused_subgroup": [SECOND_STEP],
+      "attend/fused_f16": [
+        SECOND_STEP,
+        { find: "subgroupShuffleXor(given, 1u)", replace: "subgroupShuffleXor(given, 2u)" },
+      ],
+    },
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "lanes_past_the_values_not_summed",
+    bugClass: "lanes",
+    what: "where there are fewer scores than lanes, the last steps of the sum are left out",
+    like: "a reduction over as many lanes as there are results: right where both are 32",
+    edits: inAll(TEAM, { find: "s[0] += subgroupShuffleXor(s[0],", replace: "s[0] += 0.0 * subgroupShuffleXor(s[0]," }),
+    cases: { attend: [attend.tile2] },
+  },
+  {
+    name: "weights_in_order_of_lanes",
+    bugClass: "lanes",
+    what: "the weight of value v is taken from lane v, not from the lane where the sum by halves leaves it",
+    like: "a reduce-scatter leaves its results in bit-reversed order",
+    edits: inAll(TEAM, { find: "return reverseBits(v) >> (32u - LOG_VALUES);", replace: "return v;" }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "maximum_of_a_lane",
+    bugClass: "lanes",
+    what: "each lane subtracts the maximum of its own tokens, not of its row's",
+    like: "a reduction over lanes that is left out: right while logits are small",
+    edits: inAll(TEAM, {
+      find: "max(tile_maximum, subgroupShuffleXor(",
+      replace: "max(tile_maximum, 0.0 * subgroupShuffleXor(",
+    }),
+    cases: { attend: [attend.pageAndOne, attend.large] },
+  },
+  {
+    name: "denominator_of_a_lane",
+    bugClass: "lanes",
+    what: "each lane's sum of weights is taken for that of its row",
+    like: "the last reduction after the loop forgotten",
+    edits: inAll(TEAM, {
+      find: "total += subgroupShuffleXor(total,",
+      replace: "total += 0.0 * subgroupShuffleXor(total,",
+    }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "slots_of_the_block_before",
+    bugClass: "lanes",
+    what: "every block of tokens is looked for where the first one is",
+    like: "a pipeline of two stages whose second is never moved up",
+    edits: inAll(TEAM, { find: "slots = upcoming;", replace: "" }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "tile_ahead_in_the_same_block",
+    bugClass: "lanes",
+    what: "the tile that is read ahead across the end of a block is the first one of that block again",
+    like: "a prefetch that wraps: right for sequences of one block",
+    edits: inAll(TEAM, { find: "select(slots, upcoming, is_last)", replace: "slots" }),
+    cases: { attend: [attend.oneHead] },
+  },
+  {
+    name: "hidden_tokens_not_cleared",
+    bugClass: "lanes",
+    what: "what a row does not see is multiplied by 0 as it is: 0·NaN is NaN",
+    like: "flashinfer#941: NaN behind the end of a sequence reaches every row of its block",
+    edits: inAll(TEAM, { find: "if (block + tile + TILE > visible) {", replace: "if (block + tile > end) {" }),
+    cases: { attend: [attend.pageAndOne, attend.twoQueries] },
+  },
+];
+
+const F16 = ["attend/fused_f16"];
+
+/** Chains of f16, their scales, and when they are added up in f32. */
+export const CHAIN_FAULTS: readonly Fault[] = [
+  {
+    name: "weights_not_scaled_back",
+    bugClass: "precision",
+    what: "weights are scaled down so that no chain overflows, and sums are not scaled back",
+    like: "two halves of one trick, in two functions",
+    edits: inAll(F16, { find: "fma(vec4(1.0 / WEIGHT_SCALE),", replace: "fma(vec4(1.0)," }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "query_scale_of_another_row",
+    bugClass: "precision",
+    what: "scores are scaled back by the power of two of the last row of the team",
+    like: "a scale per row, kept in one register: right while all rows are of one size",
+    edits: inAll(F16, { find: "if (1u == 0u) { unscale", replace: "if (1u == 1u) { unscale" }),
+    cases: { attend: [attend.equal] },
+  },
+  {
+    name: "scores_of_the_last_chain",
+    bugClass: "precision",
+    what: "each chain of a score takes the place of those before it",
+    like: "= for +=, in a loop that runs once at small ranks",
+    edits: inAll(F16, { find: "+= both(h[", replace: "= both(h[" }),
+    cases: { attend: [attend.pageAndOne, attend.rank1024] },
+  },
+  {
+    name: "even_elements_lost",
+    bugClass: "precision",
+    what: "of the two sums of a chain, of even and of odd elements, only one is added",
+    like: "packed arithmetic whose last horizontal step is left out",
+    edits: inAll(F16, { find: "return f32(sum.x) + f32(sum.y);", replace: "return f32(sum.y);" }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "chain_keeps_its_weight",
+    bugClass: "precision",
+    what: "where the maximum moves the sum is rescaled, and what the chains hold is not",
+    like: "two accumulators, one of which an online softmax forgets",
+    edits: inAll(
+      F16,
+      { find: "const CHAIN = 2u;", replace: "const factor = 1.0;\nconst CHAIN = 2u;" },
+      { find: "= flushed(o[", replace: "= flushed(factor * o[" },
+      { find: "u]) * factor;", replace: "u]);" },
+    ),
+    cases: { attend: [attend.pageAndOne, attend.monotone] },
+  },
+  {
+    name: "chains_over_a_whole_item",
+    bugClass: "precision",
+    what: "chains are added up in f32 only after the last token",
+    like: "an accumulator of 16 bits: 2,048 equal values, and the next one changes nothing",
+    edits: inAll(F16, {
+      find: "keys = next; }\n    }\n",
+      replace: "keys = next; }\n    }\n    if (block + LANES < end) {\n" +
+        "      slots = upcoming; upcoming = slot_of(sequence, block + 2u * LANES + l, end); continue;\n    }\n",
+    }),
+    cases: { attend: [attend.equalLong] },
+  },
+  {
+    name: "chain_added_twice",
+    bugClass: "precision",
+    what: "a chain is not cleared when it has been added up",
+    like: "a partial sum that is carried on after it was counted",
+    edits: inAll(F16, { find: "u] = Half2();", replace: "u] *= Half2(1.0h);" }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+];
