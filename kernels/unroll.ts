@@ -19,6 +19,9 @@
 /** First line of a marked loop: its variable, first value and bound, expressions of constants. */
 const HEAD = /^\s*for \(var (\w+) = ([^;]+); \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll$/;
 
+/** A line that is marked, loop or not; comments are none. */
+const MARKED = /^\s*[^\s/].*\/\/ unroll$/;
+
 /**
  * `text` with its marked loops written out, outer ones first, so that bounds of inner ones may depend on them.
  *
@@ -29,7 +32,7 @@ const HEAD = /^\s*for \(var (\w+) = ([^;]+); \1 < ([^;]+); \1\+\+\) \{ \/\/ unro
  * assertEquals(unrollLoops(loop, { ROWS: 2 }), "{\n  a[0u] = 0u * 2u;\n} { a[1u] = 1u * 2u; }\n");
  * ```
  * @param constants Values of the names that bounds are made of.
- * @throws {RangeError} If a bound is no expression of constants, or a marked loop does not end.
+ * @throws {RangeError} If a bound is no expression of constants, a marked loop does not end, or a marked line begins none.
  */
 export function unrollLoops(text: string, constants: Readonly<Record<string, number>>): string {
   const lines = text.split("\n");
@@ -37,6 +40,9 @@ export function unrollLoops(text: string, constants: Readonly<Record<string, num
   for (let at = 0; at < lines.length; at++) {
     const head = HEAD.exec(lines[at]);
     if (!head) {
+      if (MARKED.test(lines[at])) {
+        throw new RangeError(`Cannot unroll line ${at + 1}: it is no "for (var i = FIRST; i < BOUND; i++) {"`);
+      }
       written.push(lines[at]);
       continue;
     }

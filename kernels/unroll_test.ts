@@ -75,6 +75,16 @@ Deno.test("a bound that is no constant of the kernel, and a loop that does not e
   );
 });
 
+Deno.test("a line that is marked and begins no such loop is refused: it would stay a loop, and slow", () => {
+  for (const line of ["for (var i = 0u; i <= N; i++) {", "for (var i = 0u; i < N; i += 2u) {", "while (i < N) {"]) {
+    assertThrows(
+      () => unrollLoops(`a;\n${line} // unroll\n}\n`, { N: 2 }),
+      RangeError,
+      "Cannot unroll line 2: it is no",
+    );
+  }
+});
+
 Deno.test("what is wrong in line n of a kernel is in line n of what is compiled", () => {
   const constants = { ROWS: 2, TILE: 4, VALUES: 8, SLICE: 2, PAIRS: 1, LOG_LANES: 3, LOG_ROWS: 1, LOG_VALUES: 3 };
   for (const text of [subgroupText, f16Text]) {

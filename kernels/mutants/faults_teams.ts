@@ -104,7 +104,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
   {
     name: "query_scale_of_another_row",
     bugClass: "precision",
-    what: "scores are scaled back by the power of two of the last row of the team",
+    what: "scores are scaled back by the power of two of the row beside",
     like: "a scale per row, kept in one register: right while all rows are of one size",
     edits: inAll(F16, { find: "if (1u == 0u) { unscale", replace: "if (1u == 1u) { unscale" }),
     cases: { attend: [attend.equal] },

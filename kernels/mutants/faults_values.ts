@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { APPEND, ATTEND, type Edit, type Fault, FUSED, IN_MLA, inAll, MLA, PREFILL, PROJECT } from "./fault.ts";
+import { APPEND, ATTEND, type Edit, type Fault, IN_MLA, inAll, MLA, PREFILL, PROJECT } from "./fault.ts";
 import { binding, setParam, silence, writingResults } from "./launch_edits.ts";
 import { append, appendSeparate, attend, mla, prefill, project } from "./shapes.ts";
 
