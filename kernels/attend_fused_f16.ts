@@ -6,7 +6,7 @@
 import type { KernelPrecision } from "../reference/precision.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import text from "./attend_fused_f16.wgsl" with { type: "text" };
-import { launchTeam, refuseTeam, TEAM_TUNINGS, type TeamKernel } from "./attend_team.ts";
+import { launchTeam, MOST_CHAIN, refuseTeam, TEAM_TUNINGS, type TeamKernel } from "./attend_team.ts";
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, Tuning } from "./kernel.ts";
 import { withTable } from "./tuning_table.ts";
 
@@ -20,7 +20,7 @@ const KERNEL: TeamKernel = {
 };
 
 /** Chains: of scores two chunks and a rope pair of two lanes, even and odd elements apart; of outputs the tokens of a block. */
-const PRECISION: KernelPrecision = { scores: { f16Chain: 18 }, values: { f16Chain: 32 } };
+const PRECISION: KernelPrecision = { scores: { f16Chain: MOST_CHAIN }, values: { f16Chain: 32 } };
 
 /**
  * Fused attention over a paged latent cache of f16, queries, keys, weights and values multiplied in f16.

@@ -30,8 +30,9 @@ fn main(
 ) {
   let index = workgroup.x + workgroup.y * grid.x;
   if (index >= P.count) { return; }
-  let place = work[2u * (P.first + index)];
-  let span = work[2u * (P.first + index) + 1u];
+  // The same for all, and told so: compilers keep what may differ from lane to lane in more instructions.
+  let place = subgroupBroadcastFirst(work[2u * (P.first + index)]);
+  let span = subgroupBroadcastFirst(work[2u * (P.first + index) + 1u]);
   let sequence = place.x;
   let first_row = place.y;
   let rows = place.z;
@@ -51,14 +52,14 @@ fn main(
   let value = reverseBits(l) >> (32u - LOG_VALUES);
   let soft_row = min(team_row + value / TILE, rows - 1u);
   let limit = limit_of(first_row + soft_row, span.z, end);
-  let bound = select(subgroupMax(limit), limit, WHOLE == 1u); // of all teams of the subgroup, which stay together
+  let bound = subgroupMax(limit); // of all teams of the subgroup, which stay together
 
   // Rows of a lane are in an order of its own: in place r it has row r ^ own_row. So in the sum over the team each lane keeps its
   // first half and gives its second, where it would have to select both.
   let own_row = value / TILE;
 
   // The exponent of each row's largest element, without those of 0 and infinity, whose inverses are none.
-  var exponents: array<i32, ROWS>;
+  var exponents: array<i32, ROWS>; // unroll
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + r, rows - 1u);
     var largest = vec4(0.0);
@@ -79,8 +80,8 @@ fn main(
   }
 
   // Queries of the rows; a row past the block's last is its last again, and is not stored.
-  var q: array<Half2, ROWS * SLICE * 4u>;
-  var qr: array<Half2, ROWS * PAIR_ROOM>;
+  var q: array<Half2, ROWS * SLICE * 4u>; // unroll
+  var qr: array<Half2, ROWS * PAIR_ROOM>; // unroll
   var unscale = 1.0; // of this lane's row
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + (r ^ own_row), rows - 1u);
@@ -106,12 +107,13 @@ fn main(
     }
   }
   let score_scale = P.scale * unscale;
-  var peers: array<u32, ROWS>; // lane with the first token of the row in place r
+  // Lane with the first token of the row in place r.
+  var peers: array<u32, ROWS>; // unroll
   for (var r = 0u; r < ROWS; r++) { // unroll
     peers[r] = first_lane + ((l % ROWS) ^ LANE_OF[r * TILE]);
   }
-  var o: array<vec4<f32>, ROWS * SLICE * 2u>;
-  var a: array<Half2, ROWS * SLICE * 4u>; // the chains of `o`
+  var o: array<vec4<f32>, ROWS * SLICE * 2u>; // unroll
+  var a: array<Half2, ROWS * SLICE * 4u>; // unroll
   var maximum = MASKED;
   var sum = 0.0; // of this lane's own tokens
 
@@ -121,29 +123,55 @@ fn main(
   let last_place = place_of(sequence, limit, limit);
   var ahead = touch_block(places, team, l, first_lane);
   var touched = 0u;
-  var keys = load_tile(places, 0u, select(ANYWHERE, last_place, begin + TILE > limit), l, first_lane);
+  // Keys of a tile; where one is read ahead, those of the first.
+  var latent: array<Chunk, TILE * SLICE>; // unroll
+  var rope: array<Pair, TILE * PAIR_ROOM>; // unroll
+  for (var i = 0u; i < TILE * AHEAD; i++) { // unroll
+    let place = subgroupShuffle(places, first_lane + i);
+    for (var c = 0u; c < SLICE; c++) { // unroll
+      latent[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
+    }
+    for (var c = 0u; c < PAIRS; c++) { // unroll
+      rope[i * PAIRS + c] = rope_pair(place, pair_of(c, l));
+    }
+  }
 
   for (var block = begin; block < bound; block += LANES) {
     touched ^= used(ahead);
     ahead = touch_block(upcoming, team, l, first_lane);
     for (var tile = 0u; tile < LANES && block + tile < bound; tile += TILE) {
-      var next = keys;
-      if (AHEAD == 1u) {
-        let is_last = tile + TILE == LANES;
-        let most = select(ANYWHERE, last_place, block + tile + 2u * TILE > limit);
-        next = load_tile(select(places, upcoming, is_last), select(tile + TILE, 0u, is_last), most, l, first_lane);
-      } else {
-        keys = load_tile(places, tile, select(ANYWHERE, last_place, block + tile + TILE > limit), l, first_lane);
+      // Read this tile, or the one after it. No token of one that lies in a single page is past the last that is seen.
+      let at = tile + TILE * AHEAD;
+      let source = select(places, upcoming, at == LANES);
+      let first_place = subgroupShuffle(source, first_lane + at % LANES);
+      let most = select(ANYWHERE, last_place, block + at + TILE > limit);
+      var fresh: array<Chunk, TILE * SLICE>; // unroll
+      var fresh_rope: array<Pair, TILE * PAIR_ROOM>; // unroll
+      for (var i = 0u; i < TILE; i++) { // unroll
+        var place = min(first_place + i * TOKEN, most);
+        if (ALIGNED == 0u) { place = subgroupShuffle(source, first_lane + at % LANES + i); }
+        for (var c = 0u; c < SLICE; c++) { // unroll
+          fresh[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
+        }
+        for (var c = 0u; c < PAIRS; c++) { // unroll
+          fresh_rope[i * PAIRS + c] = rope_pair(place, pair_of(c, l));
+        }
+      }
+      for (var i = 0u; i < TILE * SLICE * (1u - AHEAD); i++) { // unroll
+        latent[i] = fresh[i];
+      }
+      for (var i = 0u; i < TILE * PAIRS * (1u - AHEAD); i++) { // unroll
+        rope[i] = fresh_rope[i];
       }
 
-      var k: array<Half2, TILE * SLICE * 4u>;
-      var h: array<Half2, VALUES> = array<Half2, VALUES>();
-      var s: array<f32, VALUES> = array<f32, VALUES>();
+      var k: array<Half2, TILE * SLICE * 4u>; // unroll
+      var h: array<Half2, VALUES>; // unroll
+      var s: array<f32, VALUES>; // unroll
       for (var i = 0u; i < TILE; i++) { // unroll
         for (var chain = 0u; chain < SLICE / CHAIN; chain++) { // unroll
           for (var c = chain * CHAIN; c < (chain + 1u) * CHAIN; c++) { // unroll
             for (var j = 0u; j < 4u; j++) { // unroll
-              k[(i * SLICE + c) * 4u + j] = halves(keys.latent[i * SLICE + c][j]);
+              k[(i * SLICE + c) * 4u + j] = halves(latent[i * SLICE + c][j]);
             }
             for (var r = 0u; r < ROWS; r++) { // unroll
               for (var j = 0u; j < 4u; j++) { // unroll
@@ -159,7 +187,7 @@ fn main(
         }
         for (var c = 0u; c < PAIRS; c++) { // unroll
           for (var r = 0u; r < ROWS; r++) { // unroll
-            h[r * TILE + i] = fma(qr[r * PAIRS + c], halves(keys.rope[i * PAIRS + c]), h[r * TILE + i]);
+            h[r * TILE + i] = fma(qr[r * PAIRS + c], halves(rope[i * PAIRS + c]), h[r * TILE + i]);
           }
         }
       }
@@ -219,7 +247,12 @@ fn main(
           }
         }
       }
-      if (AHEAD == 1u) { keys = next; }
+      for (var i = 0u; i < TILE * SLICE * AHEAD; i++) { // unroll
+        latent[i] = fresh[i];
+      }
+      for (var i = 0u; i < TILE * PAIRS * AHEAD; i++) { // unroll
+        rope[i] = fresh_rope[i];
+      }
     }
     for (var c = 0u; c < ROWS * SLICE * 2u; c++) { // unroll
       o[c] = flushed(o[c], a[2u * c], a[2u * c + 1u]);

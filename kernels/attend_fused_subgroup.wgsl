@@ -19,8 +19,9 @@ fn main(
 ) {
   let index = workgroup.x + workgroup.y * grid.x;
   if (index >= P.count) { return; }
-  let place = work[2u * (P.first + index)];
-  let span = work[2u * (P.first + index) + 1u];
+  // The same for all, and told so: compilers keep what may differ from lane to lane in more instructions.
+  let place = subgroupBroadcastFirst(work[2u * (P.first + index)]);
+  let span = subgroupBroadcastFirst(work[2u * (P.first + index) + 1u]);
   let sequence = place.x;
   let first_row = place.y;
   let rows = place.z;
@@ -36,8 +37,8 @@ fn main(
   if (subgroupBroadcastFirst(team_row) >= rows) { return; } // a subgroup as a whole: what follows stays uniform
 
   // Queries of the rows; a row past the block's last is its last again, and is not stored.
-  var q: array<vec4<f32>, ROWS * SLICE * 2u>;
-  var qr: array<vec2<f32>, ROWS * PAIR_ROOM>;
+  var q: array<vec4<f32>, ROWS * SLICE * 2u>; // unroll
+  var qr: array<vec2<f32>, ROWS * PAIR_ROOM>; // unroll
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + r, rows - 1u);
     for (var c = 0u; c < SLICE; c++) { // unroll
@@ -51,14 +52,14 @@ fn main(
       if (has_pair(c, l)) { qr[r * PAIRS + c] = q_pe[row * (DR / 2u) + c * LANES + l]; }
     }
   }
-  var o: array<vec4<f32>, ROWS * SLICE * 2u>;
+  var o: array<vec4<f32>, ROWS * SLICE * 2u>; // unroll
 
   // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
   // they are of one query token, or there is no causal rule.
   let value = reverseBits(l) >> (32u - LOG_VALUES);
   let soft_row = min(team_row + value / TILE, rows - 1u);
   let limit = limit_of(first_row + soft_row, span.z, end);
-  let bound = select(subgroupMax(limit), limit, WHOLE == 1u); // of all teams of the subgroup, which stay together
+  let bound = subgroupMax(limit); // of all teams of the subgroup, which stay together
   var maximum = MASKED;
   var sum = 0.0; // of this lane's own tokens
 
@@ -68,34 +69,60 @@ fn main(
   let last_place = place_of(sequence, limit, limit);
   var ahead = touch_block(places, team, l, first_lane);
   var touched = 0u;
-  var keys = load_tile(places, 0u, select(ANYWHERE, last_place, begin + TILE > limit), l, first_lane);
+  // Keys of a tile; where one is read ahead, those of the first.
+  var latent: array<Chunk, TILE * SLICE>; // unroll
+  var rope: array<Pair, TILE * PAIR_ROOM>; // unroll
+  for (var i = 0u; i < TILE * AHEAD; i++) { // unroll
+    let place = subgroupShuffle(places, first_lane + i);
+    for (var c = 0u; c < SLICE; c++) { // unroll
+      latent[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
+    }
+    for (var c = 0u; c < PAIRS; c++) { // unroll
+      rope[i * PAIRS + c] = rope_pair(place, pair_of(c, l));
+    }
+  }
 
   for (var block = begin; block < bound; block += LANES) {
     touched ^= used(ahead);
     ahead = touch_block(upcoming, team, l, first_lane);
     for (var tile = 0u; tile < LANES && block + tile < bound; tile += TILE) {
-      var next = keys;
-      if (AHEAD == 1u) {
-        let is_last = tile + TILE == LANES;
-        let most = select(ANYWHERE, last_place, block + tile + 2u * TILE > limit);
-        next = load_tile(select(places, upcoming, is_last), select(tile + TILE, 0u, is_last), most, l, first_lane);
-      } else {
-        keys = load_tile(places, tile, select(ANYWHERE, last_place, block + tile + TILE > limit), l, first_lane);
+      // Read this tile, or the one after it. No token of one that lies in a single page is past the last that is seen.
+      let at = tile + TILE * AHEAD;
+      let source = select(places, upcoming, at == LANES);
+      let first_place = subgroupShuffle(source, first_lane + at % LANES);
+      let most = select(ANYWHERE, last_place, block + at + TILE > limit);
+      var fresh: array<Chunk, TILE * SLICE>; // unroll
+      var fresh_rope: array<Pair, TILE * PAIR_ROOM>; // unroll
+      for (var i = 0u; i < TILE; i++) { // unroll
+        var place = min(first_place + i * TOKEN, most);
+        if (ALIGNED == 0u) { place = subgroupShuffle(source, first_lane + at % LANES + i); }
+        for (var c = 0u; c < SLICE; c++) { // unroll
+          fresh[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
+        }
+        for (var c = 0u; c < PAIRS; c++) { // unroll
+          fresh_rope[i * PAIRS + c] = rope_pair(place, pair_of(c, l));
+        }
+      }
+      for (var i = 0u; i < TILE * SLICE * (1u - AHEAD); i++) { // unroll
+        latent[i] = fresh[i];
+      }
+      for (var i = 0u; i < TILE * PAIRS * (1u - AHEAD); i++) { // unroll
+        rope[i] = fresh_rope[i];
       }
 
-      var k: array<vec4<f32>, TILE * SLICE * 2u>;
-      var s: array<f32, VALUES> = array<f32, VALUES>();
+      var k: array<vec4<f32>, TILE * SLICE * 2u>; // unroll
+      var s: array<f32, VALUES>; // unroll
       for (var i = 0u; i < TILE; i++) { // unroll
         for (var c = 0u; c < SLICE; c++) { // unroll
-          k[(i * SLICE + c) * 2u] = low(keys.latent[i * SLICE + c]);
-          k[(i * SLICE + c) * 2u + 1u] = high(keys.latent[i * SLICE + c]);
+          k[(i * SLICE + c) * 2u] = low(latent[i * SLICE + c]);
+          k[(i * SLICE + c) * 2u + 1u] = high(latent[i * SLICE + c]);
           for (var r = 0u; r < ROWS; r++) { // unroll
             s[r * TILE + i] = dot4(s[r * TILE + i], q[(r * SLICE + c) * 2u], k[(i * SLICE + c) * 2u]);
             s[r * TILE + i] = dot4(s[r * TILE + i], q[(r * SLICE + c) * 2u + 1u], k[(i * SLICE + c) * 2u + 1u]);
           }
         }
         for (var c = 0u; c < PAIRS; c++) { // unroll
-          let pair = wide_pair(keys.rope[i * PAIRS + c]);
+          let pair = wide_pair(rope[i * PAIRS + c]);
           for (var r = 0u; r < ROWS; r++) { // unroll
             s[r * TILE + i] = dot2(s[r * TILE + i], qr[r * PAIRS + c], pair);
           }
@@ -142,7 +169,12 @@ fn main(
           }
         }
       }
-      if (AHEAD == 1u) { keys = next; }
+      for (var i = 0u; i < TILE * SLICE * AHEAD; i++) { // unroll
+        latent[i] = fresh[i];
+      }
+      for (var i = 0u; i < TILE * PAIRS * AHEAD; i++) { // unroll
+        rope[i] = fresh_rope[i];
+      }
     }
     places = upcoming;
     upcoming = place_of(sequence, block + 2u * LANES + l, limit);

@@ -21,6 +21,8 @@ export const TEAM_TUNINGS: Tunings = { rows: [1, 2, 4, 8], tile: [2, 4, 8], thre
 const MOST_LANES = 32;
 /** Fewest lanes: those of SwiftShader's subgroups. */
 const LEAST_LANES = 4;
+/** Most products of a chain of f16 of scores, even and odd ones apart: two chunks and a rope pair of two lanes. */
+export const MOST_CHAIN = 18;
 /** Most tokens of a tile. */
 const MOST_TILE = 8;
 /** Most teams of a workgroup: all that an H200 multiprocessor holds when each lane takes 255 registers. */
@@ -162,8 +164,9 @@ function teamConstants(
   // Chunks of a chain of f16, of which a lane has a whole number.
   const CHAIN = Math.min(2, chunks);
   const SLICE = CHAIN * Math.ceil(chunks / CHAIN);
-  // A lane with one chain gives half of its rows to its neighbour before they are widened.
-  const isFirstInF16 = SLICE === CHAIN && ROWS > 1;
+  const PAIRS = Math.ceil(Dr / 2 / LANES);
+  // A lane with one chain gives half of its rows to its neighbour before they are widened, if both together are no longer than 18.
+  const isFirstInF16 = SLICE === CHAIN && ROWS > 1 && 2 * (SLICE * CHUNK / 2 + PAIRS) <= MOST_CHAIN;
   // A team that is alone reads its next tile ahead. Several share what they read: they touch it for each other, a block before.
   const AHEAD = teams === 1 ? 1 : 0;
   const SHARE = AHEAD === 0 && LANES === MOST_LANES ? Math.max(1, LANES / teams) : 0;
@@ -185,8 +188,8 @@ function teamConstants(
     FIRST_HALF: isFirstInF16 ? ROWS * TILE / 2 : 0,
     WIDE_VALUES: isFirstInF16 ? 0 : ROWS * TILE,
     FIRST_WIDE: Number(isFirstInF16),
-    PAIRS: Math.ceil(Dr / 2 / LANES),
-    PAIR_ROOM: Math.max(1, Math.ceil(Dr / 2 / LANES)),
+    PAIRS,
+    PAIR_ROOM: Math.max(1, PAIRS),
     ALIGNED: Number(page % TILE === 0),
     AHEAD,
     SHARE,

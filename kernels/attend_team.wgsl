@@ -67,29 +67,6 @@ fn place_of(sequence: u32, token: u32, limit: u32) -> u32 {
   return token_place(page_id * P.page + t % P.page);
 }
 
-// A lane's part of the keys of a tile.
-struct Tile {
-  latent: array<Chunk, TILE * SLICE>,
-  rope: array<Pair, TILE * PAIR_ROOM>,
-}
-
-// The tile whose first token lane `first` of the team holds the place of. No token of it lies past place `most` of its page.
-fn load_tile(places: u32, first: u32, most: u32, l: u32, first_lane: u32) -> Tile {
-  var tile = Tile();
-  let tile_place = subgroupShuffle(places, first_lane + first);
-  for (var i = 0u; i < TILE; i++) { // unroll
-    var place = min(tile_place + i * TOKEN, most);
-    if (ALIGNED == 0u) { place = subgroupShuffle(places, first_lane + first + i); }
-    for (var c = 0u; c < SLICE; c++) { // unroll
-      tile.latent[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
-    }
-    for (var c = 0u; c < PAIRS; c++) { // unroll
-      tile.rope[i * PAIRS + c] = rope_pair(place, pair_of(c, l));
-    }
-  }
-  return tile;
-}
-
 // One word of each 32 bytes of this team's share of a block, read so that the caches have the block when it is needed: a register
 // holds 4 bytes of what comes, where reading ahead would hold all of it. Nothing may wait for them: they are used a block later.
 alias Touched = array<u32, TOUCHES>;

@@ -1,17 +1,19 @@
 /**
- * Writes out the loops of a kernel that are marked for it.
+ * Writes out the loops and private arrays of a kernel that are marked for it.
  *
  * A loop of WGSL costs more than its body where that is short: naga counts every loop against an endless one, and indices of
- * private arrays that are no literals move them out of registers. So a kernel is written with loops, and valid with them,
+ * private arrays that are no literals move them out of registers. Arrays of `vec2<f16>` are taken apart into halves by NVIDIA's
+ * compiler, and put together again for each use. So a kernel is written with loops and arrays, and valid with them,
  *
  * ```wgsl
+ * var sum: array<f32, ROWS>; // unroll
  * for (var r = 0u; r < ROWS; r++) { // unroll
  *   sum[r] += weight[r];
  * }
  * ```
  *
- * and compiled without: each copy has the number in place of the variable. The copies after the first follow on the line of the
- * closing brace, so that line numbers in a compiler's messages stay those of the file.
+ * and compiled without: each copy of a loop has the number in place of the variable, each element of an array is a variable. Copies
+ * after the first follow on the line of the closing brace, so that line numbers in a compiler's messages stay those of the file.
  *
  * @module
  */
@@ -22,26 +24,44 @@ const HEAD = /^\s*for \(var (\w+) = ([^;]+); \1 < ([^;]+); \1\+\+\) \{ \/\/ unro
 /** A line that is marked, loop or not; comments are none. */
 const MARKED = /^\s*[^\s/].*\/\/ unroll$/;
 
+/** Declaration of a marked array: its name, element type and size. */
+const ARRAY = /^(\s*)var (\w+): array<(.+), ([^,]+)>; \/\/ unroll$/;
+
 /**
- * `text` with its marked loops written out, outer ones first, so that bounds of inner ones may depend on them.
+ * `text` with its marked loops written out, outer ones first, so that bounds of inner ones may depend on them, and then its marked
+ * arrays as one variable an element, zero where they are declared.
  *
  * @example Two copies on the lines of one
  * ```ts
  * import { assertEquals } from "@std/assert";
  * const loop = "for (var r = 0u; r < ROWS; r++) { // unroll\n  a[r] = r * 2u;\n}\n";
- * assertEquals(unrollLoops(loop, { ROWS: 2 }), "{\n  a[0u] = 0u * 2u;\n} { a[1u] = 1u * 2u; }\n");
+ * assertEquals(unroll(loop, { ROWS: 2 }), "{\n  a[0u] = 0u * 2u;\n} { a[1u] = 1u * 2u; }\n");
  * ```
- * @param constants Values of the names that bounds are made of.
- * @throws {RangeError} If a bound is no expression of constants, a marked loop does not end, or a marked line begins none.
+ * @example An array
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * const array = "var a: array<f32, ROWS * 2u>; // unroll\na[ROWS - 1u] = 1.0;\n";
+ * assertEquals(unroll(array, { ROWS: 1 }), "var a_0 = f32(); var a_1 = f32();\na_0 = 1.0;\n");
+ * ```
+ * @param constants Values of the names that bounds, sizes and indices are made of.
+ * @throws {RangeError} If one of them is no expression of constants, a marked loop does not end, or a marked line is neither.
  */
-export function unrollLoops(text: string, constants: Readonly<Record<string, number>>): string {
+export function unroll(text: string, constants: Readonly<Record<string, number>>): string {
+  return writeOutArrays(unrollLoops(text, constants), constants);
+}
+
+function unrollLoops(text: string, constants: Readonly<Record<string, number>>): string {
   const lines = text.split("\n");
   const written: string[] = [];
   for (let at = 0; at < lines.length; at++) {
     const head = HEAD.exec(lines[at]);
     if (!head) {
-      if (MARKED.test(lines[at])) {
-        throw new RangeError(`Cannot unroll line ${at + 1}: it is no "for (var i = FIRST; i < BOUND; i++) {"`);
+      if (MARKED.test(lines[at]) && !ARRAY.test(lines[at])) {
+        throw new RangeError(
+          `Cannot unroll line ${
+            at + 1
+          }: it is no "for (var i = FIRST; i < BOUND; i++) {", nor "var a: array<T, SIZE>;"`,
+        );
       }
       written.push(lines[at]);
       continue;
@@ -59,6 +79,20 @@ export function unrollLoops(text: string, constants: Readonly<Record<string, num
     at = end;
   }
   return written.join("\n");
+}
+
+function writeOutArrays(text: string, constants: Readonly<Record<string, number>>): string {
+  const names = new Set<string>();
+  const declared = text.split("\n").map((line) => {
+    const [, indent, name, type, size] = ARRAY.exec(line) ?? [];
+    if (name === undefined) return line;
+    names.add(name);
+    return indent +
+      Array.from({ length: evaluate(size, constants) }, (_, i) => `var ${name}_${i} = ${type}();`).join(" ");
+  }).join("\n");
+  if (names.size === 0) return declared;
+  const element = new RegExp(`\\b(${[...names].join("|")})\\[([^\\[\\]]*)\\]`, "g");
+  return declared.replaceAll(element, (_, name: string, index: string) => `${name}_${evaluate(index, constants)}`);
 }
 
 /** The line that closes the block which line `at` opens. */
@@ -93,7 +127,7 @@ function evaluate(expression: string, constants: Readonly<Record<string, number>
     } else if (/^\d+u?$/.test(token ?? "")) return parseInt(token);
     else if (token !== undefined && Object.hasOwn(constants, token)) return constants[token];
     throw new RangeError(
-      `Cannot unroll a loop up to "${expression}": only constants of the kernel, + - * / >> << < and ()`,
+      `Cannot unroll up to "${expression}": only constants of the kernel, + - * / >> << < and ()`,
     );
   };
   const binary = (level: number): number => {
@@ -104,7 +138,7 @@ function evaluate(expression: string, constants: Readonly<Record<string, number>
   };
   const value = binary(0);
   if (at < tokens.length) {
-    throw new RangeError(`Cannot unroll a loop up to "${expression}": "${tokens[at]}" is too much`);
+    throw new RangeError(`Cannot unroll up to "${expression}": "${tokens[at]}" is too much`);
   }
   return value;
 }

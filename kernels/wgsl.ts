@@ -1,7 +1,7 @@
 /**
  * Puts a kernel's WGSL together: the file first, unchanged, so that the line numbers of compiler messages are those of
  * the file; then functions that it shares with other kernels, those that decode or encode the cache, and one `const` per size.
- * Loops that are marked for it are written out on their lines (`unroll.ts`).
+ * Loops and arrays that are marked for it are written out on their lines (`unroll.ts`).
  *
  * @module
  */
@@ -17,7 +17,7 @@ import separate from "./cache_separate.wgsl" with { type: "text" };
 import narrowBf16 from "./narrow_bf16.wgsl" with { type: "text" };
 import narrowF16 from "./narrow_f16.wgsl" with { type: "text" };
 import narrowF32 from "./narrow_f32.wgsl" with { type: "text" };
-import { unrollLoops } from "./unroll.ts";
+import { unroll } from "./unroll.ts";
 
 const CACHE_TEXT: Readonly<Record<Dtype, string>> = { f32, f16, bf16 };
 const LAYOUT_TEXT: Readonly<Record<Layout, string>> = { combined, separate };
@@ -63,7 +63,7 @@ export function composeWgsl(file: string, parts: WgslParts): string {
   const arrays = Object.entries(tables).map(([name, values]) =>
     `const ${name} = array<u32, ${values.length}>(${values.map((value) => u32(name, value)).join(", ")});\n`
   );
-  return unrollLoops(file + shared.join(""), constants) + (cache ? CACHE_TEXT[cache] : "") +
+  return unroll(file + shared.join(""), constants) + (cache ? CACHE_TEXT[cache] : "") +
     (layout ? LAYOUT_TEXT[layout] : "") + (cache && words ? WORDS_TEXT[cache] : "") +
     (narrow ? NARROW_TEXT[narrow] : "") + lines.join("") + arrays.join("");
 }
