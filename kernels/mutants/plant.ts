@@ -77,7 +77,7 @@ function applyEdit(launch: Launch, edit: Edit, context: LaunchContext, what: str
 
 /** @throws {RangeError} If the text is in no dispatch that it should be in: the kernel has changed underneath. */
 function replaceText(launch: Launch, edit: TextEdit, { shape }: LaunchContext, what: string): Launch {
-  const { find, replace, dispatch: label, when = {} } = edit;
+  const { find, dispatch: label, when = {} } = edit;
   if (Object.entries(when).some(([name, value]) => valueOf(shape, name) !== value)) return launch;
   const meant = launch.dispatches.filter((dispatch) =>
     label === undefined || [label, `${label}_split`].includes(endOfLabel(dispatch))
