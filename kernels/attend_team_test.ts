@@ -65,7 +65,9 @@ Deno.test("the constants of a team agree with each other on every device and at 
           const what = `${lanes} to ${most} lanes, R=${R}, H=${H}`;
           assertEquals([of("VALUES"), 1 << of("LOG_VALUES")], [of("ROWS") * of("TILE"), of("VALUES")], what);
           assertEquals([1 << of("LOG_ROWS"), 1 << of("LOG_LANES")], [of("ROWS"), of("LANES")], what);
-          assert(of("SLICE") * of("LANES") >= R / 8 && (of("SLICE") - 1) * of("LANES") < R / 8, what);
+          // Whole chains of chunks, as few as reach.
+          assertEquals(of("SLICE") % of("CHAIN"), 0, what);
+          assert(of("SLICE") * of("LANES") >= R / 8 && (of("SLICE") - of("CHAIN")) * of("LANES") < R / 8, what);
           assert(of("PAIRS") * of("LANES") >= shape.Dr / 2, what);
           assert(of("VALUES") >= 2 && of("VALUES") <= of("LANES"), what);
           assertEquals(chosen.threads % most, 0, what);
@@ -76,6 +78,69 @@ Deno.test("the constants of a team agree with each other on every device and at 
       }
     }
   }
+});
+
+Deno.test("the rows of a team see the same tokens: of a query token, unless each sequence has one or all see all", () => {
+  const rows = (shape: Partial<AttendShape>) => sizes({ R: 512, kv: [66], ...shape }, {}, 32)[1];
+  assertEquals(rows({ H: 5, q: [1] }), 4);
+  assertEquals(rows({ H: 5, q: [2] }), 1);
+  assertEquals(rows({ H: 5, q: [2], causal: false }), 4);
+  assertEquals([6, 12, 8, 7].map((H) => rows({ H, q: [2] })), [2, 4, 4, 1]);
+  // One sequence of several tokens is enough.
+  assertEquals([[1, 1, 1], [1, 3, 1]].map((q) => rows({ H: 5, q, kv: [9, 9, 9] })), [4, 1]);
+});
+
+Deno.test("rows that are asked for and do not see the same tokens are refused in one line", () => {
+  const refusal = (shape: Partial<AttendShape>, rows: number) =>
+    [attendFusedSubgroup, attendFusedF16].map((kernel) => kernel.refuses(decodeShape(shape), { rows }, teamDevice()));
+  const both = (reason?: string) => [reason, reason];
+  assertEquals(
+    refusal({ H: 5, q: [2] }, 4),
+    both("rows=4: rows of a team see the same tokens, so H=5 must be a multiple"),
+  );
+  assertEquals(
+    refusal({ H: 6, q: [2] }, 4),
+    both("rows=4: rows of a team see the same tokens, so H=6 must be a multiple"),
+  );
+  for (const shape of [{ H: 5, q: [1] }, { H: 5, q: [2], causal: false }, { H: 12, q: [2] }]) {
+    assertEquals(refusal(shape, 4), both());
+  }
+  assertEquals(refusal({ H: 5, q: [2] }, 1), both());
+});
+
+Deno.test("two lanes share a chain of f16 only where it has no more products than fused_f16 declares", () => {
+  const { scores } = attendFusedF16.precision!;
+  const most = scores === "f32" ? 0 : scores.f16Chain;
+  const shared: string[] = [];
+  for (const lanes of [4, 8, 16, 32]) {
+    for (const R of [16, 48, 256, 512, 1024]) {
+      for (const Dr of [0, 16, 32, 64]) {
+        for (const rows of [1, 2]) {
+          const what = `${lanes} lanes, R=${R}, Dr=${Dr}, rows=${rows}`;
+          const { dispatches } = attendFusedF16.launch(
+            decodeShape({ R, Dr }),
+            LAYOUT,
+            { rows, tile: 2 },
+            teamDevice(lanes),
+          );
+          const of = (name: string) => constant(dispatches[0].shader, name);
+          // A chunk is four products of a chain, of even elements or of odd ones, and a pair of the rope key is one.
+          const products = 4 * of("CHAIN") + of("PAIRS");
+          assert(products <= most, what);
+          const isShared = rows > 1 && of("SLICE") === of("CHAIN") && 2 * products <= most;
+          if (isShared) shared.push(`${lanes} ${R} ${Dr}`);
+          assertEquals(
+            [of("FIRST_HALF"), of("WIDE_VALUES"), of("FIRST_WIDE")],
+            isShared ? [rows, 0, 1] : [0, 2 * rows, 0],
+            what,
+          );
+        }
+      }
+    }
+  }
+  // The sizes of models on NVIDIA, 18 products at rank 512; with two rope pairs a lane there would be 20.
+  for (const sizes of ["32 256 64", "32 512 64", "16 256 32"]) assert(shared.includes(sizes), sizes);
+  for (const sizes of ["16 256 64", "32 1024 64", "8 256 64"]) assert(!shared.includes(sizes), sizes);
 });
 
 Deno.test("a tile lies in a page where pages are whole numbers of tiles, and only there", () => {

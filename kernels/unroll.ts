@@ -47,23 +47,27 @@ const ARRAY = /^(\s*)var (\w+): array<(.+), ([^,]+)>; \/\/ unroll$/;
  * @throws {RangeError} If one of them is no expression of constants, a marked loop does not end, or a marked line is neither.
  */
 export function unroll(text: string, constants: Readonly<Record<string, number>>): string {
-  return writeOutArrays(unrollLoops(text, constants), constants);
+  const arrays = new Set<string>();
+  return writeOutElements(unrollLoops(text, constants, arrays), constants, arrays);
 }
 
-function unrollLoops(text: string, constants: Readonly<Record<string, number>>): string {
+/** Writes out loops and the declarations of arrays, whose names it adds to `arrays`. */
+function unrollLoops(text: string, constants: Readonly<Record<string, number>>, arrays: Set<string>): string {
   const lines = text.split("\n");
   const written: string[] = [];
   for (let at = 0; at < lines.length; at++) {
     const head = HEAD.exec(lines[at]);
     if (!head) {
-      if (MARKED.test(lines[at]) && !ARRAY.test(lines[at])) {
+      const array = ARRAY.exec(lines[at]);
+      if (MARKED.test(lines[at]) && !array) {
         throw new RangeError(
           `Cannot unroll line ${
             at + 1
           }: it is no "for (var i = FIRST; i < BOUND; i++) {", nor "var a: array<T, SIZE>;"`,
         );
       }
-      written.push(lines[at]);
+      if (array) arrays.add(array[2]);
+      written.push(array ? declarationsOf(array, constants) : lines[at]);
       continue;
     }
     const end = endOf(lines, at);
@@ -73,7 +77,7 @@ function unrollLoops(text: string, constants: Readonly<Record<string, number>>):
     const copies: string[] = [];
     const last = evaluate(bound, constants);
     for (let value = evaluate(first, constants); value < last; value++) {
-      copies.push(unrollLoops(body.replaceAll(variable, `${value}u`), constants));
+      copies.push(unrollLoops(body.replaceAll(variable, `${value}u`), constants, arrays));
     }
     written.push(copies.length > 0 ? joined(copies) : "\n".repeat(end - at));
     at = end;
@@ -81,18 +85,21 @@ function unrollLoops(text: string, constants: Readonly<Record<string, number>>):
   return written.join("\n");
 }
 
-function writeOutArrays(text: string, constants: Readonly<Record<string, number>>): string {
-  const names = new Set<string>();
-  const declared = text.split("\n").map((line) => {
-    const [, indent, name, type, size] = ARRAY.exec(line) ?? [];
-    if (name === undefined) return line;
-    names.add(name);
-    return indent +
-      Array.from({ length: evaluate(size, constants) }, (_, i) => `var ${name}_${i} = ${type}();`).join(" ");
-  }).join("\n");
-  if (names.size === 0) return declared;
-  const element = new RegExp(`\\b(${[...names].join("|")})\\[([^\\[\\]]*)\\]`, "g");
-  return declared.replaceAll(element, (_, name: string, index: string) => `${name}_${evaluate(index, constants)}`);
+/** One variable for each element of a marked array. */
+function declarationsOf(array: RegExpExecArray, constants: Readonly<Record<string, number>>): string {
+  const [, indent, name, type, size] = array;
+  return indent +
+    Array.from({ length: evaluate(size, constants) }, (_, i) => `var ${name}_${i} = ${type}();`).join(" ");
+}
+
+function writeOutElements(
+  text: string,
+  constants: Readonly<Record<string, number>>,
+  arrays: ReadonlySet<string>,
+): string {
+  if (arrays.size === 0) return text;
+  const element = new RegExp(`\\b(${[...arrays].join("|")})\\[([^\\[\\]]*)\\]`, "g");
+  return text.replaceAll(element, (_, name: string, index: string) => `${name}_${evaluate(index, constants)}`);
 }
 
 /** The line that closes the block which line `at` opens. */

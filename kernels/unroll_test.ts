@@ -7,6 +7,9 @@ import { composeWgsl } from "./wgsl.ts";
 import { decodeShape, teamDevice } from "./testing.ts";
 import { unroll } from "./unroll.ts";
 
+/** What bounds, sizes and indices are made of. */
+const ONLY = "only constants of the kernel, + - * / >> << < and ()";
+
 /** What a text says, its lines and spaces aside. */
 const words = (text: string) => text.replaceAll(/\s+/g, " ").trim();
 
@@ -64,10 +67,12 @@ Deno.test("braces and variables of comments are none, and the copies after the f
 
 Deno.test("a bound that is no constant of the kernel, and a loop that does not end, are refused in one line", () => {
   const loop = (bound: string) => `for (var i = 0u; i < ${bound}; i++) { // unroll\n  f(i);\n}\n`;
-  for (const [bound, name] of [["lanes", "lanes"], ["2u * lanes", "lanes"], ["ROWS + 1u", "ROWS + 1u"]]) {
+  for (const bound of ["lanes", "2u * lanes", "(ROWS + 1u", "i32(ROWS)", "ROWS +"]) {
     const { message } = assertThrows(() => unroll(loop(bound), { ROWS: 2 }), RangeError);
-    assertEquals(message, `Cannot unroll a loop up to "${name}": it is no constant of the kernel`);
+    assertEquals(message, `Cannot unroll up to "${bound}": ${ONLY}`);
   }
+  const { message } = assertThrows(() => unroll(loop("ROWS % 2u"), { ROWS: 2 }), RangeError);
+  assertEquals(message, 'Cannot unroll up to "ROWS % 2u": "%" is too much');
   assertThrows(
     () => unroll("\nfor (var i = 0u; i < 2u; i++) { // unroll\n  {\n}\n", {}),
     RangeError,
@@ -85,13 +90,81 @@ Deno.test("a line that is marked and begins no such loop is refused: it would st
   }
 });
 
+Deno.test("bounds may add, shift, compare and have parentheses, as they bind in WGSL", () => {
+  const copies = (bound: string) =>
+    unroll(`for (var i = 0u; i < ${bound}; i++) { // unroll\n  f(i);\n}\n`, { ROWS: 4, TILE: 3, VALUES: 9 })
+      .split("f(").length - 1;
+  const bounds = {
+    "ROWS + TILE * 2u": 10,
+    "(ROWS + TILE) * 2u": 14,
+    "VALUES - ROWS - 1u": 4,
+    "VALUES >> (1u + 1u)": 2,
+    "1u << TILE": 8,
+    "ROWS * u32(TILE < ROWS)": 4,
+    "ROWS * u32(ROWS + 0u < TILE)": 0,
+    "TILE * (1u - 0u)": 3,
+  };
+  for (const [bound, expected] of Object.entries(bounds)) assertEquals(copies(bound), expected, bound);
+});
+
+Deno.test("marked arrays are one variable an element, on the line of their declaration", () => {
+  const text =
+    "a;\n  var s: array<vec2<f32>, ROWS * 2u>; // unroll\nb;\ns[ROWS] = s[(ROWS - 1u) * 2u].yx + s[1];\nc;\n";
+  assertEquals(
+    unroll(text, { ROWS: 1 }),
+    "a;\n  var s_0 = vec2<f32>(); var s_1 = vec2<f32>();\nb;\ns_1 = s_0.yx + s_1;\nc;\n",
+  );
+  assertEquals(unroll(text, { ROWS: 1 }).split("\n").length, text.split("\n").length);
+});
+
+Deno.test("arrays in nested loops are declared in each copy, and their indices depend on all variables", () => {
+  const text = `
+    var q: array<f32, ROWS * 2u>; // unroll
+    for (var r = 0u; r < ROWS; r++) { // unroll
+      var k: array<u32, r + 1u>; // unroll
+      for (var c = 0u; c < 2u; c++) { // unroll
+        q[r * 2u + c] = f32(k[r][c]);
+      }
+    }
+  `;
+  assertEquals(
+    words(unroll(text, { ROWS: 2 })),
+    "var q_0 = f32(); var q_1 = f32(); var q_2 = f32(); var q_3 = f32(); " +
+      "{ var k_0 = u32(); { q_0 = f32(k_0[0u]); } { q_1 = f32(k_0[1u]); } } " +
+      "{ var k_0 = u32(); var k_1 = u32(); { q_2 = f32(k_1[0u]); } { q_3 = f32(k_1[1u]); } }",
+  );
+});
+
+Deno.test("arrays that are not marked stay, and so do names that end as a marked one does", () => {
+  const text = "var q: array<f32, 2>; // unroll\nvar p: array<f32, 2>;\nqq[i] = p[i] + q[1u];\n";
+  assertEquals(unroll(text, {}), "var q_0 = f32(); var q_1 = f32();\nvar p: array<f32, 2>;\nqq[i] = p[i] + q_1;\n");
+});
+
+Deno.test("an index of a marked array that is no constant is refused with its text, and so is such a size", () => {
+  const array = (size: string, index: string) => `var q: array<f32, ${size}>; // unroll\nq[${index}] = 1.0;\n`;
+  for (const index of ["i", "ROWS * i", "l % ROWS", "f(0u)"]) {
+    const { message } = assertThrows(() => unroll(array("2u", index), { ROWS: 2 }), RangeError);
+    assertEquals(message, `Cannot unroll up to "${index}": ${ONLY}`);
+  }
+  const { message } = assertThrows(() => unroll(array("lanes", "0u"), { ROWS: 2 }), RangeError);
+  assertEquals(message, `Cannot unroll up to "lanes": ${ONLY}`);
+});
+
 Deno.test("what is wrong in line n of a kernel is in line n of what is compiled", () => {
-  const constants = { ROWS: 2, TILE: 4, VALUES: 8, SLICE: 2, PAIRS: 1, LOG_LANES: 3, LOG_ROWS: 1, LOG_VALUES: 3 };
+  const sizes = { ROWS: 2, TILE: 4, VALUES: 8, SLICE: 2, CHAIN: 1, PAIRS: 1, PAIR_ROOM: 1 };
+  const logs = { LOG_LANES: 4, LOG_ROWS: 1, LOG_VALUES: 3 };
+  // Of some loops one runs where the other does not.
+  const ways = [
+    { ...sizes, ...logs, AHEAD: 0, FIRST_HALF: 0, WIDE_VALUES: 8, FIRST_WIDE: 0 },
+    { ...sizes, ...logs, AHEAD: 1, FIRST_HALF: 4, WIDE_VALUES: 0, FIRST_WIDE: 1 },
+  ];
   for (const text of [subgroupText, f16Text]) {
     const lines = text.split("\n");
-    const compiled = composeWgsl(text, { constants }).split("\n");
+    const written = ways.map((constants) => composeWgsl(text, { constants }).split("\n"));
     for (let n = 0; n < lines.length; n++) {
-      if (/^\s*(for .*\/\/ unroll|\})?$/.test(lines[n])) continue;
+      if (/^\s*(.*\/\/ unroll|\})?$/.test(lines[n])) continue;
+      const way = written.findIndex((compiled) => compiled[n] !== "");
+      const constants = ways[way], compiled = written[way];
       const wrong = composeWgsl(lines.with(n, `@wrong; ${lines[n]}`).join("\n"), { constants }).split("\n");
       // The others are in the copies, behind it.
       assertEquals(wrong.findIndex((line) => line.includes("@wrong")), n, lines[n]);

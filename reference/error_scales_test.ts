@@ -66,7 +66,7 @@ Deno.test("so they do in f16, but for rows of one token, whose product is exact"
     for (const kind of ["normal", "large", "onehot", "flashmla", "peak"] as const) {
       for (const figure of ["out", "lse"] as const) {
         const spread = spreads(kind, figure, precision);
-        assertLess(spread.scales, kind === "peak" ? 8 : 6, `${kind} ${figure}: ${spread.scales}`);
+        assertLess(spread.scales, kind === "peak" ? 8.5 : 6, `${kind} ${figure}: ${spread.scales}`);
       }
     }
   }

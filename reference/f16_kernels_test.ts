@@ -87,7 +87,7 @@ const CAUGHT: readonly [fault: F16Fault, kinds: readonly InputKind[], clearly: n
   ["weights_not_scaled_back", INPUT_KINDS, 1.5],
   ["no_rescale", ["normal", "peak", "alternating", "seed"], 10],
   ["no_maximum", ["large", "monotone"], 1],
-  ["weights_of_8_bits", ["onehot"], 1.5],
+  ["weights_of_8_bits", ["onehot"], 1.25],
   ["subnormals_flushed", ["onehot"], 1.5],
   // Chains in f16 err as much as bf16 weights do; values of one token alone show them.
   ["bf16_weights", ["onehot"], 1.5, "f16 values"],

@@ -61,7 +61,7 @@ const attendGroups: readonly Group[] = [
   // Rows of a team and tokens of a tile as GPUs have them: tiles across pages and past the end, fewer scores than lanes.
   {
     ...teams,
-    axes: { R: [256, 512], H: [5], q: [2], kv: [67] },
+    axes: { R: [256, 512], H: [8], q: [2], kv: [67] },
     rows: [
       { rows: 4, tile: 2, page: 61 },
       { rows: 2, tile: 4, page: 16 },

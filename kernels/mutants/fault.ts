@@ -54,9 +54,9 @@ export interface LaunchContext {
 
 /** Replaces every occurrence of a text in the shaders of a launch. */
 export interface TextEdit {
-  /** What must be there. */
-  readonly find: string;
-  /** What takes its place. */
+  /** What must be there: a text, or a global pattern where numbers of elements are part of it. */
+  readonly find: string | RegExp;
+  /** What takes its place; `$1` is the first group of a pattern. */
   readonly replace: string;
   /**
    * Last part of the label of the dispatches that it is for, `product` for `product_split` as well. A launch without one

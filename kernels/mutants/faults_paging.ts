@@ -12,12 +12,6 @@ const READERS = [...ATTEND, ...PREFILL];
 /** Those of them that tell tokens past the end from others; in the teams' table such a token is the last one again. */
 const TELLING = READERS.filter((name) => !TEAM.includes(name));
 
-/** Lets a team take what it reads past the last token as it is: NaN there stays NaN. */
-const NOT_CLEARED = {
-  find: "if (block + tile + TILE > visible)",
-  replace: "if (visible < end && block + tile + TILE > visible)",
-};
-
 /** Wrong pages and slots. */
 export const PAGING_FAULTS: readonly Fault[] = [
   {
@@ -46,7 +40,7 @@ export const PAGING_FAULTS: readonly Fault[] = [
     like: "vllm#31282: last_page_len off, a slot read that nobody has written",
     edits: {
       ...inAll(TELLING, { find: "+ token % P.page;", replace: "+ (token + 1u) % P.page;" }),
-      ...inAll(TEAM, { find: "+ t % P.page;", replace: "+ (t + 1u) % P.page;" }),
+      ...inAll(TEAM, { find: "+ t % P.page);", replace: "+ (t + 1u) % P.page);" }),
       ...inAll(APPEND, { find: "+ pos % P.page;", replace: "+ (pos + 1u) % P.page;" }),
     },
     cases: { attend: [attend.pageAndOne], prefill: [prefill.chunks], append: [append.one, appendSeparate.cached] },
@@ -120,8 +114,12 @@ export const PAGING_FAULTS: readonly Fault[] = [
       }),
       ...inAll(
         TEAM,
-        { find: "if (end == 0u) { return 0u; }", replace: "if (token >= end) { return token % P.page; }" },
-        NOT_CLEARED,
+        {
+          find: "if (limit == 0u) { return 0u; }",
+          replace: "if (token >= limit) { return token_place(token % P.page); }",
+        },
+        // Each token is taken from its own place, where tiles of a page are counted from their first.
+        { find: "if (ALIGNED == 0u)", replace: "if (ALIGNED <= 1u)" },
       ),
       ...IN_MLA,
     },
@@ -141,7 +139,7 @@ export const TAIL_FAULTS: readonly Fault[] = [
         find: "first < end; first += T",
         replace: "first + T <= end; first += T",
       }),
-      ...inAll(TEAM, { find: "&& block + tile < end;", replace: "&& block + tile + TILE <= end;" }),
+      ...inAll(TEAM, { find: "&& block + tile < bound;", replace: "&& block + tile + TILE <= bound;" }),
       ...inAll(PREFILL, {
         find: "first < item.end; first += TILE",
         replace: "first + TILE <= item.end; first += TILE",
@@ -157,7 +155,7 @@ export const TAIL_FAULTS: readonly Fault[] = [
     like: "flashinfer#941, vllm#57017: NaN in unused slots of the last page makes all of the output NaN",
     edits: {
       ...inAll(["attend/unfused", "attend/fused"], { find: "if (token >= end)", replace: "if (token > end)" }),
-      ...inAll(TEAM, NOT_CLEARED),
+      ...inAll(TEAM, { find: "let t = min(token, limit - 1u);", replace: "let t = min(token, limit);" }),
       ...IN_MLA,
     },
     cases: { attend: [attend.pageAndOne], mla: [mla.step] },
@@ -207,11 +205,11 @@ export const TAIL_FAULTS: readonly Fault[] = [
         },
       ],
       "attend/fused_subgroup": [
-        { find: "select(MASKED, s[0] * P.scale, present)", replace: "s[0] * P.scale" },
+        { find: "select(MASKED, s_0 * P.scale, present)", replace: "select(0.0, s_0 * P.scale, present)" },
         { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
       ],
       "attend/fused_f16": [
-        { find: "select(MASKED, s[0] * score_scale, present)", replace: "s[0] * score_scale" },
+        { find: "select(MASKED, s_0 * score_scale, present)", replace: "select(0.0, s_0 * score_scale, present)" },
         { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
       ],
       "attend/unfused": [{ find: ">= vec4(seen);", replace: ">= vec4(4u * quads);" }],
@@ -237,8 +235,8 @@ export const OVERFLOW_FAULTS: readonly Fault[] = [
         replace: "return (page_id * P.page + token % P.page) & 0x7fu;",
       }),
       ...inAll(TEAM, {
-        find: "return page_id * P.page + t % P.page;",
-        replace: "return (page_id * P.page + t % P.page) & 0x7fu;",
+        find: "token_place(page_id * P.page + t % P.page);",
+        replace: "token_place((page_id * P.page + t % P.page) & 0x7fu);",
       }),
       ...inAll(APPEND, {
         find: "return page_id * P.page + pos % P.page;",
@@ -257,9 +255,14 @@ export const OVERFLOW_FAULTS: readonly Fault[] = [
     what: "page·size·width, or an index of the weight, wraps, scaled down from 2³² to 2¹² pieces of 16 bytes",
     like: "flashinfer: page·size·width in 32 bits, correct up to 4 GiB of cache",
     edits: {
-      ...inAll(READERS, {
+      ...inAll(TELLING, {
         find: "cache[slot * ((R + DR) / 8u) + i]",
         replace: "cache[(slot * ((R + DR) / 8u) + i) & 0xfffu]",
+        when: { layout: "combined" },
+      }),
+      ...inAll(TEAM, {
+        find: "return cache[place + i];",
+        replace: "return cache[(place + i) & 0xfffu];",
         when: { layout: "combined" },
       }),
       "append/combined": [{

@@ -20,7 +20,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
         replace: "",
       }],
       "attend/fused_subgroup": [{ find: "*= factor;", replace: "*= 1.0;" }],
-      "attend/fused_f16": [{ find: "u]) * factor;", replace: "u]);" }],
+      "attend/fused_f16": [{ find: ") * factor;", replace: ");" }],
       ...inAll(PREFILL, {
         find: "if (any(change.a != vec4(1.0)) || any(change.b != vec4(1.0))) { rescale(&o, change); }",
         replace: "",
@@ -111,7 +111,7 @@ export const EMPTY_FAULTS: readonly Fault[] = [
     like: "flashinfer#2883, vllm#37442: padded rows of length 0 are NaN and poison the batch",
     edits: {
       "attend/fused": [{ find: "select(0.0, 1.0 / sum, begin < limit)", replace: "1.0 / sum" }],
-      ...inAll(TEAM, { find: "select(0.0, 1.0 / total, begin < limit)", replace: "1.0 / total" }),
+      ...inAll(TEAM, { find: "* factor, begin < limit)", replace: "* factor, true)" }),
       "attend/unfused": [{
         find: "select(exp(scores[at + quad] - maximum) / sum, vec4(0.0), unseen)",
         replace: "exp(scores[at + quad] - maximum) / sum",

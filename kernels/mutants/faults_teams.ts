@@ -6,8 +6,8 @@
 import { type Fault, inAll, TEAM } from "./fault.ts";
 import { attend } from "./shapes.ts";
 
-/** The distance of the second step in the first; where a lane has one chain the first step is in f16, and a text of its own. */
-const SECOND_STEP = { find: "subgroupShuffleXor(given, 1u << 0u)", replace: "subgroupShuffleXor(given, 1u << 1u)" };
+/** The distance of the first step of the sum over lanes: of rows or tokens, and in f16 where a lane has one chain. */
+const FIRST_STEP = /(?<=subgroupShuffleXor\((?:given|s_\d+|pack2x16float\(vec2<f32>\(h_\d+\)\)), )1u(?: << 0u)?(?=\))/g;
 
 /** What lanes give each other. */
 export const LANE_FAULTS: readonly Fault[] = [
@@ -16,13 +16,7 @@ export const LANE_FAULTS: readonly Fault[] = [
     bugClass: "lanes",
     what: "in the first step of the sum over lanes each gives its half to the lane after the next",
     like: "a butterfly whose first distance is that of the second step",
-    edits: {
-      "attend/fused_subgroup": [SECOND_STEP],
-      "attend/fused_f16": [
-        SECOND_STEP,
-        { find: "subgroupShuffleXor(given, 1u)", replace: "subgroupShuffleXor(given, 2u)" },
-      ],
-    },
+    edits: inAll(TEAM, { find: FIRST_STEP, replace: "2u" }),
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -30,7 +24,7 @@ export const LANE_FAULTS: readonly Fault[] = [
     bugClass: "lanes",
     what: "where there are fewer scores than lanes, the last steps of the sum are left out",
     like: "a reduction over as many lanes as there are results: right where both are 32",
-    edits: inAll(TEAM, { find: "s[0] += subgroupShuffleXor(s[0],", replace: "s[0] += 0.0 * subgroupShuffleXor(s[0]," }),
+    edits: inAll(TEAM, { find: "s_0 += subgroupShuffleXor(s_0,", replace: "s_0 += 0.0 * subgroupShuffleXor(s_0," }),
     cases: { attend: [attend.tile2] },
   },
   {
@@ -38,7 +32,7 @@ export const LANE_FAULTS: readonly Fault[] = [
     bugClass: "lanes",
     what: "the weight of value v is taken from lane v, not from the lane where the sum by halves leaves it",
     like: "a reduce-scatter leaves its results in bit-reversed order",
-    edits: inAll(TEAM, { find: "return reverseBits(v) >> (32u - LOG_VALUES);", replace: "return v;" }),
+    edits: inAll(TEAM, { find: /LANE_OF\[([^\]]+)\]/g, replace: "($1)" }),
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -68,7 +62,7 @@ export const LANE_FAULTS: readonly Fault[] = [
     bugClass: "lanes",
     what: "every block of tokens is looked for where the first one is",
     like: "a pipeline of two stages whose second is never moved up",
-    edits: inAll(TEAM, { find: "slots = upcoming;", replace: "" }),
+    edits: inAll(TEAM, { find: "places = upcoming;", replace: "" }),
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -76,7 +70,7 @@ export const LANE_FAULTS: readonly Fault[] = [
     bugClass: "lanes",
     what: "the tile that is read ahead across the end of a block is the first one of that block again",
     like: "a prefetch that wraps: right for sequences of one block",
-    edits: inAll(TEAM, { find: "select(slots, upcoming, is_last)", replace: "slots" }),
+    edits: inAll(TEAM, { find: "select(places, upcoming, at == LANES)", replace: "places" }),
     cases: { attend: [attend.oneHead] },
   },
   {
@@ -84,7 +78,10 @@ export const LANE_FAULTS: readonly Fault[] = [
     bugClass: "lanes",
     what: "what a row does not see is multiplied by 0 as it is: 0·NaN is NaN",
     like: "flashinfer#941: NaN behind the end of a sequence reaches every row of its block",
-    edits: inAll(TEAM, { find: "if (block + tile + TILE > visible) {", replace: "if (block + tile > end) {" }),
+    edits: inAll(TEAM, {
+      find: "let most = select(ANYWHERE, last_place, block + at + TILE > limit);",
+      replace: "let most = ANYWHERE;",
+    }),
     cases: { attend: [attend.pageAndOne, attend.twoQueries] },
   },
 ];
@@ -114,7 +111,8 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     bugClass: "precision",
     what: "each chain of a score takes the place of those before it",
     like: "= for +=, in a loop that runs once at small ranks",
-    edits: inAll(F16, { find: "+= both(h[", replace: "= both(h[" }),
+    // Where a lane has one chain there is nothing to plant.
+    edits: inAll(F16, { find: /\+?= (?=both\(h_)/g, replace: "= " }),
     cases: { attend: [attend.pageAndOne, attend.rank1024] },
   },
   {
@@ -130,12 +128,10 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     bugClass: "precision",
     what: "where the maximum moves the sum is rescaled, and what the chains hold is not",
     like: "two accumulators, one of which an online softmax forgets",
-    edits: inAll(
-      F16,
-      { find: "const CHAIN = 2u;", replace: "const factor = 1.0;\nconst CHAIN = 2u;" },
-      { find: "= flushed(o[", replace: "= flushed(factor * o[" },
-      { find: "u]) * factor;", replace: "u]);" },
-    ),
+    edits: inAll(F16, {
+      find: /flushed\((o_\d+), (a_\d+), (a_\d+)\) \* factor;/g,
+      replace: "flushed($1 * factor, $2, $3);",
+    }),
     cases: { attend: [attend.pageAndOne, attend.monotone] },
   },
   {
@@ -144,9 +140,9 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     what: "chains are added up in f32 only after the last token",
     like: "an accumulator of 16 bits: 2,048 equal values, and the next one changes nothing",
     edits: inAll(F16, {
-      find: "keys = next; }\n    }\n",
-      replace: "keys = next; }\n    }\n    if (block + LANES < end) {\n" +
-        "      slots = upcoming; upcoming = slot_of(sequence, block + 2u * LANES + l, end); continue;\n    }\n",
+      find: /^ *\{\n *o_0 = flushed\(o_0, a_0, a_1\);$/gm,
+      replace: "if (block + LANES < bound) {\n" +
+        "  places = upcoming; upcoming = place_of(sequence, block + 2u * LANES + l, limit); continue;\n}\n$&",
     }),
     cases: { attend: [attend.equalLong] },
   },
@@ -155,7 +151,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     bugClass: "precision",
     what: "a chain is not cleared when it has been added up",
     like: "a partial sum that is carried on after it was counted",
-    edits: inAll(F16, { find: "u] = Half2();", replace: "u] *= Half2(1.0h);" }),
+    edits: inAll(F16, { find: /(?<!var )\b[ah]_\d+ = Half2\(\);/g, replace: "" }),
     cases: { attend: [attend.pageAndOne] },
   },
 ];

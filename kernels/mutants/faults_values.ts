@@ -85,8 +85,8 @@ export const PRECISION_FAULTS: readonly Fault[] = [
         replace: "xy & 0xffff0000u, xy << 16u, zw & 0xffff0000u, zw << 16u",
       }),
       "attend/fused_f16": [{
-        find: "= halves(keys.latent",
-        replace: "= swapped(keys.latent",
+        find: "= halves(latent_",
+        replace: "= swapped(latent_",
       }, {
         find: "fn both(",
         replace: "fn swapped(word: u32) -> Half2 { return halves(word).yx; }\nfn both(",

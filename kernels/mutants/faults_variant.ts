@@ -96,11 +96,10 @@ export const SCALE_FAULTS: readonly Fault[] = [
   },
 ];
 
-const ROPE_OF_LATENT_ROW = {
-  find: "kpe_cache[slot * (DR / 8u) +",
-  replace: "kpe_cache[slot * (R / 8u) +",
-  when: { layout: "separate" },
-} as const;
+/** Kernels that read the cache by the slots of tokens; teams do by their places. */
+const BY_SLOT = [...ATTEND.filter((name) => !TEAM.includes(name)), ...PREFILL];
+const COMBINED = { when: { layout: "combined" } } as const;
+const SEPARATE = { when: { layout: "separate" } } as const;
 
 /** Mistakes with the rope part of queries and keys. */
 export const ROPE_FAULTS: readonly Fault[] = [
@@ -111,7 +110,7 @@ export const ROPE_FAULTS: readonly Fault[] = [
     like: "a kernel for Dr=0 taken for one of Dr=64 (minicpm3: Dr 32 falls back silently)",
     edits: {
       "attend/fused": [{ find: "c < DR / 8u", replace: "c < 0u" }],
-      ...inAll(TEAM, { find: "return DR > 0u && (", replace: "return DR > 64u && (" }),
+      ...inAll(TEAM, { find: "return c * LANES + l < DR / 2u;", replace: "return c * LANES + l < 0u;" }),
       "attend/unfused": [{ find: "q_pe[", replace: "0.0 * q_pe[", dispatch: "scores" }],
       ...inAll(PREFILL, { find: "return rope[", replace: "return 0.0 * rope[", dispatch: "attend" }),
       ...IN_MLA,
@@ -124,11 +123,16 @@ export const ROPE_FAULTS: readonly Fault[] = [
     what: "the rope key is taken to lie in front of the latent",
     like: "two orders of one row of 576 in use: (latent, rope) and (rope, latent)",
     edits: {
-      ...inAll([...ATTEND, ...PREFILL], {
+      ...inAll(BY_SLOT, {
         find: "cache[slot * ((R + DR) / 8u) + i]",
         replace: "cache[slot * ((R + DR) / 8u) + (i + DR / 8u) % ((R + DR) / 8u)]",
-        when: { layout: "combined" },
+        ...COMBINED,
       }),
+      ...inAll(
+        TEAM,
+        { find: "return cache[place + i];", replace: "return cache[place + DR / 8u + i];", ...COMBINED },
+        { find: "return cache[place + R / 8u + i][j];", replace: "return cache[place + i][j];", ...COMBINED },
+      ),
       "append/combined": [
         { find: "(LATENT + ROPE) + piece]", replace: "(LATENT + ROPE) + ROPE + piece]" },
         { find: "(LATENT + ROPE) + LATENT + piece]", replace: "(LATENT + ROPE) + piece]" },
@@ -142,7 +146,12 @@ export const ROPE_FAULTS: readonly Fault[] = [
     what: "rope keys of a cache of their own are found with the row length of the latents",
     like: "TensorRT-LLM#12089: a strided slice, 576 against 512, written out of bounds",
     edits: {
-      ...inAll([...ATTEND, ...PREFILL], ROPE_OF_LATENT_ROW),
+      ...inAll(BY_SLOT, { find: "kpe_cache[slot * (DR / 8u) +", replace: "kpe_cache[slot * (R / 8u) +", ...SEPARATE }),
+      ...inAll(TEAM, {
+        find: "return kpe_cache[place * (DR / 8u) + i][j];",
+        replace: "return kpe_cache[place * (R / 8u) + i][j];",
+        ...SEPARATE,
+      }),
       "append/separate": [{ find: "kpe_cache[slot * ROPE", replace: "kpe_cache[slot * LATENT" }],
     },
     cases: { attend: [attend.separate], prefill: [prefill.separate], append: [appendSeparate.cached] },

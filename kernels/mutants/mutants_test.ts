@@ -3,21 +3,22 @@ import { callsOf } from "../../reference/flow.ts";
 import { pagesOf, total } from "../../reference/shapes.ts";
 import type { Case } from "../../suites/case.ts";
 import { parseCaseId } from "../../suites/case_id.ts";
-import { type Kernel, type KernelBase, kernelName, type Launch, type Operation } from "../kernel.ts";
+import { type DeviceTraits, type Kernel, type KernelBase, kernelName, type Launch, type Operation } from "../kernel.ts";
 import { KERNELS } from "../registry.ts";
 import { teamDevice } from "../testing.ts";
 import { BUG_CLASSES, type Fault } from "./fault.ts";
 import { FAULTS, MUTANTS } from "./mutants.ts";
 import { chosenCases, type Mutant, mutantsOf, withEdits } from "./plant.ts";
 
-const traits = teamDevice(8);
-const device = {
-  ...traits,
-  limits: { ...traits.limits, maxComputeWorkgroupStorageSize: 32768, maxStorageBuffersPerShaderStage: 16 },
-};
+/** A device with subgroups of `lanes`: those of lavapipe, or of NVIDIA. */
+function deviceOf(lanes: number): DeviceTraits {
+  const traits = teamDevice(lanes);
+  const limits = { ...traits.limits, maxComputeWorkgroupStorageSize: 32768, maxStorageBuffersPerShaderStage: 16 };
+  return { ...traits, limits };
+}
 
 /** Launches of every call of a case. */
-function launchesOf(kernel: Kernel, c: Case): Launch[] {
+function launchesOf(kernel: Kernel, c: Case, device = deviceOf(8)): Launch[] {
   const shapes: readonly unknown[] = c.operation === "mla" ? callsOf(c.shape).map(({ shape }) => shape) : [c.shape];
   return shapes.map((shape) => {
     const paged = c.operation === "project" ? undefined : c.shape;
@@ -38,20 +39,23 @@ function content({ dispatches, buffers }: Launch): string {
   return JSON.stringify([dispatches, buffers.map(({ name, contents }) => [name, contents && [...contents]])]);
 }
 
-Deno.test("every mutant has a case chosen for it in which it differs from its kernel", async (t) => {
-  for (const mutant of MUTANTS) {
-    await t.step(kernelName(mutant.kernel), () => {
-      const cases = casesOf(mutant);
-      assert(cases.length > 0, "no case");
-      const base = KERNELS.find((kernel) => kernelName(kernel) === mutant.base)!;
-      const differs = cases.some((c) => {
-        const planted = launchesOf(mutant.kernel, c), right = launchesOf(base, c);
-        return planted.some((launch, i) => content(launch) !== content(right[i]));
+for (const lanes of [8, 32]) {
+  Deno.test(`every mutant differs from its kernel in a case chosen for it, in teams of ${lanes} lanes`, async (t) => {
+    const device = deviceOf(lanes);
+    for (const mutant of MUTANTS) {
+      await t.step(kernelName(mutant.kernel), () => {
+        const cases = casesOf(mutant);
+        assert(cases.length > 0, "no case");
+        const base = KERNELS.find((kernel) => kernelName(kernel) === mutant.base)!;
+        const differs = cases.filter((c) => {
+          const planted = launchesOf(mutant.kernel, c, device), right = launchesOf(base, c, device);
+          return planted.some((launch, i) => content(launch) !== content(right[i]));
+        });
+        assert(differs.length > 0, "it is planted in none of its cases");
       });
-      assert(differs, "it is planted in none of its cases");
-    });
-  }
-});
+    }
+  });
+}
 
 Deno.test("names are unique, every class has a fault, and there are at least 50", () => {
   const names = FAULTS.map(({ name }) => name);

@@ -77,20 +77,28 @@ function applyEdit(launch: Launch, edit: Edit, context: LaunchContext, what: str
 
 /** @throws {RangeError} If the text is in no dispatch that it should be in: the kernel has changed underneath. */
 function replaceText(launch: Launch, edit: TextEdit, { shape }: LaunchContext, what: string): Launch {
-  const { find, replace, dispatch: label, when = {} } = edit;
+  const { find, dispatch: label, when = {} } = edit;
   if (Object.entries(when).some(([name, value]) => valueOf(shape, name) !== value)) return launch;
   const meant = launch.dispatches.filter((dispatch) =>
     label === undefined || [label, `${label}_split`].includes(endOfLabel(dispatch))
   );
   if (meant.length === 0) return launch;
-  const found = meant.filter(({ shader }) => shader.includes(find));
+  const found = meant.filter(({ shader }) =>
+    typeof find === "string" ? shader.includes(find) : shader.search(find) >= 0
+  );
   if (found.length === 0 || (label !== undefined && found.length < meant.length)) {
-    throw new RangeError(`Cannot plant ${what}: no shader has ${JSON.stringify(find)}`);
+    throw new RangeError(
+      `Cannot plant ${what}: no shader has ${typeof find === "string" ? JSON.stringify(find) : find}`,
+    );
   }
   const dispatches = launch.dispatches.map((dispatch) =>
-    found.includes(dispatch) ? { ...dispatch, shader: dispatch.shader.replaceAll(find, () => replace) } : dispatch
+    found.includes(dispatch) ? { ...dispatch, shader: replaceAll(dispatch.shader, edit) } : dispatch
   );
   return { ...launch, dispatches };
+}
+
+function replaceAll(shader: string, { find, replace }: TextEdit): string {
+  return typeof find === "string" ? shader.replaceAll(find, () => replace) : shader.replaceAll(find, replace);
 }
 
 /** What follows the last slash: `merge` of `attend/merge`. */

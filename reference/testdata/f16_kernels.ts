@@ -52,6 +52,7 @@ const fused = (x: number, y: number, sum: number) => h(sum + x * y);
 const unfused = (x: number, y: number, sum: number) => h(sum + h(x * y));
 const LANES = 32;
 const CHAIN = 16;
+const WEIGHT_FACTOR = 2 ** -6;
 const MASKED = f(-1e30);
 
 /** Attention of all rows; LSE is −1e30 for rows that see no token. */
@@ -136,8 +137,8 @@ class Row {
     const largest = Math.max(...query.map(Math.abs));
     let factor = 1;
     if (options.scores && largest > 0) {
-      while (largest * factor >= 1 / 16) factor /= 2;
-      while (largest * factor < 1 / 32) factor *= 2;
+      while (largest * factor >= 1 / 32) factor /= 2;
+      while (largest * factor < 1 / 64) factor *= 2;
     }
     this.#factor = factor;
     this.#query = options.scores ? query.map((x) => h(x * factor)) : [...query];
@@ -199,9 +200,9 @@ class Row {
 
   #weight(p: number): number {
     const { fault } = this.options;
-    if (fault === "bf16_weights") return bf16BitsToF32(f32ToBf16Bits(p * 2 ** -5));
-    if (fault === "weights_of_8_bits") return h(Math.round(p * 255) / 255 * 2 ** -5);
-    const weight = h(p * 2 ** -5);
+    if (fault === "bf16_weights") return bf16BitsToF32(f32ToBf16Bits(p * WEIGHT_FACTOR));
+    if (fault === "weights_of_8_bits") return h(Math.round(p * 255) / 255 * WEIGHT_FACTOR);
+    const weight = h(p * WEIGHT_FACTOR);
     return fault === "subnormals_flushed" && weight < 2 ** -14 ? 0 : weight;
   }
 
@@ -214,7 +215,7 @@ class Row {
     const chains = out.map(() => ({ length: 0, sums: new Float64Array(R) }));
     const flush = (group: number) => {
       const chain = chains[group];
-      for (let d = 0; d < R; d++) out[group][d] = f(out[group][d] + chain.sums[d] * (unscaled ? 1 : 32));
+      for (let d = 0; d < R; d++) out[group][d] = f(out[group][d] + chain.sums[d] / (unscaled ? 1 : WEIGHT_FACTOR));
       chain.sums.fill(0);
       chain.length = 0;
     };
