@@ -33,6 +33,11 @@ const DECODE_CASES: readonly [what: string, shape: AttendShape, tuning: Tuning][
   ["rank 512, f32", decodeShape({ R: 512, kv: [37, 0], page: 4, cache: "f32" }), {}],
   ["rank 16", decodeShape({ H: 1, R: 16, Dr: 16, kv: [20], page: 2 }), {}],
   ["rank 48", decodeShape({ H: 17, R: 48, Dr: 32, kv: [20], page: 2, cache: "f32" }), { splits: 2 }],
+  [
+    "rank 192, which no team has whole, behind each token a hidden one",
+    decodeShape({ H: 3, R: 192, Dr: 0, kv: [9], page: 1 }),
+    {},
+  ],
   ["rank 1024", decodeShape({ H: 9, R: 1024, kv: [20], page: 16 }), {}],
 ];
 

@@ -17,6 +17,7 @@ const KERNEL: TeamKernel = {
   // The values of a bf16 cache need not be numbers of f16.
   dtypes: ["f16"],
   tile: 8,
+  chain: 2,
 };
 
 /** Chains: of scores two chunks and a rope pair of two lanes, even and odd elements apart; of outputs the tokens of a block. */

@@ -58,7 +58,7 @@ fn main(
   // first half and gives its second, where it would have to select both.
   let own_row = value / TILE;
 
-  // The exponent of each row's largest element, without those of 0 and infinity, whose inverses are none.
+  // The exponent of each row's largest element, cut to what has an inverse: elements of 0, of infinity, and of sizes next to them.
   var exponents: array<i32, ROWS>; // unroll
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + r, rows - 1u);
@@ -106,7 +106,6 @@ fn main(
       if (has_pair(c, l)) { qr[r * PAIRS + c] = Half2(q_pe[row * (DR / 2u) + c * LANES + l] * scale); }
     }
   }
-  let score_scale = P.scale * unscale;
   // Lane with the first token of the row in place r.
   var peers: array<u32, ROWS>; // unroll
   for (var r = 0u; r < ROWS; r++) { // unroll
@@ -217,7 +216,7 @@ fn main(
       }
 
       let present = block + tile + value % TILE < limit;
-      let score = select(MASKED, s[0] * score_scale, present);
+      let score = select(MASKED, s[0] * unscale * P.scale, present);
       var tile_maximum = max(maximum, score);
       for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
         tile_maximum = max(tile_maximum, subgroupShuffleXor(tile_maximum, 1u << step));

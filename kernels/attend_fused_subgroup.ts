@@ -15,6 +15,7 @@ const KERNEL: TeamKernel = {
   requires: ["subgroups"],
   dtypes: ["f32", "f16", "bf16"],
   tile: 4,
+  chain: 1,
 };
 
 /**

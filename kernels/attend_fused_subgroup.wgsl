@@ -4,7 +4,7 @@
 // Needs: `subgroups` of a multiple of LANES lanes that divides THREADS. Appended: the cache, attend_team.wgsl, and constants named there.
 
 // Scores: lane ↔ its chunks of ROWS × TILE dot products. LANES lanes sum them by halves, so that lane l ends with the score of
-// value VALUE(l) = row·TILE + token. Softmax: lane ↔ that value. Product: lane ↔ its chunks of the output of all rows. A key is read
+// value row·TILE + token, whose bits are those of l in reverse. Softmax: lane ↔ that value. Product: lane ↔ its chunks of the output of all rows. A key is read
 // once and widened once, as key and as value: it never leaves the registers, and no barrier is needed.
 // Loops marked `unroll` are written out by unroll.ts: WGSL's loop counters would cost half the speed, and indices of arrays that
 // are not literals would move those out of registers.

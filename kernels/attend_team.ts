@@ -29,6 +29,8 @@ const MOST_TILE = 8;
 const MOST_TEAMS = 8;
 /** Chunks of queries, and of outputs, that a lane can keep in registers: 8 · 8 f32 of either, of 255 registers. */
 const CHUNKS_OF_A_LANE = 8;
+/** Most chunks of a token that a lane may read: of more the written-out text grows beyond what compilers digest. */
+const MOST_CHUNKS = 32;
 /** Lanes that a multiprocessor holds at once with so many registers, times the 132 of an H200. */
 const LANES_AT_ONCE = 132 * 256;
 
@@ -59,6 +61,8 @@ export interface TeamKernel {
   readonly dtypes: readonly Dtype[];
   /** Tokens of a tile where that is not asked for and several teams share a workgroup. */
   readonly tile: number;
+  /** Chunks of a chain of sums, of which a lane has a whole number. */
+  readonly chain: number;
 }
 
 /** Sizes for `shape` on `device`: what is asked for, else as many rows as registers hold and a tile that fits the team. */
@@ -67,7 +71,8 @@ export function teamTiles({ tile }: TeamKernel, shape: AttendShape, tuning: Tuni
   const slice = Math.ceil(shape.R / CHUNK / LANES);
   const most = Math.max(1, Math.min(8, LANES / 2, 2 ** Math.floor(Math.log2(CHUNKS_OF_A_LANE / slice))));
   const typical = typicalRows(shape, most * MOST_TEAMS);
-  const ROWS = tuning.rows ?? Math.min(most, powerFrom(typical), rowsThatSeeAlike(shape));
+  const room = Math.max(1, Math.floor(LANES / (tuning.tile ?? 2)));
+  const ROWS = tuning.rows ?? Math.min(most, powerFrom(typical), rowsThatSeeAlike(shape), room);
   const teams = Math.min(MOST_TEAMS, powerFrom(Math.ceil(typical / ROWS)));
   // A team that is alone waits for its keys: it asks for more of them at a time.
   const TILE = tuning.tile ?? Math.max(2, Math.min(teams === 1 ? MOST_TILE : tile, LANES / ROWS));
@@ -96,6 +101,9 @@ export function refuseTeam(
   const reason = refuseTunables({ tunings: TEAM_TUNINGS }, tuning) ?? refuseAttend(shape, tuning);
   if (reason) return reason;
   if (!kernel.dtypes.includes(shape.cache)) return `cache=${shape.cache}: only ${kernel.dtypes.join(", ")}`;
+  if (tuning.rows !== undefined && tuning.rows > rowsThatSeeAlike(shape)) {
+    return `rows=${tuning.rows}: rows of a team see the same tokens, so H=${shape.H} must be a multiple`;
+  }
   if (!device) return undefined;
   const missing = missingFeature(kernel.requires, device.features);
   if (missing) return missing;
@@ -104,11 +112,10 @@ export function refuseTeam(
     return `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} lanes: at least ${LEAST_LANES} are needed`;
   }
   const { LANES, ROWS, TILE, THREADS } = teamTiles(kernel, shape, tuning, device);
+  const mostR = MOST_CHUNKS * CHUNK * LANES;
+  if (shape.R > mostR) return `R=${shape.R}: a team of ${LANES} lanes takes at most ${mostR}`;
   if (!(ROWS * TILE >= 2 && ROWS * TILE <= LANES)) {
     return `rows=${ROWS} and tile=${TILE} make ${ROWS * TILE} scores: a team of ${LANES} lanes takes 2 to ${LANES}`;
-  }
-  if (ROWS > rowsThatSeeAlike(shape)) {
-    return `rows=${ROWS}: rows of a team see the same tokens, so H=${shape.H} must be a multiple`;
   }
   if (THREADS % subgroupMaxSize !== 0) {
     return `threads=${THREADS}: only multiples of ${subgroupMaxSize}, the lanes of the largest subgroup`;
@@ -140,7 +147,7 @@ export function launchTeam(
       cache: shape.cache,
       layout: shape.layout ?? "combined",
       words: true,
-      constants: teamConstants(shape, tiles, device),
+      constants: teamConstants(kernel, shape, tiles, device),
       tables: { LANE_OF: lanesOfValues(ROWS * TILE) },
     }),
     blockRows: teams * ROWS,
@@ -155,14 +162,14 @@ export function launchTeam(
 }
 
 function teamConstants(
+  { chain }: TeamKernel,
   { R, Dr, page, cache }: AttendShape,
   { LANES, ROWS, TILE, THREADS }: TeamTiles,
   { subgroupMinSize, subgroupMaxSize }: DeviceTraits,
 ): Record<string, number> {
   const teams = THREADS / LANES;
   const chunks = Math.ceil(R / CHUNK / LANES);
-  // Chunks of a chain of f16, of which a lane has a whole number.
-  const CHAIN = Math.min(2, chunks);
+  const CHAIN = Math.min(chain, chunks);
   const SLICE = CHAIN * Math.ceil(chunks / CHAIN);
   const PAIRS = Math.ceil(Dr / 2 / LANES);
   // A lane with one chain gives half of its rows to its neighbour before they are widened, if both together are no longer than 18.

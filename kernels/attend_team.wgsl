@@ -39,17 +39,17 @@ const_assert SLICE * LANES >= LATENT;
 const_assert PAIRS * LANES >= DR / 2u;
 
 // Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key. What it has not is 0 in its queries; of keys it
-// reads the last one in its place, which the team reads anyway.
+// reads the last one in its place, for what lies behind it may be NaN.
 fn has_chunk(c: u32, l: u32) -> bool { return c * LANES + l < LATENT; }
 fn has_pair(c: u32, l: u32) -> bool { return c * LANES + l < DR / 2u; }
 
 fn chunk_of(c: u32, l: u32) -> u32 {
-  if (LATENT % LANES == 0u) { return c * LANES + l; }
+  if (SLICE * LANES == LATENT) { return c * LANES + l; }
   return min(c * LANES + l, LATENT - 1u);
 }
 
 fn pair_of(c: u32, l: u32) -> u32 {
-  if (DR / 2u % LANES == 0u) { return c * LANES + l; }
+  if (PAIRS * LANES == DR / 2u) { return c * LANES + l; }
   return min(c * LANES + l, DR / 2u - 1u);
 }
 

@@ -1,4 +1,4 @@
-// Parts of chunks of a cache of f32: a pair of elements is half of what `cache_word` gives.
+// Parts of chunks of a cache of f32: a pair of elements is half of what `rope_word_at` gives.
 alias Pair = vec2<u32>;
 const SECTOR = 1u; // chunks in 32 bytes
 

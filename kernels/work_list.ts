@@ -180,7 +180,7 @@ function spanFor(
     groups,
     slots,
     least,
-    longest: Math.max(1, Math.floor((maxLoopIterations - 1) / tileIterations)) * tile,
+    longest: Math.max(1, Math.floor((maxLoopIterations - ENDS) / tileIterations)) * tile,
     partialRows: Math.floor(bytes / (4 * R)),
     spans: limits.maxComputeWorkgroupsPerDimension ** 2,
   });
@@ -216,9 +216,12 @@ export function mostSplits({ merges }: WorkList): number {
   return merges.reduce((most, { splits }) => Math.max(most, splits), 1);
 }
 
+/** Iterations beside those of tiles: the loops that end, of which a kernel has two inside each other at most. */
+const ENDS = 2;
+
 /** Upper bound of the iterations of an invocation over the longest item. */
 export function itemIterations({ longest }: WorkList, { tile, tileIterations }: TokenLoop): number {
-  return Math.ceil(longest / tile) * tileIterations + 1;
+  return Math.ceil(longest / tile) * tileIterations + ENDS;
 }
 
 /** Content of the buffer `work`: two `vec4<u32>` per item. */

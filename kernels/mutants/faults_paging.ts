@@ -209,7 +209,10 @@ export const TAIL_FAULTS: readonly Fault[] = [
         { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
       ],
       "attend/fused_f16": [
-        { find: "select(MASKED, s_0 * score_scale, present)", replace: "select(0.0, s_0 * score_scale, present)" },
+        {
+          find: "select(MASKED, s_0 * unscale * P.scale, present)",
+          replace: "select(0.0, s_0 * unscale * P.scale, present)",
+        },
         { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
       ],
       "attend/unfused": [{ find: ">= vec4(seen);", replace: ">= vec4(4u * quads);" }],
