@@ -65,6 +65,17 @@ Deno.test("choicesOf() holds the pick against other tunings of it, which nobody 
   assert(Math.abs(choicesOf(report).get(report.results[1].id)!.overFastest! - 1.5) < 0.02);
 });
 
+Deno.test("choicesOf() holds the pick against kernels of its precision alone: no other is picked unasked", () => {
+  const f16: Measured = {
+    ...timed("attend/fused_f16", 20_000),
+    precision: { scores: { f16Chain: 18 }, values: { f16Chain: 32 } },
+  };
+  const fused = timed("attend/fused", 60_000);
+  assertEquals(summarizeChoices(reportOf(f16, fused)), undefined);
+  const report = reportOf(f16, fused, timed("attend/unfused", 40_000));
+  assert(Math.abs(choicesOf(report).get(fused.id)!.overFastest! - 1.5) < 0.02);
+});
+
 Deno.test("every report shows the choice, and stays valid and inert", () => {
   const results = [timed("attend/unfused", 40_000), timed("attend/fused", 60_000)];
   const report = reportOf(...results.map((result) => ({ ...result, plan: { planMs: 12, updateMs: 0.25 } })));
