@@ -9,9 +9,9 @@ import type { ClockProbe, Measured, Measurement, Samples } from "./result.ts";
 export interface Summary {
   /** Samples. */
   readonly n: number;
-  /** Median: the headline figure. */
+  /** Median of what {@linkcode repetitionsOf} gives, the headline figure; the other quantiles are of the samples. */
   readonly medianNs: number;
-  /** Lower end of the 95 % interval of the median; absent for fewer than 6 samples, where no such interval exists. */
+  /** Lower end of the 95 % interval of that median; absent for fewer than 6 repetitions, where no such interval exists. */
   readonly ciLowNs?: number;
   /** Upper end of that interval. */
   readonly ciHighNs?: number;
@@ -34,6 +34,9 @@ export interface Summary {
   /** Samples beyond 3 interquartile ranges from the quartiles. */
   readonly outliersSevere: number;
 }
+
+/** Samples, and how many of them each batch has. */
+export type RawSamples = Pick<Samples, "samplesNs" | "batches">;
 
 /** Confidence interval of a median, in the unit of the samples. */
 export interface Interval {
@@ -132,6 +135,36 @@ export function medianInterval(samples: readonly number[], confidence = 0.95): I
   return intervalOfSorted(sorted(samples), confidence);
 }
 
+/** Intervals of two medians, in the order of the sides. */
+export interface IntervalPair {
+  /** Those of the medians; or of all values, where {@linkcode IntervalPair.isRange}. */
+  readonly intervals: readonly [Interval, Interval];
+  /** Whether there are too few values for intervals of their medians. */
+  readonly isRange: boolean;
+}
+
+/**
+ * Intervals of two medians that are apart by chance at most as often as `alpha`: those of confidence `1 − alpha`, each end of
+ * which misses with half of that. Fifteen values have none beyond 99.994 %. Then the ranges of both sides are taken, where
+ * they are apart by chance rarely enough: of `n + m` values of one distribution the `m` largest are those of one side in one
+ * of `C(n + m, n)` orders (the extreme of the test by H. B. Mann and D. R. Whitney, Ann. Math. Stat. 18, 1947).
+ *
+ * @returns Undefined where so few values cannot show it.
+ * @throws {RangeError} If a side is empty or not finite, or `alpha` is outside `(0, 1)`.
+ */
+export function separatingIntervals(
+  [a, b]: readonly [readonly number[], readonly number[]],
+  alpha: number,
+): IntervalPair | undefined {
+  const [x, y] = [sorted(a), sorted(b)];
+  const [low, high] = [x, y].map((side) => intervalOfSorted(side, 1 - alpha));
+  if (low && high) return { intervals: [low, high], isRange: false };
+  let orders = 1;
+  for (let i = 1; i <= y.length; i++) orders *= (x.length + i) / i;
+  if (!(1 / orders <= alpha)) return undefined;
+  return { intervals: [rangeOfSorted(x), rangeOfSorted(y)], isRange: true };
+}
+
 /**
  * Half the width of the 95 % interval of the median, over the median.
  *
@@ -147,24 +180,34 @@ export function medianHalfWidth(samples: readonly number[]): number | undefined 
  * The median of each batch. Passes of one submission share a moment of the device, so the interval of their median is too
  * narrow; that of batch medians is what a repetition would stay in.
  */
-export function batchMedians({ samplesNs, batches = [] }: Samples): number[] {
+export function batchMedians({ samplesNs, batches = [] }: RawSamples): number[] {
   let end = 0;
   return batches.map((count) => samplesNs.slice(end, end += count)).filter((batch) => batch.length > 0)
     .map((batch) => quantile(batch, 0.5));
 }
 
 /**
+ * What the median and its interval are taken from: the medians of batches, or the samples of a run that has none (slopes of
+ * host time). On an H200 the intervals of the samples were 3 to 14 times narrower, and those of the first half of a run and
+ * of its last half disjoint in a quarter of all runs.
+ */
+export function repetitionsOf(run: RawSamples): readonly number[] {
+  return run.batches === undefined ? run.samplesNs : batchMedians(run);
+}
+
+/**
  * Describes the samples of one mode.
  *
- * @param samplesNs Finite times in ns, at least one, in any order.
+ * @param run Finite times in ns, at least one.
  * @throws {RangeError} If there is none or one is not finite.
  */
-export function summarize(samplesNs: readonly number[]): Summary {
-  const x = sorted(samplesNs);
-  const medianNs = quantileOfSorted(x, 0.5);
+export function summarize(run: RawSamples): Summary {
+  const x = sorted(run.samplesNs);
+  const repetitions = sorted(repetitionsOf(run));
+  const medianNs = quantileOfSorted(repetitions, 0.5);
   const q1Ns = quantileOfSorted(x, 0.25);
   const q3Ns = quantileOfSorted(x, 0.75);
-  const interval = intervalOfSorted(x, 0.95);
+  const interval = intervalOfSorted(repetitions, 0.95);
   const beyond = (factor: number) => {
     const reach = factor * (q3Ns - q1Ns);
     return x.filter((value) => value < q1Ns - reach || value > q3Ns + reach).length;
@@ -268,7 +311,7 @@ export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
       invalid.push(`${mode}: no samples were taken`);
       continue;
     }
-    const summary = summarize(samplesNs);
+    const summary = summarize(run);
     if (!(summary.minNs > 0)) invalid.push(`${mode}: timer unreliable, a sample is ${summary.minNs} ns`);
     const { bytesPerS, flopsPerS, uncachedBytes = measurement.minBytes } = peaks;
     const seconds = summary.medianNs * 1e-9;
@@ -278,21 +321,20 @@ export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
     if (flopsPerS !== undefined && !(measurement.flops / seconds <= peakAllowance * flopsPerS)) {
       invalid.push(impossible(mode, measurement.flops / seconds / 1e12, flopsPerS / 1e12, "TFLOP/s"));
     }
-    const medians = batchMedians(run);
-    if (run.stopped === "budget" && medians.length > 0) {
-      const width = medianHalfWidth(medians);
+    const { relativeHalfWidth: width } = summary;
+    const count = `${repetitionsOf(run).length} ${run.batches === undefined ? "samples" : "batches"}`;
+    if (run.stopped === "budget") {
       unstable.push(
-        `${mode}: the budget ended sampling after ${medians.length} batches, ` +
+        `${mode}: the budget ended sampling after ${count}, ` +
           (width === undefined
             ? "too few for an interval of the median"
             : `the 95 % interval of the median of their medians at ±${(100 * width).toFixed(1)} %`),
       );
     } else if (isUnstable(summary)) {
-      const width = summary.relativeHalfWidth;
       unstable.push(
         width === undefined
-          ? `${mode}: ${summary.n} samples are too few for an interval of the median`
-          : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${summary.n} samples, ` +
+          ? `${mode}: ${count} are too few for an interval of the median`
+          : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${count}, ` +
             `wider than ±${100 * maxRelativeHalfWidth} %`,
       );
     }
@@ -331,6 +373,10 @@ function quantileOfSorted(x: Float64Array, p: number): number {
   const h = (x.length - 1) * p;
   const below = Math.floor(h);
   return x[below] + (h - below) * (x[Math.ceil(h)] - x[below]);
+}
+
+function rangeOfSorted(x: Float64Array): Interval {
+  return { low: x[0], high: x[x.length - 1] };
 }
 
 function intervalOfSorted(x: Float64Array, confidence: number): Interval | undefined {

@@ -8,6 +8,7 @@ import {
   judge,
   medianInterval,
   quantile,
+  separatingIntervals,
   summarize,
 } from "./statistics.ts";
 
@@ -92,7 +93,7 @@ Deno.test("summarize() describes a sample worked by hand", () => {
   // Sorted 1 2 3 4 5 6 7 8 9 100: median 5.5; h = 2.25 → q1 = 3.25; h = 6.75 → q3 = 7.75; h = 8.55 → 9 + 0.55·91.
   // |x − 5.5| sorted: 0.5 0.5 1.5 1.5 2.5 2.5 3.5 3.5 4.5 94.5 → 2.5. Interval ranks 2 and 9: 2…9, half of 7 over 5.5.
   // Fences at 3.25 − 6.75, 7.75 + 6.75 and 7.75 + 13.5: only 100 is out, beyond the outer one.
-  const summary = summarize([100, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+  const summary = summarize({ samplesNs: [100, 9, 8, 7, 6, 5, 4, 3, 2, 1] });
   assertEquals(summary, {
     n: 10,
     medianNs: 5.5,
@@ -112,22 +113,58 @@ Deno.test("summarize() describes a sample worked by hand", () => {
 });
 
 Deno.test("summarize() tells mild outliers from severe ones on both sides", () => {
-  const summary = summarize([-30, -8, 0, 1, 2, 3, 4, 5, 7, 8, 8.5, 18, 27]);
+  const summary = summarize({ samplesNs: [-30, -8, 0, 1, 2, 3, 4, 5, 7, 8, 8.5, 18, 27] });
   // Sorted, n = 13: q1 = x[3] = 1, q3 = x[9] = 8, reach 1.5·7 = 10.5 and 21: mild outside [−9.5, 18.5], severe [−20, 29].
   assertEquals([summary.q1Ns, summary.q3Ns], [1, 8]);
   assertEquals([summary.outliersMild, summary.outliersSevere], [1, 1]);
 });
 
 Deno.test("summarize() says by absence that five samples have no interval", () => {
-  const summary = summarize([1, 2, 3, 4, 5]);
+  const summary = summarize({ samplesNs: [1, 2, 3, 4, 5] });
   assertEquals("ciLowNs" in summary || "ciHighNs" in summary || "relativeHalfWidth" in summary, false);
   assert(isUnstable(summary));
 });
 
+Deno.test("summarize() takes the median and its interval from batches, whose passes depend on each other", () => {
+  // Six batches, each steady, each another: 60 samples have an interval of 102 … 103, their batches one of 100 … 105.
+  const samplesNs = Array.from({ length: 60 }, (_, i) => 100 + Math.floor(i / 10));
+  const summary = summarize({ samplesNs, batches: Array(6).fill(10) });
+  assertEquals([summary.n, summary.medianNs, summary.ciLowNs, summary.ciHighNs], [60, 102.5, 100, 105]);
+  assertEquals(summarize({ samplesNs }).ciHighNs, 103);
+  // Many samples of few batches have no interval.
+  assertEquals(summarize({ samplesNs, batches: [12, 12, 12, 12, 12] }).relativeHalfWidth, undefined);
+  // A batch counts once, however many samples it has: the medians here are 100, 100, 102, 104, 105 and 105.
+  assertEquals(summarize({ samplesNs, batches: [2, 2, 41, 5, 5, 5] }).medianNs, 103);
+});
+
+Deno.test("separatingIntervals() falls back on ranges where few values have no interval, and on nothing where they may", () => {
+  const ranks = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
+  const both = (n: number, alpha: number) => separatingIntervals([ranks(n), ranks(n)], alpha);
+  assertEquals(both(15, 0.05), { intervals: [{ low: 4, high: 12 }, { low: 4, high: 12 }], isRange: false });
+  assertEquals(both(15, 0.05 / 800)?.isRange, false);
+  assertEquals(both(15, 0.05 / 3000), { intervals: [{ low: 1, high: 15 }, { low: 1, high: 15 }], isRange: true });
+  // 12!/(6! 6!) = 924 orders.
+  assertEquals(both(6, 1 / 923)?.isRange, true);
+  assertEquals(both(6, 1 / 925), undefined);
+  assertEquals(both(1, 0.05), undefined);
+});
+
+Deno.test("ranges of one distribution are apart no more often than they are said to be", () => {
+  const uniform = uniformFrom(362436069);
+  const draw = (n: number) => Array.from({ length: n }, uniform);
+  let apart = 0;
+  for (let trial = 0; trial < 20_000; trial++) {
+    const { intervals: [a, b] } = separatingIntervals([draw(5), draw(5)], 1 / 252)!;
+    if (a.high < b.low) apart++;
+  }
+  // One in 252: 79 expected.
+  assert(apart > 50 && apart < 110, `${apart}`);
+});
+
 Deno.test("isUnstable() draws the line at ±5 %", () => {
   // Interval of 6 samples is their range: 95…105 around 100 is ±5 %, 94…105 is more.
-  assertEquals(isUnstable(summarize([95, 99, 100, 100, 101, 105])), false);
-  assertEquals(isUnstable(summarize([94, 99, 100, 100, 101, 105])), true);
+  assertEquals(isUnstable(summarize({ samplesNs: [95, 99, 100, 100, 101, 105] })), false);
+  assertEquals(isUnstable(summarize({ samplesNs: [94, 99, 100, 100, 101, 105] })), true);
 });
 
 Deno.test("judge() finds nothing wrong with steady samples at a steady clock", () => {
@@ -228,7 +265,7 @@ Deno.test("judge() takes a few negative slopes of host time for noise, and a qua
 Deno.test("judge() calls samples of two modes unstable although their interval closes", () => {
   // An H200 in turns, as sampled: two samples at one speed, two at the other; no interval of 200 medians shows it.
   const turns = Array.from({ length: 200 }, (_, i) => [871, 876, 822, 827][i % 4] + i % 3);
-  assert(!isUnstable(summarize(turns)));
+  assert(!isUnstable(summarize({ samplesNs: turns })));
   assertEquals(judge(measurement([{ samplesNs: turns }])), {
     verdict: "unstable",
     reasons: ["cold: two modes 5.9 % apart, 50 % of the samples in the faster"],

@@ -92,7 +92,7 @@ export interface GateOutcome {
  *
  * Correctness comes first: one incorrect or failed case of the candidate is 2. Times are compared where both reports
  * come from the same adapter and it is no software adapter, the case is `ok` in both, and timer and mode agree; see
- * {@linkcode compareSamples} for the rule. On a software adapter ratios are reported and decide nothing. A gate
+ * {@linkcode compareSamples} for the rule, which goes by batches. On a software adapter ratios are reported and decide nothing. A gate
  * that compared no time (on a software adapter: verified no case of the baseline) is invalid, 4, as is a time that
  * cannot be believed. Whatever the baseline covers and the candidate does not makes it inconclusive, 3: cases that are
  * gone or skipped, and, where times are gated, times and modes that are gone. Nobody can say that these are neither
