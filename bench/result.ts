@@ -39,6 +39,8 @@ export interface Samples {
   readonly batches?: readonly number[];
   /** Launches per pass. */
   readonly launchesPerPass: number;
+  /** What they were to take together at least, by the timer (`pass_length.ts`), ns. Absent for slopes of host time. */
+  readonly leastPassNs?: number;
   /** Copies of the rotated inputs; 1 when hot. */
   readonly rotation: number;
   /** Spans that came back negative or zero and were dropped. */

@@ -39,12 +39,21 @@ export async function sampleTogether(
   options: SamplingOptions & { readonly seed: number },
 ): Promise<Sampled[]> {
   const all = timer.rotations.map((rotation, subject) => new Series(subject, rotation, { clock, options }));
-  for (let pilots = 0; pilots < MAX_PILOTS; pilots++) {
+  // A pilot at a fallen clock makes launches look slow, and passes of them too short.
+  const tune = atBestClock(timer, clock, {
+    batchOf: ({ pilot }) => pilot,
+    take: (series, { reading }) => series.tune(reading),
+  });
+  for (let pilots = 0; pilots < MAX_PILOTS;) {
     const open = all.filter(({ pass }) => !pass.isFound);
     if (open.length === 0) break;
-    for (const { series, reading } of await submit(timer, clock, open, ({ pilot }) => pilot)) series.tune(reading);
+    if (await tune(open)) pilots++;
   }
-  let queue: Series[] = [], rounds = 0, wakes = 0;
+  const add = atBestClock(timer, clock, {
+    batchOf: ({ batch }) => batch,
+    take: (series, { reading, launches }) => series.add(reading, launches),
+  });
+  let queue: Series[] = [], rounds = 0;
   for (;;) {
     queue = queue.filter(isOpen);
     if (queue.length === 0) {
@@ -53,24 +62,46 @@ export async function sampleTogether(
       if (wanted === 0) break;
       for (let i = 0; i < wanted; i++) queue.push(...shuffled(open, streamKey(options.seed, rounds++)));
     }
-    const next = queue.splice(0, fitting(queue));
-    const taken = await submit(timer, clock, next, ({ batch }) => batch);
-    const isCounted = ({ reading }: { reading: BatchReading }) => wakes === MAX_WAKES || !isSlow(reading, clock);
-    for (const { series, reading } of taken.filter(isCounted)) series.add(reading);
-    const slow = taken.filter((each) => !isCounted(each));
-    if (slow.length === 0) continue;
-    for (const { series, reading } of slow) series.reject(reading);
-    wakes++;
-    share(next, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+    await add(queue.splice(0, fitting(queue)));
   }
   return all.map((series) => series.end());
 }
 
-/** Submits a batch of each of `list`, in order. */
-async function submit(timer: PassTimer, clock: Clock, list: readonly Series[], batchOf: (series: Series) => Batch) {
-  const { batches, probeNs } = await submitBatches(timer, clock, list.map(batchOf));
-  share(list, probeNs);
-  return list.map((series, i) => ({ series, reading: batches[i] }));
+/** A batch that was read. */
+interface Read {
+  readonly reading: BatchReading;
+  /** Launches of each of its passes. */
+  readonly launches: number;
+}
+
+/** Which batch of a series is submitted, and what takes its reading. */
+interface Taking {
+  readonly batchOf: (series: Series) => Batch;
+  readonly take: (series: Series, read: Read) => void;
+}
+
+/**
+ * Submits a batch of each series of a list, in order, and hands on those that ran at the best clock. Where one did not the
+ * device is woken, a few times; then all are handed on.
+ *
+ * @returns Tells whether all were.
+ */
+function atBestClock(timer: PassTimer, clock: Clock, { batchOf, take }: Taking) {
+  let wakes = 0;
+  return async (list: readonly Series[]): Promise<boolean> => {
+    const asked = list.map(batchOf);
+    const { batches, probeNs } = await submitBatches(timer, clock, asked);
+    share(list, probeNs);
+    const isTaken = (reading: BatchReading) => wakes === MAX_WAKES || !isSlow(reading, clock);
+    list.forEach((series, i) => {
+      if (isTaken(batches[i])) take(series, { reading: batches[i], launches: asked[i].launches });
+      else series.reject(batches[i]);
+    });
+    if (batches.every(isTaken)) return true;
+    wakes++;
+    share(list, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+    return false;
+  };
 }
 
 /** Divides device time that is nobody's own. */

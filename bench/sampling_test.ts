@@ -5,7 +5,7 @@ import { HARDWARE_MEASURE } from "./measure.ts";
 import type { Sampled } from "./series.ts";
 import { sampleTogether } from "./sampling.ts";
 import { batchMedians, judge, type Judgement, quantile } from "./statistics.ts";
-import { type FakeDevice, fakeTimer } from "./testdata/fake_timer.ts";
+import { type FakeDevice, fakeTimer, PROBE_NS } from "./testdata/fake_timer.ts";
 
 /** Samples a planted device whose timer is known. */
 async function sample(device: FakeDevice, options: Partial<typeof HARDWARE_MEASURE & { seed: number }> = {}) {
@@ -131,6 +131,42 @@ Deno.test("batches at a fallen clock are taken again; where it falls again and a
   });
   assertEquals(verdictOn(lasting).verdict, "unstable");
   assertMatch(verdictOn(lasting).reasons.at(-1)!, /the clock ran at 17 % of the best/);
+});
+
+Deno.test("pilots at a fallen clock are taken again: passes have their length, and whole rotations", async () => {
+  // Awake while the best probe is read, then asleep until it has been busy for 100 ms.
+  const fallen = { launchNs: [steady(5000)], rotation: 16, clock: (nowNs: number) => nowNs < 1.11e9 ? 345 / 1980 : 1 };
+  const best: Clock = { ...IDEAL_TIMER, bestProbeNs: PROBE_NS };
+  const [taken] = await sampleTogether(fakeTimer(fallen), best, { ...HARDWARE_MEASURE, seed: 1 });
+  assertEquals(taken.samples.launchesPerPass, 48);
+  assertGreater(taken.samples.rejectedBatches, 0);
+  assertEquals(verdictOn(taken).verdict, "ok");
+});
+
+Deno.test("passes that turn out to be too short are lengthened while the kernel warms up, and judged where it is late", async () => {
+  // The probe was never read at full clock, so nothing says that the first pilots are slow.
+  const clock = (untilNs: number) => (nowNs: number) => nowNs < untilNs ? 345 / 1980 : 1;
+  const early = await sample({ launchNs: [steady(5000)], rotation: 16, clock: clock(1.05e9) });
+  assertEquals([early.samples.launchesPerPass, verdictOn(early).verdict], [48, "ok"]);
+  // A kernel that becomes ten times as fast after its passes were found.
+  const late = await sample({ launchNs: [(nowNs) => nowNs < 1.1e9 ? 50_000 : 5000] });
+  assertEquals(late.samples.launchesPerPass, 4);
+  assert(verdictOn(late).reasons.some((reason) => /passes took 20\.\d µs, the timer needs 200\.0 µs/.test(reason)));
+});
+
+Deno.test("judge() names passes that cover no whole rotation, unless a rotation is too long", () => {
+  const runOf = (launchNs: number, launchesPerPass: number) => {
+    const samplesNs = Array<number>(30).fill(launchNs);
+    const run = { mode: "cold", samplesNs, launchesPerPass, rotation: 16, leastPassNs: 200_000 } as const;
+    return judge({
+      timer: "timestamp-query",
+      runs: [{ ...run, droppedSpans: 0, rejectedBatches: 0 }],
+      minBytes: 0,
+      flops: 0,
+    });
+  };
+  assertEquals(runOf(37_000, 6).reasons, ["cold: passes of 6 launches cover no whole rotation over 16 copies"]);
+  assertEquals([runOf(37_000, 16).verdict, runOf(30e6, 1).verdict], ["ok", "ok"]);
 });
 
 Deno.test("a kernel that gets faster while the device warms up gets the time it settles at", async () => {

@@ -65,6 +65,8 @@ export class Series {
   /** Which batch is the first that counts; undefined while it warms up. */
   #first?: number;
   #spentNs = 0;
+  /** Batches of passes that turned out to be too short. */
+  #discarded = 0;
   #rejected = 0;
 
   /** @param rotation Copies of its inputs that its launches use in turn. */
@@ -105,12 +107,21 @@ export class Series {
     this.pass.take(spans);
   }
 
-  /** Takes what was read of {@linkcode Series.batch}. */
-  add(reading: BatchReading): void {
+  /** Takes what was read of a {@linkcode Series.batch} of passes of so many launches. */
+  add(reading: BatchReading, launches: number): void {
     this.#spentNs += this.#spend(reading.spans);
-    const samplesNs = reading.spans.map(({ ns }) => (ns - this.#clock.passOverheadNs) / this.pass.launches)
-      .filter((ns) => ns > 0);
-    this.#batches.push({ ...reading, samplesNs, medianNs: samplesNs.length === 0 ? NaN : quantile(samplesNs, 0.5) });
+    if (launches !== this.pass.launches) {
+      this.#discarded++;
+      return;
+    }
+    const samplesNs = reading.spans.map(({ ns }) => (ns - this.#clock.passOverheadNs) / launches).filter((ns) =>
+      ns > 0
+    );
+    const medianNs = samplesNs.length === 0 ? NaN : quantile(samplesNs, 0.5);
+    this.#batches.push({ ...reading, samplesNs, medianNs });
+    if (this.#first === undefined && samplesNs.length > 0 && this.pass.lengthen(medianNs)) {
+      this.#discarded += this.#batches.splice(0).length;
+    }
     this.#first ??= this.#warmSince();
     // Batches that were submitted together are all counted: one that comes after the last needed may say otherwise.
     this.stopped = this.#reason();
@@ -133,10 +144,11 @@ export class Series {
         samplesNs,
         batches: counted.map((batch) => batch.samplesNs.length),
         launchesPerPass: this.pass.launches,
+        leastPassNs: this.pass.leastNs,
         droppedSpans: spans.length - samplesNs.length,
         overlappingSpans: spans.filter(({ overlaps }) => overlaps).length,
         rejectedBatches: this.#rejected,
-        warmUpBatches: first,
+        warmUpBatches: this.#discarded + first,
         stopped: this.stopped,
         ...this.#clockAround(counted),
       },
@@ -158,11 +170,12 @@ export class Series {
   /** The first batch that counts, once that is known. */
   #warmSince(): number | undefined {
     const taken = this.#batches.length;
+    const all = this.#discarded + taken;
     const last = this.#batches.slice(-STEADY_BATCHES).map(({ medianNs }) => medianNs);
     if (last.length === STEADY_BATCHES && Math.max(...last) <= (1 + STEADY_SHARE) * Math.min(...last)) {
       return taken - STEADY_BATCHES;
     }
-    return taken >= this.#options.maxWarmUpBatches ? taken : undefined;
+    return all >= this.#options.maxWarmUpBatches ? taken : undefined;
   }
 
   /** Why it ends here, if it does. */

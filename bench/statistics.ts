@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { lackOf } from "./pass_length.ts";
 import type { ClockProbe, Measured, Measurement, Samples } from "./result.ts";
 
 /** What is said about the samples of one mode; times in ns. */
@@ -285,7 +286,8 @@ export function clockRatio(clock: ClockProbe): number {
  * `invalid`: nothing was sampled; more than {@linkcode maxDroppedShare} of the spans were negative or zero (of host
  * slopes: {@linkcode maxDroppedSlopes}), or of them overlapped; or a figure is beyond {@linkcode peakAllowance} times a peak. Bytes are held
  * against the bandwidth of memory only when cold, since hot inputs may come from a cache. `unstable`: see
- * {@linkcode isUnstable}; the budget ended sampling; the samples have two modes; more host slopes than {@linkcode maxDroppedShare} were negative; or
+ * {@linkcode isUnstable}; the budget ended sampling; the samples have two modes; passes
+ * were shorter than the timer needs or covered no whole rotation; more host slopes than {@linkcode maxDroppedShare} were negative; or
  * the clock was slower than {@linkcode maxClockRatio} allows.
  *
  * @param measurement Samples with the work of one launch.
@@ -337,6 +339,14 @@ export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
           : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${count}, ` +
             `wider than ±${100 * maxRelativeHalfWidth} %`,
       );
+    }
+    const { leastPassNs = 0, launchesPerPass: launches, rotation } = run;
+    const lack = lackOf({ launches, launchNs: summary.medianNs, rotation, leastNs: leastPassNs });
+    if (lack === "time") {
+      const [tookUs, meantUs] = [launches * summary.medianNs, leastPassNs].map((ns) => (ns / 1000).toFixed(1));
+      unstable.push(`${mode}: passes took ${tookUs} µs, the timer needs ${meantUs} µs`);
+    } else if (lack === "rotation") {
+      unstable.push(`${mode}: passes of ${launches} launches cover no whole rotation over ${rotation} copies`);
     }
     const modes = findModes(samplesNs);
     if (modes !== undefined) {

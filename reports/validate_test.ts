@@ -133,6 +133,7 @@ function completeReport(): Complete<Report> {
   const samples: Complete<Samples> = {
     ...makeMeasured().measurement.runs[0],
     batches: [40],
+    leastPassNs: 1,
     overlappingSpans: 0,
     warmUpBatches: 1,
     stopped: "interval",
