@@ -41,6 +41,8 @@ export interface Samples {
   readonly launchesPerPass: number;
   /** What they were to take together at least, by the timer (`pass_length.ts`), ns. Absent for slopes of host time. */
   readonly leastPassNs?: number;
+  /** Relative half-width of its interval at which sampling was to stop. Absent for slopes of host time. */
+  readonly targetHalfWidth?: number;
   /** Copies of the rotated inputs; 1 when hot. */
   readonly rotation: number;
   /** Spans that came back negative or zero and were dropped. */

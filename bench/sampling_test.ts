@@ -109,6 +109,47 @@ Deno.test("a drift of 5 % over ten batches is unstable, and the width says how f
   assertMatch(reasons[0], /the budget ended sampling after \d+ batches, .* at ±\d\.\d %/);
 });
 
+Deno.test("a drift that is too slow for the interval to see goes on, and is named", async () => {
+  // 3 % over fifteen batches leaves an interval of ±0.8 %.
+  const taken = await sample({ launchNs: [(nowNs) => 37_000 * (1 + 0.03 * (nowNs - 1e9) / 180e6)] });
+  assertEquals(taken.samples.stopped, "budget");
+  assert(verdictOn(taken).reasons.some((reason) => /drift, the last half .* % slower than/.test(reason)));
+  const slow = (percent: number) =>
+    sample({ launchNs: [(nowNs) => 37_000 * (1 + percent / 100 * (nowNs - 1e9) / 1e9)] });
+  assertEquals(verdictOn(await slow(5)).verdict, "ok");
+});
+
+Deno.test("a kernel whose batches switch between times 3 % apart is unstable, however its phases fall", async () => {
+  for (const periodNs of [13e6, 30e6, 60e6, 90e6]) {
+    const taken = await sample({ launchNs: [(nowNs) => Math.floor(nowNs / periodNs) % 2 ? 37_000 : 38_110] });
+    assertEquals(verdictOn(taken).verdict, "unstable", `${periodNs}`);
+  }
+});
+
+Deno.test("no variant is sampled alone: what its company does to it is in every batch", async () => {
+  // The first runs faster in company of the second, which closes at once; the first wanders, and takes longer.
+  let companyNs = 0;
+  const wander = (nowNs: number) => 1 + 0.03 * (uint32At(3, Math.floor(nowNs / 10e6)) / 2 ** 31 - 1);
+  const inCompany = (nowNs: number) => (nowNs - companyNs < 60e6 ? 47_750 : 50_000) * wander(nowNs);
+  const company = (nowNs: number) => {
+    companyNs = nowNs;
+    return 40_000;
+  };
+  const { sampled: [a, b], timer } = await sample({ launchNs: [inCompany, company] });
+  assertGreater(a.samples.batches!.length, 15);
+  const [ofA, ofB] = [a, b].map(({ samples }) => samples.batches!.length + samples.warmUpBatches!);
+  assertEquals(ofA, ofB);
+  assertAlmostEquals(medianOf(a) / 47_750, 1, 0.01);
+  const passes = timer.submissions.flat().filter((pass) => pass !== "probe");
+  assert(passes.slice(-600).some(({ subject }) => subject === 1));
+});
+
+Deno.test("a variant of few launches within the budget keeps the fast ones company, and all of these are counted", async () => {
+  const { sampled: [fast, slow] } = await sample({ launchNs: [steady(50_000), steady(400e6)] });
+  assertEquals(verdictOn(fast), { verdict: "ok", reasons: [] });
+  assert(slow.samples.batches!.length <= 10 && fast.samples.batches!.length >= 15);
+});
+
 Deno.test("two modes are unstable, whether batches or passes switch between them", async () => {
   for (const periodNs of [1e6, 30e6]) {
     const taken = await sample({ launchNs: [(nowNs) => Math.floor(nowNs / periodNs) % 2 ? 37_000 : 41_000] });

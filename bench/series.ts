@@ -7,7 +7,7 @@ import type { Batch, BatchReading } from "./batches.ts";
 import type { Clock, Span } from "./clock.ts";
 import { PassLength } from "./pass_length.ts";
 import type { Samples } from "./result.ts";
-import { medianHalfWidth, quantile } from "./statistics.ts";
+import { changeOfHalves, medianHalfWidth, quantile } from "./statistics.ts";
 
 /** When samples are enough. */
 export interface SamplingOptions {
@@ -94,11 +94,16 @@ export class Series {
 
   /** Batches to take before looking again. */
   get wanted(): number {
-    const { minBatches, budgetMs } = this.#options;
+    const { minBatches } = this.#options;
     const missing = minBatches - this.#counted.length;
-    const leftNs = MAX_SPENT * budgetMs * 1e6 - this.#spentNs;
-    const affordable = Math.ceil(leftNs / (this.batch.passes * this.pass.passNs));
-    return Math.max(1, Math.min(missing > 0 ? missing : Math.ceil(minBatches / 2), affordable));
+    return missing > 0 ? missing : Math.ceil(minBatches / 2);
+  }
+
+  /** Batches that it can still take, alone or as company of another: none where its timer stands still. */
+  get affordable(): number {
+    if (this.stopped === "timer") return 0;
+    const leftNs = MAX_SPENT * this.#options.budgetMs * 1e6 - this.#spentNs;
+    return Math.max(0, Math.ceil(leftNs / (this.batch.passes * this.pass.passNs)));
   }
 
   /** Takes what was read of {@linkcode Series.pilot}. */
@@ -143,6 +148,7 @@ export class Series {
       samples: {
         samplesNs,
         batches: counted.map((batch) => batch.samplesNs.length),
+        targetHalfWidth: this.#options.targetHalfWidth,
         launchesPerPass: this.pass.launches,
         leastPassNs: this.pass.leastNs,
         droppedSpans: spans.length - samplesNs.length,
@@ -186,9 +192,12 @@ export class Series {
     const isSpent = this.#spentNs >= budgetMs * 1e6;
     if (counted.length >= minBatches) {
       const samples = counted.reduce((sum, { samplesNs }) => sum + samplesNs.length, 0);
-      const halfWidth = medianHalfWidth(counted.map(({ medianNs }) => medianNs));
+      const medians = counted.map(({ medianNs }) => medianNs);
+      const halfWidth = medianHalfWidth(medians);
       const isClosed = halfWidth !== undefined && halfWidth <= targetHalfWidth;
-      if (isClosed && (samples >= minSamples || isSpent)) return "interval";
+      // A slow drift, or company that has gone, leaves a narrow interval around a median that still moves.
+      const isSteady = Math.abs(changeOfHalves(medians)?.change ?? 0) <= targetHalfWidth;
+      if (isClosed && isSteady && (samples >= minSamples || isSpent)) return "interval";
       if (isSpent) return "budget";
     }
     return this.#spentNs >= MAX_SPENT * budgetMs * 1e6 ? "budget" : undefined;

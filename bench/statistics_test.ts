@@ -2,6 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } f
 import type { Measurement, Samples } from "./result.ts";
 import {
   batchMedians,
+  changeOfHalves,
   clockRatio,
   findModes,
   isUnstable,
@@ -326,6 +327,38 @@ Deno.test("findModes() finds two modes where there are two", () => {
     high: 6.7,
     lowShare: 15 / 24,
   });
+});
+
+Deno.test("findModes() finds modes 3 % apart among the medians of batches, and takes under 1 % of scattered ones for two", () => {
+  const uniform = uniformFrom(521288629);
+  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+  const shareOf = (draw: (i: number) => number) => {
+    let found = 0;
+    for (let trial = 0; trial < 2000; trial++) {
+      if (findModes(Array.from({ length: 15 }, (_, i) => draw(i)), { apart: 0.02, least: 15 }) !== undefined) found++;
+    }
+    return found / 2000;
+  };
+  assert(shareOf(() => 1 + 0.012 * normal()) < 0.01);
+  assert(shareOf((i) => (i % 3 === 0 ? 1.03 : 1) + 0.002 * normal()) > 0.95);
+});
+
+Deno.test("judge() names batches of two modes, and halves that are apart by more than the target", () => {
+  const of = (medians: number[], more: Partial<Samples> = {}) =>
+    judge(measurement([{ samplesNs: medians.flatMap((ns) => [ns, ns]), batches: medians.map(() => 2), ...more }]))
+      .reasons;
+  const modes = Array.from({ length: 16 }, (_, i) => 1000 + (i % 4 === 0 ? 30 : 0) + i % 3);
+  assertEquals(of(modes), ["cold: two modes 2.9 % apart, 75 % of the batches in the faster"]);
+  assertEquals(of(modes, { targetHalfWidth: 0.02 }), []);
+  const step = (apart: number) => Array.from({ length: 16 }, (_, i) => 1000 + (i < 8 ? 0 : apart) + i % 5 * 2);
+  assertEquals(of(step(15)), ["cold: drift, the last half of the batches 1.7 % slower than the first"]);
+  assertEquals(of(step(7)), []);
+});
+
+Deno.test("changeOfHalves() leaves out the middle, and is apart only where there are intervals", () => {
+  assertEquals(changeOfHalves([1, 9, 2]), { change: 1, isApart: false });
+  assertEquals(changeOfHalves([...Array(6).fill(4), 7, ...Array(6).fill(5)]), { change: 0.25, isApart: true });
+  assertEquals(changeOfHalves([1]), undefined);
 });
 
 Deno.test("findModes() finds none 4 % apart, among outliers, or in fewer than 20 samples", () => {

@@ -134,6 +134,7 @@ function completeReport(): Complete<Report> {
     ...makeMeasured().measurement.runs[0],
     batches: [40],
     leastPassNs: 1,
+    targetHalfWidth: 0.01,
     overlappingSpans: 0,
     warmUpBatches: 1,
     stopped: "interval",
