@@ -57,6 +57,19 @@ Deno.test("a timer that advances by 65,536 ns is given passes of a hundred steps
   assertEquals(verdictOn(taken).verdict, "ok");
 });
 
+Deno.test("a timer too coarse for the probe rejects nothing by chance and wakes nobody: the clock is not checked", async () => {
+  for (const probeNs of [110_000, 129_300, 150_000, 169_184, 200_000]) {
+    const launchNs = [steady(5000), steady(40_000)];
+    const { sampled, clock, timer } = await sample({ launchNs, quantumNs: 65_536, probeNs, overheadNs: 1500 });
+    for (const each of sampled) {
+      assertEquals([each.samples.rejectedBatches, each.samples.clock], [0, undefined], `${probeNs}`);
+      assertEquals(verdictOn(each), { verdict: "ok", reasons: [] });
+    }
+    assertEquals(clock.bestProbeNs, undefined);
+    assert(timer.submissions.every((passes) => passes.some((pass) => pass !== "probe")));
+  }
+});
+
 Deno.test("a timer of 80 ns a tick gives nanoseconds", async () => {
   const taken = await sample({ launchNs: [steady(37_000)], tickNs: 80 });
   assertAlmostEquals(medianOf(taken) / 37_000, 1, 0.002);
