@@ -72,6 +72,8 @@ export interface Measurement {
   readonly quantumNs?: number;
   /** Span of an empty pass, ns: it was taken off every span. */
   readonly passOverheadNs?: number;
+  /** Bytes that the largest cache was assumed to hold: cold launches rotate over more than twice as many. */
+  readonly cacheBytes?: number;
   /** Cases between whose batches those of this one were taken, in an order drawn from `seed`; absent where it was alone. */
   readonly interleaved?: { readonly seed: number; readonly cases: readonly string[] };
   /** Samples by mode; the first is the headline. */

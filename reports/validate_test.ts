@@ -145,6 +145,7 @@ function completeReport(): Complete<Report> {
     tickNs: 1,
     quantumNs: 32,
     passOverheadNs: 1500,
+    cacheBytes: 1,
     interleaved: { seed: 1, cases: ["a", "b"] },
     runs: [samples],
   };
