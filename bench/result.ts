@@ -53,13 +53,19 @@ export interface Samples {
   readonly rejectedBatches: number;
   /** Batches before three medians in a row agreed; their samples are left out. Absent for slopes of host time. */
   readonly warmUpBatches?: number;
+  /** Whether the three did agree; absent where nothing was to warm up. */
+  readonly isSettled?: boolean;
+  /** How far time is from growing with the number of launches, of three times as many over as many; of slopes of host time. */
+  readonly nonlinearity?: number;
   /**
    * What ended sampling: the interval of the median of batch medians closed; the budget of device time was spent before;
    * or a batch came back without a positive span. Absent for slopes of host time.
    */
   readonly stopped?: "interval" | "budget" | "timer";
-  /** Clock probe around the samples, where timestamps exist. */
+  /** Clock probe around the samples, where timestamps exist and can read it. */
   readonly clock?: ClockProbe;
+  /** Mean of the probe right before each batch and right after it, ns; absent too where one reading was lost. */
+  readonly probesNs?: readonly number[];
 }
 
 /** What was measured of a verified case. */

@@ -230,6 +230,25 @@ Deno.test("a kernel that gets faster while the device warms up gets the time it 
   assertEquals(verdictOn(taken).verdict, "ok");
 });
 
+Deno.test("a kernel that never settles is unstable, also where the interval of many batches closes", async () => {
+  // Batches, which the probe stands between, alternate by ±1.4 %.
+  let lastNs = 0, batch = 0;
+  const scatter = (nowNs: number) => {
+    if (nowNs - lastNs > 2 * PROBE_NS) batch++;
+    lastNs = nowNs;
+    return 37_000 * (batch % 2 ? 1.014 : 0.986);
+  };
+  const taken = await sample({ launchNs: [scatter] }, { targetHalfWidth: 0.05 });
+  assertEquals([taken.samples.isSettled, taken.samples.warmUpBatches], [false, 20]);
+  assert(verdictOn(taken).reasons.some((reason) => /never warm, no three batches .* first 20/.test(reason)));
+});
+
+Deno.test("the probe of every batch is kept", async () => {
+  const { samples } = await sample({ launchNs: [steady(37_000)] });
+  assertEquals(samples.probesNs, Array(samples.batches!.length).fill(PROBE_NS));
+  assertEquals(samples.isSettled, true);
+});
+
 Deno.test("variants that are timed together take turns in random order, drawn from the seed, and drift alike", async () => {
   const drift = (nowNs: number) => 1 + 0.03 * (nowNs - 1e9) / 1e9;
   const launchNs = [30_000, 33_000, 300_000].map((ns) => (nowNs: number) => ns * drift(nowNs));

@@ -65,6 +65,8 @@ export class Series {
   /** Which batch is the first that counts; undefined while it warms up. */
   #first?: number;
   #spentNs = 0;
+  /** Whether its last medians agreed; where it is not asked to warm up nobody looks. */
+  #isSettled?: boolean;
   /** Batches of passes that turned out to be too short. */
   #discarded = 0;
   #rejected = 0;
@@ -155,6 +157,7 @@ export class Series {
         overlappingSpans: spans.filter(({ overlaps }) => overlaps).length,
         rejectedBatches: this.#rejected,
         warmUpBatches: this.#discarded + first,
+        ...this.#isSettled !== undefined && { isSettled: this.#isSettled },
         stopped: this.stopped,
         ...this.#clockAround(counted),
       },
@@ -179,8 +182,10 @@ export class Series {
     const all = this.#discarded + taken;
     const last = this.#batches.slice(-STEADY_BATCHES).map(({ medianNs }) => medianNs);
     if (last.length === STEADY_BATCHES && Math.max(...last) <= (1 + STEADY_SHARE) * Math.min(...last)) {
+      this.#isSettled = true;
       return taken - STEADY_BATCHES;
     }
+    this.#isSettled = false;
     return all >= this.#options.maxWarmUpBatches ? taken : undefined;
   }
 
@@ -203,11 +208,13 @@ export class Series {
     return this.#spentNs >= MAX_SPENT * budgetMs * 1e6 ? "budget" : undefined;
   }
 
-  #clockAround(counted: readonly Taken[]): Pick<Samples, "clock"> {
+  #clockAround(counted: readonly Taken[]): Pick<Samples, "clock" | "probesNs"> {
     const { bestProbeNs: bestNs } = this.#clock;
     const beforeNs = counted.flatMap((batch) => batch.beforeNs ?? []);
     const afterNs = counted.flatMap((batch) => batch.afterNs ?? []);
     if (bestNs === undefined || beforeNs.length === 0 || afterNs.length === 0) return {};
-    return { clock: { beforeNs: quantile(beforeNs, 0.5), afterNs: quantile(afterNs, 0.5), bestNs } };
+    const clock = { beforeNs: quantile(beforeNs, 0.5), afterNs: quantile(afterNs, 0.5), bestNs };
+    const isWhole = beforeNs.length === counted.length && afterNs.length === counted.length;
+    return { clock, ...isWhole && { probesNs: beforeNs.map((ns, i) => (ns + afterNs[i]) / 2) } };
   }
 }

@@ -100,6 +100,12 @@ export const maxDroppedSlopes = 0.25;
  */
 export const maxClockRatio = 1.05;
 
+/**
+ * Share by which host time over three times the launches may be off the line through one and two times as many: the slope is
+ * no time of a launch where time does not grow with their number.
+ */
+export const maxNonlinearity = 0.05;
+
 /** Batches in whose medians modes are looked for, at least. */
 const MIN_MODE_BATCHES = 15;
 
@@ -326,7 +332,8 @@ export function clockRatio(clock: ClockProbe): number {
  * against the bandwidth of memory only when cold, since hot inputs may come from a cache. `unstable`: see
  * {@linkcode isUnstable}; the budget ended sampling; the samples, or the medians of batches, have two modes; the
  * first and the last half of the batches are further apart than the interval was to be wide; passes
- * were shorter than the timer needs or covered no whole rotation; more host slopes than {@linkcode maxDroppedShare} were negative; or
+ * were shorter than the timer needs or covered no whole rotation; the first batches never agreed; host time did not grow with
+ * the number of launches ({@linkcode maxNonlinearity}); more host slopes than {@linkcode maxDroppedShare} were negative; or
  * the clock was slower than {@linkcode maxClockRatio} allows.
  *
  * @param measurement Samples with the work of one launch.
@@ -381,6 +388,14 @@ export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
           : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${count}, ` +
             `wider than ±${100 * maxRelativeHalfWidth} %`,
       );
+    }
+    if (run.isSettled === false) {
+      unstable.push(`${mode}: never warm, no three batches in a row agreed among the first ${run.warmUpBatches}`);
+    }
+    const { nonlinearity = 0 } = run;
+    if (!(Math.abs(nonlinearity) <= maxNonlinearity)) {
+      const [percent, way] = [(100 * Math.abs(nonlinearity)).toFixed(1), nonlinearity > 0 ? "more" : "less"];
+      unstable.push(`${mode}: three times the launches take ${percent} % ${way} than the slope says`);
     }
     const { leastPassNs = 0, launchesPerPass: launches, rotation } = run;
     const lack = lackOf({ launches, launchNs: summary.medianNs, rotation, leastNs: leastPassNs });

@@ -137,6 +137,9 @@ function completeReport(): Complete<Report> {
     targetHalfWidth: 0.01,
     overlappingSpans: 0,
     warmUpBatches: 1,
+    isSettled: true,
+    nonlinearity: -0.01,
+    probesNs: [1],
     stopped: "interval",
     clock,
   };
