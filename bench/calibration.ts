@@ -20,7 +20,8 @@ import type { Gpu } from "./device.ts";
 import { gpuPassTimer } from "./pass_timer.ts";
 import { type BoundLaunch, prepare, type PreparedLaunch } from "./plan.ts";
 import type { CalibratedFigure, Calibration } from "./result.ts";
-import { maxClockRatio, peakAllowance, quantile } from "./statistics.ts";
+import { peakAllowance } from "./judge.ts";
+import { maxClockRatio, quantile } from "./statistics.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** Pairs of passes that tell what a dispatch costs, and the dispatches by which the two differ. */

@@ -24,8 +24,8 @@ export interface TimerTraits {
 const MAX_STEP_OF_PROBE = 0.01;
 
 /**
- * Whether single passes of the probe tell how fast the clock runs. Where stamps advance by 65,536 ns one of 169 µs reads 131
- * or 197 µs, by chance: then the clock is not checked, and the calibration says so.
+ * Whether single passes of the probe tell how fast the clock runs. Where stamps advance by 65,536 ns one of 169 µs
+ * reads 131 or 197 µs, by chance: then the clock is not checked, and the calibration says so.
  *
  * @param readings Passes of the probe, ns, above zero.
  */
@@ -214,9 +214,9 @@ export function traitsFrom(stamps: readonly bigint[], tickNs: number): TimerTrai
 }
 
 /**
- * Step in which stamps advance, in ticks, at least 1: the greatest common divisor of their steps forward. One that is no whole
- * number of ticks (41.67 of 1 ns at 24 MHz, 819.2 of 80 ns where stamps are rounded to 65,536 ns) leaves them one tick beside
- * its multiples: then it is the mean step over those multiples.
+ * Step in which stamps advance, in ticks, at least 1: the greatest common divisor of their steps forward. One that is
+ * no whole number of ticks (41.67 of 1 ns at 24 MHz, 819.2 of 80 ns where stamps are rounded to 65,536 ns) leaves them
+ * one tick beside its multiples: then it is the mean step over those multiples.
  *
  * @param steps Differences of stamps, ticks above zero.
  */

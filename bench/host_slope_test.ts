@@ -1,6 +1,6 @@
 import { assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import { sampleSlopes } from "./host_slope.ts";
-import { judge } from "./statistics.ts";
+import { judge } from "./judge.ts";
 
 const options = { spanMs: 60, pairs: 20 };
 

@@ -26,11 +26,11 @@ export interface MeasureOptions extends SamplingOptions {
 }
 
 /**
- * Hardware: cold first. Launches rotate over twice 64 MiB: more than the 60 MB of an H200, the 72 of an RTX 4090 and the 96
- * of an RTX 5090, just as much as the 128 of an RX 6900, and not as much as the 256 of an MI300X, where a cold time may be
- * one of the cache.
- * A pass has 200 µs at least: a microsecond that work costs a pass and an empty one does not show is half a percent then,
- * half of what the interval may be wide. The interval of the median of 15 batches is seven tenths as wide as that of 10.
+ * Hardware: cold first. Launches rotate over twice 64 MiB: more than the 60 MB of an H200, the 72 of an RTX 4090 and
+ * the 96 of an RTX 5090, just as much as the 128 of an RX 6900, and not as much as the 256 of an MI300X, where a cold
+ * time may be one of the cache. A pass has 200 µs at least: a microsecond that work costs a pass and an empty one does
+ * not show is half a percent then, half of what the interval may be wide. The interval of the median of 15 batches is
+ * seven tenths as wide as that of 10.
  */
 export const HARDWARE_MEASURE: MeasureOptions = {
   minBatches: 15,
@@ -80,8 +80,8 @@ export interface Timed {
 }
 
 /**
- * Measures `subjects`, which share their inputs, in every mode of `options` that they can be measured in. Where the device
- * has timestamps their batches alternate.
+ * Measures `subjects`, which share their inputs, in every mode of `options` that they can be measured in. Where the
+ * device has timestamps their batches alternate.
  *
  * @param options How, and the `seed` of the order.
  * @returns One for each subject.

@@ -10,6 +10,7 @@ import type { CaseCall } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import type { Digest } from "./digests.ts";
 import { readResults } from "./execute.ts";
+import { judge, type Peaks } from "./judge.ts";
 import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import type { PreparedLaunch } from "./plan.ts";
 import type { Incorrect, Measured, Measurement, ResultBase, Verification } from "./result.ts";
@@ -17,7 +18,6 @@ import { peaksOf } from "./roofline.ts";
 import { readBytesOf } from "./rotation.ts";
 import { checkInputs } from "./round_checks.ts";
 import type { Session } from "./session.ts";
-import { judge, type Peaks } from "./statistics.ts";
 import { readState, resetState } from "./timed_state.ts";
 import type { Upload } from "./uploads.ts";
 
@@ -86,8 +86,8 @@ export async function measureCases(
 }
 
 /**
- * What the device allows the launch. A CPU's limits are those of the moment, in company of who knows what, and its times say
- * nothing: they are not judged.
+ * What the device allows the launch. A CPU's limits are those of the moment, in company of who knows what, and its
+ * times say nothing: they are not judged.
  */
 function limitsOf(
   session: Session,

@@ -114,8 +114,8 @@ export interface PlanTimes {
 }
 
 /**
- * A verified case beside another run of the same inputs: by another kernel, or by the same kernel on another adapter. Data,
- * no verdict.
+ * A verified case beside another run of the same inputs: by another kernel, or by the same kernel on another adapter.
+ * Data, no verdict.
  */
 export interface Differential {
   /** The other kernel, `attend/unfused`; or the kernel of the case itself where another run of it was stored. */

@@ -113,8 +113,8 @@ export async function bindCold(
 }
 
 /**
- * Bytes that one launch certainly reads: outputs are written to the same place each time and may stay in a cache, and pages
- * that sequences share, which `minBytes` counts for each of them, are read once.
+ * Bytes that one launch certainly reads: outputs are written to the same place each time and may stay in a cache, and
+ * pages that sequences share, which `minBytes` counts for each of them, are read once.
  */
 export function readBytesOf({ buffers }: Pick<Launch, "buffers">, minBytes: number): number {
   const bytesOf = (...roles: string[]) =>

@@ -65,16 +65,17 @@ export async function sampleTogether(
 }
 
 /**
- * The next batches, in rounds: each has every series, closed ones too, so that none is sampled alone while another is open;
- * an H200's kernel took 5 % longer alone. Where one affords fewer rounds than another wants the others
- * have several batches in each. None once all are closed, or nobody is left to keep the last one company: then that ends as well.
+ * The next batches, in rounds: each has every series, closed ones too, so that none is sampled alone while another is
+ * open (alone an H200's kernel took 5 % longer). Where one affords fewer rounds than another wants the others have
+ * several batches in each. None once all are closed; or nobody is left to keep the last one company: then that ends as
+ * well.
  */
 function roundsOf(all: readonly Series[], key: () => number): Series[] {
   const open = all.filter(isOpen);
   if (open.length === 0) return [];
   const members = all.filter(({ affordable }) => affordable > 0);
   const isAlone = members.length === 1 && all.filter(({ stopped }) => stopped !== "timer").length > 1;
-  if (isAlone || members.length === 0) {
+  if (isAlone || !open.some((series) => members.includes(series))) {
     for (const series of open) series.stopped = "budget";
     return [];
   }
@@ -100,8 +101,8 @@ interface Taking {
 }
 
 /**
- * Submits a batch of each series of a list, in order, and hands on those that ran at the best clock. Where one did not the
- * device is woken, a few times; then all are handed on.
+ * Submits a batch of each series of a list, in order, and hands on those that ran at the best clock. Where one did not
+ * the device is woken, a few times; then all are handed on.
  *
  * @returns Tells whether all were.
  */

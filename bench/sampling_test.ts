@@ -1,10 +1,11 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { uint32At } from "../reference/random.ts";
 import { type Clock, IDEAL_TIMER, traitsFrom } from "./clock.ts";
+import { judge, type Judgement } from "./judge.ts";
 import { HARDWARE_MEASURE } from "./measure.ts";
 import type { Sampled } from "./series.ts";
 import { sampleTogether } from "./sampling.ts";
-import { batchMedians, judge, type Judgement, quantile } from "./statistics.ts";
+import { batchMedians, quantile } from "./statistics.ts";
 import { type FakeDevice, fakeTimer, PROBE_NS } from "./testdata/fake_timer.ts";
 
 /** Samples a planted device whose timer is known. */

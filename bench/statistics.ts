@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { lackOf } from "./pass_length.ts";
-import type { ClockProbe, Measured, Measurement, Samples } from "./result.ts";
+import type { ClockProbe, Samples } from "./result.ts";
 
 /** What is said about the samples of one mode; times in ns. */
 export interface Summary {
@@ -47,16 +46,6 @@ export interface Interval {
   readonly high: number;
 }
 
-/** Speeds that a device has been seen to reach; what seems faster was not measured right. An absent one is not judged. */
-export interface Peaks {
-  /** Of memory that no cache holds. */
-  readonly bytesPerS?: number;
-  /** Of independent FMAs. */
-  readonly flopsPerS?: number;
-  /** Bytes of a cold launch that certainly come from such memory. @default {those that it must move} */
-  readonly uncachedBytes?: number;
-}
-
 /** Two times between which the samples switch, in the unit of the samples. */
 export interface Modes {
   /** Median of the lower cluster. */
@@ -67,14 +56,6 @@ export interface Modes {
   readonly lowShare: number;
 }
 
-/** Whether times can be believed, and why not. */
-export interface Judgement {
-  /** As in {@linkcode Measured}. */
-  readonly verdict: Measured["verdict"];
-  /** One line per reason, none when `ok`. */
-  readonly reasons: readonly string[];
-}
-
 /**
  * A median whose 95 % interval is wider than ±5 % is `unstable` whatever ended sampling: the gate's default margin is 5 %
  * too, and a figure that cannot tell apart what the gate must tell apart is no basis for it.
@@ -82,38 +63,10 @@ export interface Judgement {
 export const maxRelativeHalfWidth = 0.05;
 
 /**
- * Share of spans that may come back negative or zero, or overlap. A timestamp query has no business to return any, so more
- * make its times `invalid`; more slopes of host time make them `unstable`.
- */
-export const maxDroppedShare = 0.01;
-
-/**
- * Share of negative slopes beyond which host times are `invalid`. A slope is a difference of two noisy times: a few
- * below zero are that noise, but with a quarter of them the noise is as large as the time itself (a normal variable
- * is negative that often at a mean of 0.67 deviations), and dropping them biases what is left.
- */
-export const maxDroppedSlopes = 0.25;
-
-/**
  * Probe time over the session's best beyond which times are `unstable`: a clock 5 % slower makes a kernel 5 % slower,
  * which is the gate's default margin, so such a time would pass for a regression, or hide one as a baseline.
  */
 export const maxClockRatio = 1.05;
-
-/**
- * Share by which host time over three times the launches may be off the line through one and two times as many: the slope is
- * no time of a launch where time does not grow with their number.
- */
-export const maxNonlinearity = 0.05;
-
-/** Batches in whose medians modes are looked for, at least. */
-const MIN_MODE_BATCHES = 15;
-
-/** Relative half-width at which sampling is taken to have stopped where a run does not say. */
-const DEFAULT_TARGET = 0.01;
-
-/** Factor by which a figure may pass a measured peak before it is impossible: peaks are measured, not known. */
-export const peakAllowance = 1.2;
 
 /**
  * The `p`-quantile of `samples`: with `h = (n − 1)·p`, linear between order statistics `⌊h⌋` and `⌈h⌉`.
@@ -137,7 +90,8 @@ export function quantile(samples: readonly number[], p: number): number {
 
 /**
  * Nonparametric confidence interval of the median: the order statistics `k` and `n + 1 − k` (from 1) with the largest
- * `k` for which `P(k ≤ Binomial(n, ½) ≤ n − k) ≥ confidence`. Exact for any continuous distribution of independent samples.
+ * `k` for which `P(k ≤ Binomial(n, ½) ≤ n − k) ≥ confidence`. Exact for any continuous distribution of independent
+ * samples.
  *
  * @param samples Finite values, at least one.
  * @param confidence In `(0, 1)`. @default {0.95}
@@ -157,10 +111,11 @@ export interface IntervalPair {
 }
 
 /**
- * Intervals of two medians that are apart by chance at most as often as `alpha`: those of confidence `1 − alpha`, each end of
- * which misses with half of that. Fifteen values have none beyond 99.994 %. Then the ranges of both sides are taken, where
- * they are apart by chance rarely enough: of `n + m` values of one distribution the `m` largest are those of one side in one
- * of `C(n + m, n)` orders (the extreme of the test by H. B. Mann and D. R. Whitney, Ann. Math. Stat. 18, 1947).
+ * Intervals of two medians that are apart by chance at most as often as `alpha`: those of confidence `1 − alpha`, each
+ * end of which misses with half of that. Fifteen values have none beyond 99.994 %. Then the ranges of both sides are
+ * taken, where they are apart by chance rarely enough: of `n + m` values of one distribution the `m` largest are those
+ * of one side in one of `C(n + m, n)` orders (the extreme of the test by H. B. Mann and D. R. Whitney, Ann. Math. Stat.
+ * 18, 1947).
  *
  * @returns Undefined where so few values cannot show it.
  * @throws {RangeError} If a side is empty or not finite, or `alpha` is outside `(0, 1)`.
@@ -200,9 +155,9 @@ export function batchMedians({ samplesNs, batches = [] }: RawSamples): number[] 
 }
 
 /**
- * What the median and its interval are taken from: the medians of batches, or the samples of a run that has none (slopes of
- * host time). On an H200 the intervals of the samples were 3 to 14 times narrower, and those of the first half of a run and
- * of its last half disjoint in a quarter of all runs.
+ * What the median and its interval are taken from: the medians of batches, or the samples of a run that has none
+ * (slopes of host time). On an H200 the intervals of the samples were narrower by 2 in the median and 14 at most, and
+ * those of the first half of a run and of its last half disjoint in a quarter of all runs.
  */
 export function repetitionsOf(run: RawSamples): readonly number[] {
   return run.batches === undefined ? run.samplesNs : batchMedians(run);
@@ -217,8 +172,8 @@ export interface HalvesChange {
 }
 
 /**
- * Compares the halves of values in the order taken; one in the middle belongs to neither. An interval of the median takes the
- * values for exchangeable: it closes around the middle of a slow drift.
+ * Compares the halves of values in the order taken; one in the middle belongs to neither. An interval of the median
+ * takes the values for exchangeable: it closes around the middle of a slow drift.
  *
  * @returns Undefined for fewer than two.
  * @throws {RangeError} If a value is not finite.
@@ -281,14 +236,14 @@ export function isUnstable(summary: Summary): boolean {
  *
  * The samples are cut in two where the squares within both parts sum to least (W. D. Fisher, JASA 53, 1958; Otsu's
  * threshold), a part holding at least a fifth of them. The parts are modes if their medians differ by more than 5 % of
- * the median of all, or by `apart` of it, and the gap between them, 90th percentile of the lower to 10th of the upper, so that a few samples
- * in transition do not hide it, exceeds three times the interquartile range of either. Halves of one normal
- * distribution have a gap of 0.3 such ranges, those of a uniform one (a steady drift) of 0.4. Simulated, under 1 % of
- * normal, log-normal (σ = 0.5), t₄ and drifting samples are taken for two modes from 20 samples on, and none in
- * thousands from 50 on; modes 8 % apart of 1 % deviation each are found in 8 of 10.
+ * the median of all, or by `apart` of it, and the gap between them, 90th percentile of the lower to 10th of the upper,
+ * so that a few samples in transition do not hide it, exceeds three times the interquartile range of either. Halves of
+ * one normal distribution have a gap of 0.3 such ranges, those of a uniform one (a steady drift) of 0.4. Simulated,
+ * under 1 % of normal, log-normal (σ = 0.5), t₄ and drifting samples are taken for two modes from 20 samples on, and
+ * none in thousands from 50 on; modes 8 % apart of 1 % deviation each are found in 8 of 10.
  *
- * Medians of batches scatter little: of 15 or more modes 2 % apart are two, which of normal ones that scatter by 1.2 %, the
- * most with which their interval closes to ±1 %, 0.2 % are taken for.
+ * Medians of batches scatter little: of 15 or more modes 2 % apart are two, which of normal ones that scatter by 1.2 %,
+ * the most with which their interval closes to ±1 %, 0.2 % are taken for.
  *
  * @param samples Finite values, in any order.
  * @param options How far modes are `apart` at least, over the median, and the `least` number of samples.
@@ -322,119 +277,6 @@ export function findModes(
 /** Probe time around the samples over the best of the session: 1 at full clock, 2 at half of it. */
 export function clockRatio(clock: ClockProbe): number {
   return (clock.beforeNs + clock.afterNs) / 2 / clock.bestNs;
-}
-
-/**
- * Judges the times of a case.
- *
- * `invalid`: nothing was sampled; more than {@linkcode maxDroppedShare} of the spans were negative or zero (of host
- * slopes: {@linkcode maxDroppedSlopes}), or of them overlapped; or a figure is beyond {@linkcode peakAllowance} times a peak. Bytes are held
- * against the bandwidth of memory only when cold, since hot inputs may come from a cache. `unstable`: see
- * {@linkcode isUnstable}; the budget ended sampling; the samples, or the medians of batches, have two modes; the
- * first and the last half of the batches are further apart than the interval was to be wide; passes
- * were shorter than the timer needs or covered no whole rotation; the first batches never agreed; host time did not grow with
- * the number of launches ({@linkcode maxNonlinearity}); more host slopes than {@linkcode maxDroppedShare} were negative; or
- * the clock was slower than {@linkcode maxClockRatio} allows.
- *
- * @param measurement Samples with the work of one launch.
- * @param peaks What the device has been seen to reach.
- */
-export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
-  const invalid: string[] = [];
-  const unstable: string[] = [];
-  if (measurement.runs.length === 0) invalid.push("no samples were taken");
-  for (const run of measurement.runs) {
-    const { mode, samplesNs, droppedSpans, overlappingSpans = 0 } = run;
-    const spans = samplesNs.length + droppedSpans;
-    const maxDropped = measurement.timer === "host-slope" ? maxDroppedSlopes : maxDroppedShare;
-    if (!(droppedSpans <= maxDropped * spans)) {
-      invalid.push(`${mode}: timer unreliable, ${droppedSpans} of ${spans} spans were negative or zero`);
-    } else if (!(droppedSpans <= maxDroppedShare * spans)) {
-      unstable.push(`${mode}: ${droppedSpans} of ${spans} slopes of host time were negative or zero`);
-    }
-    if (!(overlappingSpans <= maxDroppedShare * spans)) {
-      invalid.push(`${mode}: timer unreliable, ${overlappingSpans} of ${spans} spans began before the one ahead ended`);
-    }
-    if (samplesNs.length === 0) {
-      invalid.push(`${mode}: no samples were taken`);
-      continue;
-    }
-    const summary = summarize(run);
-    if (!(summary.minNs > 0)) invalid.push(`${mode}: timer unreliable, a sample is ${summary.minNs} ns`);
-    const { bytesPerS, flopsPerS, uncachedBytes = measurement.minBytes } = peaks;
-    const seconds = summary.medianNs * 1e-9;
-    if (bytesPerS !== undefined && mode === "cold" && !(uncachedBytes / seconds <= peakAllowance * bytesPerS)) {
-      invalid.push(impossible(mode, uncachedBytes / seconds / 1e9, bytesPerS / 1e9, "GB/s"));
-    }
-    if (flopsPerS !== undefined && !(measurement.flops / seconds <= peakAllowance * flopsPerS)) {
-      invalid.push(impossible(mode, measurement.flops / seconds / 1e12, flopsPerS / 1e12, "TFLOP/s"));
-    }
-    const { relativeHalfWidth: width } = summary;
-    const medians = batchMedians(run);
-    const halves = changeOfHalves(medians);
-    const count = `${repetitionsOf(run).length} ${run.batches === undefined ? "samples" : "batches"}`;
-    if (run.stopped === "budget") {
-      unstable.push(
-        `${mode}: the budget ended sampling after ${count}, ` +
-          (width === undefined
-            ? "too few for an interval of the median"
-            : `the 95 % interval of the median of their medians at ±${(100 * width).toFixed(1)} %`) +
-          (halves === undefined ? "" : `, halves ${(100 * Math.abs(halves.change)).toFixed(1)} % apart`),
-      );
-    } else if (isUnstable(summary)) {
-      unstable.push(
-        width === undefined
-          ? `${mode}: ${count} are too few for an interval of the median`
-          : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${count}, ` +
-            `wider than ±${100 * maxRelativeHalfWidth} %`,
-      );
-    }
-    if (run.isSettled === false) {
-      unstable.push(`${mode}: never warm, no three batches in a row agreed among the first ${run.warmUpBatches}`);
-    }
-    const { nonlinearity = 0 } = run;
-    if (!(Math.abs(nonlinearity) <= maxNonlinearity)) {
-      const [percent, way] = [(100 * Math.abs(nonlinearity)).toFixed(1), nonlinearity > 0 ? "more" : "less"];
-      unstable.push(`${mode}: three times the launches take ${percent} % ${way} than the slope says`);
-    }
-    const { leastPassNs = 0, launchesPerPass: launches, rotation } = run;
-    const lack = lackOf({ launches, launchNs: summary.medianNs, rotation, leastNs: leastPassNs });
-    if (lack === "time") {
-      const [tookUs, meantUs] = [launches * summary.medianNs, leastPassNs].map((ns) => (ns / 1000).toFixed(1));
-      unstable.push(`${mode}: passes took ${tookUs} µs, the timer needs ${meantUs} µs`);
-    } else if (lack === "rotation") {
-      unstable.push(`${mode}: passes of ${launches} launches cover no whole rotation over ${rotation} copies`);
-    }
-    const { targetHalfWidth: target = DEFAULT_TARGET } = run;
-    const batchModes = medians.length === 0
-      ? undefined
-      : findModes(medians, { apart: 2 * target, least: MIN_MODE_BATCHES });
-    const modes = findModes(samplesNs) ?? batchModes;
-    if (modes !== undefined) {
-      const apart = (100 * (modes.high / modes.low - 1)).toFixed(1);
-      const share = (100 * modes.lowShare).toFixed(0);
-      const units = modes === batchModes ? "batches" : "samples";
-      unstable.push(`${mode}: two modes ${apart} % apart, ${share} % of the ${units} in the faster`);
-    }
-    if (halves?.isApart && !(Math.abs(halves.change) <= target)) {
-      const [change, way] = [(100 * Math.abs(halves.change)).toFixed(1), halves.change > 0 ? "slower" : "faster"];
-      unstable.push(`${mode}: drift, the last half of the batches ${change} % ${way} than the first`);
-    }
-    if (run.clock !== undefined && !(clockRatio(run.clock) <= maxClockRatio)) {
-      const percent = (100 / clockRatio(run.clock)).toFixed(0);
-      unstable.push(`${mode}: the clock ran at ${percent} % of the best of the session`);
-    }
-  }
-  return {
-    verdict: invalid.length > 0 ? "invalid" : unstable.length > 0 ? "unstable" : "ok",
-    reasons: [...invalid, ...unstable],
-  };
-}
-
-function impossible(mode: string, value: number, peak: number, unit: string): string {
-  return `${mode}: impossible, ${value.toPrecision(3)} ${unit} where the device was seen to reach ${
-    peak.toPrecision(3)
-  }`;
 }
 
 /** Ascending copy; typed arrays sort by value. */

@@ -15,9 +15,9 @@ const LEAST_MS = 5;
 const STEADY = 5;
 
 /**
- * Keeps the device busy with the probe until it reads steady: at least `minMs` of device time, then until the last readings
- * are within 1 % of the best, at most `maxMs`. A timer too coarse for one pass of the probe tells how long all of a submission
- * took, with what is between them.
+ * Keeps the device busy with the probe until it reads steady: at least `minMs` of device time, then until the last
+ * readings are within 1 % of the best, at most `maxMs`. A timer too coarse for one pass of the probe tells how long all
+ * of a submission took, with what is between them.
  *
  * @returns Device time it took, ns.
  */

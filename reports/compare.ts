@@ -45,8 +45,8 @@ export interface CompareOptions {
 
 /**
  * Compares medians by their nonparametric intervals, those of batch medians where there are batches: passes of one
- * submission depend on each other, and no number of them says what the next run will be like. The ratio lies between `candidate.low / baseline.high` and
- * `candidate.high / baseline.low`.
+ * submission depend on each other, and no number of them says what the next run will be like. The ratio lies between
+ * `candidate.low / baseline.high` and `candidate.high / baseline.low`.
  *
  * - **Regressed** needs the lower end of that interval above `1 + margin` at confidence `1 − alpha / comparisons` of
  *   either side. Each end misses its median with at most half of `alpha / comparisons`, so a false regression has at

@@ -91,14 +91,14 @@ export interface GateOutcome {
  * Judges `candidate` against `baseline`.
  *
  * Correctness comes first: one incorrect or failed case of the candidate is 2. Times are compared where both reports
- * come from the same adapter and it is no software adapter, the case is `ok` in both, and timer and mode agree, and how they
- * were taken: over as many copies of the inputs, in company of the same cases. See
- * {@linkcode compareSamples} for the rule, which goes by batches. On a software adapter ratios are reported and decide nothing. A gate
- * that compared no time (on a software adapter: verified no case of the baseline) is invalid, 4, as is a time that
- * cannot be believed. Whatever the baseline covers and the candidate does not makes it inconclusive, 3: cases that are
- * gone or skipped, and, where times are gated, times and modes that are gone. Nobody can say that these are neither
- * wrong nor slower. A candidate of `verify` has lost its times and is right at best, thus inconclusive too. New cases and
- * those that the baseline skips as well are named and change nothing.
+ * come from the same adapter and it is no software adapter, the case is `ok` in both, and timer and mode agree, and how
+ * they were taken: over as many copies of the inputs, in company of the same cases. See {@linkcode compareSamples} for
+ * the rule, which goes by batches. On a software adapter ratios are reported and decide nothing. A gate that compared
+ * no time (on a software adapter: verified no case of the baseline) is invalid, 4, as is a time that cannot be
+ * believed. Whatever the baseline covers and the candidate does not makes it inconclusive, 3: cases that are gone or
+ * skipped, and, where times are gated, times and modes that are gone. Nobody can say that these are neither wrong nor
+ * slower. A candidate of `verify` has lost its times and is right at best, thus inconclusive too. New cases and those
+ * that the baseline skips as well are named and change nothing.
  *
  * @throws {RangeError} If `margin` is not positive or `alpha` not between 0 and 1.
  */
