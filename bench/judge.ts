@@ -130,7 +130,7 @@ export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
       );
     }
     if (run.isSettled === false) {
-      unstable.push(`${mode}: never warm, no three batches in a row agreed among the first ${run.warmUpBatches}`);
+      unstable.push(`${mode}: never warm, no three batches in a row agreed`);
     }
     const { nonlinearity = 0 } = run;
     if (!(Math.abs(nonlinearity) <= maxNonlinearity)) {
