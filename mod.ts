@@ -105,6 +105,7 @@ export * from "./bench/device.ts";
 export * from "./bench/buffers.ts";
 export * from "./bench/execute.ts";
 export * from "./bench/guard.ts";
+export * from "./bench/judge.ts";
 export * from "./bench/measure.ts";
 export * from "./bench/plan.ts";
 export * from "./bench/result.ts";

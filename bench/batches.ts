@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Clock, type Span, spansIn } from "./clock.ts";
+import { canReadClock, type Clock, type Span, spansIn } from "./clock.ts";
 import type { PassTimer, Work } from "./pass_timer.ts";
 import { quantile } from "./statistics.ts";
 
@@ -21,7 +21,7 @@ export interface Batch extends Work {
 export interface BatchReading {
   /** Its passes. */
   readonly spans: readonly Span[];
-  /** The probe right before; absent where there is none or the timer lost it. */
+  /** The probe right before; absent where there is none, the timer lost it or is too coarse for it. */
   readonly beforeNs?: number;
   /** The probe right after. */
   readonly afterNs?: number;
@@ -51,14 +51,16 @@ export async function submitBatches(
   const spans = spansIn(await timer.submit([...probes(SPIN_PASSES), ...passes]), clock.tickNs);
   const spin = spans.slice(0, timer.hasProbe ? SPIN_PASSES : 0).map(({ ns }) => ns).filter((ns) => ns > 0);
   // A lower quartile, not the least: one glitch of the timer would be the best clock for ever.
-  if (spin.length > 0) clock.bestProbeNs = Math.min(quantile(spin, 0.25), clock.bestProbeNs ?? Infinity);
+  const isRead = canReadClock(clock, spin);
+  if (isRead) clock.bestProbeNs = Math.min(quantile(spin, 0.25), clock.bestProbeNs ?? Infinity);
   let at = timer.hasProbe ? SPIN_PASSES : 0;
   let probeNs = spin.reduce((sum, ns) => sum + ns, 0);
-  const probeAt = (i: number) => timer.hasProbe && spans[i].ns > 0 ? spans[i].ns : undefined;
+  const probeNsAt = (i: number) => timer.hasProbe ? Math.max(0, spans[i].ns) : 0;
+  const readAt = (i: number) => isRead && probeNsAt(i) > 0 ? spans[i].ns : undefined;
   const readings = batches.map(({ passes }): BatchReading => {
     const end = at + passes;
-    const reading = { spans: spans.slice(at, end), beforeNs: probeAt(at - 1), afterNs: probeAt(end) };
-    probeNs += reading.afterNs ?? 0;
+    const reading = { spans: spans.slice(at, end), beforeNs: readAt(at - 1), afterNs: readAt(end) };
+    probeNs += probeNsAt(end);
     at = timer.hasProbe ? end + 1 : end;
     return reading;
   });

@@ -20,7 +20,8 @@ import type { Gpu } from "./device.ts";
 import { gpuPassTimer } from "./pass_timer.ts";
 import { type BoundLaunch, prepare, type PreparedLaunch } from "./plan.ts";
 import type { CalibratedFigure, Calibration } from "./result.ts";
-import { maxClockRatio, peakAllowance, quantile } from "./statistics.ts";
+import { peakAllowance } from "./judge.ts";
+import { maxClockRatio, quantile } from "./statistics.ts";
 import { warmUp } from "./warm_up.ts";
 
 /** Pairs of passes that tell what a dispatch costs, and the dispatches by which the two differ. */
@@ -41,6 +42,9 @@ export type Figures = { readonly [K in Exclude<keyof Calibration, "doubts" | "wa
 
 /** Runs a step of a calibration; what it throws is a doubt, since a device that cannot be calibrated can still be used. */
 type Attempt = <T>(what: string, step: () => Promise<T>) => Promise<T | undefined>;
+
+/** Why no time of the run has a reading of the clock beside it. */
+const CLOCK_UNREAD = "the timer is too coarse for the probe: how fast the clock ran was not checked";
 
 /** Ways of doing the same work. */
 interface BoundRate {
@@ -85,6 +89,7 @@ export async function calibrate(gpu: Gpu, clock: Clock): Promise<Calibration> {
   try {
     if (!gpu.adapter.software) {
       await attempt("warm-up", () => wake(gpu, clock));
+      if (clock.bestProbeNs === undefined) doubts.push(CLOCK_UNREAD);
     }
     const spans = spannerOn(gpu, clock);
     if (idle) figures = { ...figures, dispatchNs: await attempt("dispatchNs", () => dispatchCost(spans, idle)) };
@@ -206,7 +211,10 @@ function spannerOn(gpu: Gpu, clock: Clock): Spanner {
       const { ticks } = await spansOf(gpu, [...Array(SPIN_PASSES).fill(probe), ...passes, probe]);
       const spansNs = ticks.map((span) => span * clock.tickNs);
       const slowest = Math.max(spansNs[SPIN_PASSES - 1], spansNs[spansNs.length - 1]);
-      return { spansNs: spansNs.slice(SPIN_PASSES, -1), clockRatio: slowest / clock.bestProbeNs! };
+      return {
+        spansNs: spansNs.slice(SPIN_PASSES, -1),
+        clockRatio: clock.bestProbeNs === undefined ? 1 : slowest / clock.bestProbeNs,
+      };
     },
     () => wake(gpu, clock),
   );

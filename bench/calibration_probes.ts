@@ -33,7 +33,7 @@ export interface ProbeSizes {
 /** Rounds after which sums of the arithmetic probes would no longer be exact in f16. */
 export const MAX_ROUNDS = 256;
 
-/** A GiB is 17 times the largest cache known (60 MB); a pass takes a third of a millisecond on an H200, 30 on a laptop. */
+/** A GiB is four times the largest cache known (256 MB of an MI300X); a pass takes a third of a millisecond on an H200, 30 on a laptop. */
 export const HARDWARE_SIZES: ProbeSizes = { memoryBytes: 2 ** 30, groups: 16384, rounds: 64 };
 
 /** Some milliseconds a pass on two cores. */

@@ -20,13 +20,26 @@ export interface TimerTraits {
   readonly passOverheadNs: number;
 }
 
+/** Share of a reading of the probe that a step of the timer may be: below the 5 % by which a clock may be slower. */
+const MAX_STEP_OF_PROBE = 0.01;
+
+/**
+ * Whether single passes of the probe tell how fast the clock runs. Where stamps advance by 65,536 ns one of 169 µs
+ * reads 131 or 197 µs, by chance: then the clock is not checked, and the calibration says so.
+ *
+ * @param readings Passes of the probe, ns, above zero.
+ */
+export function canReadClock({ quantumNs }: TimerTraits, readings: readonly number[]): boolean {
+  return readings.length > 0 && quantumNs <= MAX_STEP_OF_PROBE * quantile(readings, 0.5);
+}
+
 /** How device time is read. */
 export interface Clock extends TimerTraits {
   /** How far the readings of the tick lie apart: from the 10th to the 90th percentile over their median; absent where there were none. */
   readonly tickSpread?: number;
   /** Why times cannot be believed; absent when they can. */
   readonly doubt?: string;
-  /** Best probe duration of the session, ns; undefined before the first and on software adapters. */
+  /** Best probe duration of the session, ns; undefined before the first, on software adapters and where {@linkcode canReadClock} denies it. */
   bestProbeNs?: number;
 }
 
@@ -201,9 +214,9 @@ export function traitsFrom(stamps: readonly bigint[], tickNs: number): TimerTrai
 }
 
 /**
- * Step in which stamps advance, in ticks, at least 1: the greatest common divisor of their steps forward. One that is no whole
- * number of ticks (41.67 of 1 ns at 24 MHz, 819.2 of 80 ns where stamps are rounded to 65,536 ns) leaves them one tick beside
- * its multiples: then it is the mean step over those multiples.
+ * Step in which stamps advance, in ticks, at least 1: the greatest common divisor of their steps forward. One that is
+ * no whole number of ticks (41.67 of 1 ns at 24 MHz, 819.2 of 80 ns where stamps are rounded to 65,536 ns) leaves them
+ * one tick beside its multiples: then it is the mean step over those multiples.
  *
  * @param steps Differences of stamps, ticks above zero.
  */

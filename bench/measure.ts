@@ -26,9 +26,11 @@ export interface MeasureOptions extends SamplingOptions {
 }
 
 /**
- * Hardware: cold first. 64 MiB covers the caches of today's GPUs (an H200 has 60 MB, Apple and AMD less or as much).
- * A pass has 200 µs at least: a microsecond that work costs a pass and an empty one does not show is half a percent then,
- * half of what the interval may be wide. The interval of the median of 15 batches is seven tenths as wide as that of 10.
+ * Hardware: cold first. Launches rotate over twice 64 MiB: more than the 60 MB of an H200, the 72 of an RTX 4090 and
+ * the 96 of an RTX 5090, just as much as the 128 of an RX 6900, and not as much as the 256 of an MI300X, where a cold
+ * time may be one of the cache. A pass has 200 µs at least: a microsecond that work costs a pass and an empty one does
+ * not show is half a percent then, half of what the interval may be wide. The interval of the median of 15 batches is
+ * seven tenths as wide as that of 10.
  */
 export const HARDWARE_MEASURE: MeasureOptions = {
   minBatches: 15,
@@ -61,8 +63,8 @@ export const SOFTWARE_MEASURE: MeasureOptions = {
 export interface Subject {
   /** The launch. */
   readonly prepared: PreparedLaunch;
-  /** Bytes that one launch touches. */
-  readonly touchedBytes: number;
+  /** Bytes that one launch reads, each once. */
+  readonly readBytes: number;
   /** Puts every buffer that the launch writes back into the state before a first run: poison, or its first content. */
   readonly reset: () => Promise<void>;
   /** Whether the result buffers hold what was verified; called after each mode. */
@@ -72,14 +74,14 @@ export interface Subject {
 /** What was measured of one subject. */
 export interface Timed {
   /** Its times; undefined where the timed launches left a wrong result: they mean nothing. */
-  readonly measurement?: Pick<Measurement, "timer" | "tickNs" | "quantumNs" | "passOverheadNs" | "runs">;
+  readonly measurement?: Pick<Measurement, "timer" | "tickNs" | "quantumNs" | "passOverheadNs" | "cacheBytes" | "runs">;
   /** Device time that was spent, ms; absent where the device has no timestamps. */
   readonly gpuMs?: number;
 }
 
 /**
- * Measures `subjects`, which share their inputs, in every mode of `options` that they can be measured in. Where the device
- * has timestamps their batches alternate.
+ * Measures `subjects`, which share their inputs, in every mode of `options` that they can be measured in. Where the
+ * device has timestamps their batches alternate.
  *
  * @param options How, and the `seed` of the order.
  * @returns One for each subject.
@@ -99,10 +101,10 @@ export async function measure(
     try {
       const bound: { each: typeof known[number]; rotation: Rotation }[] = [];
       for (const each of known.filter(({ isWrong }) => !isWrong)) {
-        const { prepared, touchedBytes } = each.subject;
+        const { prepared, readBytes } = each.subject;
         const rotation = mode === "hot"
           ? await bindHot(gpu, prepared)
-          : await bindCold(gpu, prepared, copies, { touchedBytes, cacheBytes: options.cacheBytes });
+          : await bindCold(gpu, prepared, copies, { readBytes, cacheBytes: options.cacheBytes });
         if (rotation) bound.push({ each, rotation });
       }
       await Promise.all(bound.map(({ each }) => each.subject.reset()));
@@ -118,10 +120,11 @@ export async function measure(
     }
   }
   const { tickNs, quantumNs, passOverheadNs } = clock;
+  const { cacheBytes } = options;
   return known.map(({ runs, gpuMs, isWrong }): Timed => ({
     ...isWrong ? {} : {
       measurement: timestamps
-        ? { timer: "timestamp-query", tickNs, quantumNs, passOverheadNs, runs }
+        ? { timer: "timestamp-query", tickNs, quantumNs, passOverheadNs, cacheBytes, runs }
         : { timer: "host-slope", runs },
     },
     ...timestamps ? { gpuMs } : {},

@@ -10,13 +10,14 @@ import type { CaseCall } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import type { Digest } from "./digests.ts";
 import { readResults } from "./execute.ts";
+import { judge, type Peaks } from "./judge.ts";
 import { HARDWARE_MEASURE, measure, type MeasureOptions, SOFTWARE_MEASURE, type Subject } from "./measure.ts";
 import type { PreparedLaunch } from "./plan.ts";
 import type { Incorrect, Measured, Measurement, ResultBase, Verification } from "./result.ts";
 import { peaksOf } from "./roofline.ts";
+import { readBytesOf } from "./rotation.ts";
 import { checkInputs } from "./round_checks.ts";
 import type { Session } from "./session.ts";
-import { judge, type Peaks } from "./statistics.ts";
 import { readState, resetState } from "./timed_state.ts";
 import type { Upload } from "./uploads.ts";
 
@@ -59,7 +60,7 @@ export async function measureCases(
   const wrong = new Map<VerifiedCase, Verification>();
   const subjects = verified.map((each): Subject => ({
     prepared: each.prepared,
-    touchedBytes: minBytes(each.call.work),
+    readBytes: readBytesOf(each.prepared.launch, minBytes(each.call.work)),
     reset: () => resetState(gpu, each.prepared, each.upload),
     async inspect() {
       const checks = (await checkState(gpu, each)).map((check) => ({ ...check, name: `timed_${check.name}` }));
@@ -85,25 +86,22 @@ export async function measureCases(
 }
 
 /**
- * What the device allows the launch. A CPU's limits are those of the moment, in company of who knows what, and its times say
- * nothing: they are not judged.
+ * What the device allows the launch. A CPU's limits are those of the moment, in company of who knows what, and its
+ * times say nothing: they are not judged.
  */
 function limitsOf(
   session: Session,
-  { c, prepared: { launch } }: VerifiedCase,
+  { c, prepared }: VerifiedCase,
   { minBytes, runs }: Measurement,
   { cacheBytes }: MeasureOptions,
 ): Peaks {
   const { gpu, calibration } = session;
   if (!calibration || gpu.adapter.software) return {};
-  const bytesOf = (...roles: string[]) =>
-    launch.buffers.reduce((sum, { role, bytes }) => roles.includes(role) ? sum + bytes : sum, 0);
-  // Outputs are written to the same place each time and may stay in a cache, and pages that sequences share are read once.
-  const readBytes = Math.min(minBytes - bytesOf("output"), bytesOf("input", "inout"));
+  const readBytes = readBytesOf(prepared.launch, minBytes);
   const rotation = runs.find(({ mode }) => mode === "cold")?.rotation ?? 0;
   return {
     ...peaksOf(calibration, session.kernelOf(c)),
-    uncachedBytes: readBytes * rotation > cacheBytes ? readBytes : 0,
+    uncachedBytes: readBytes * rotation > 2 * cacheBytes ? readBytes : 0,
   };
 }
 

@@ -39,6 +39,10 @@ export interface Samples {
   readonly batches?: readonly number[];
   /** Launches per pass. */
   readonly launchesPerPass: number;
+  /** What they were to take together at least, by the timer (`pass_length.ts`), ns. Absent for slopes of host time. */
+  readonly leastPassNs?: number;
+  /** Relative half-width of its interval at which sampling was to stop. Absent for slopes of host time. */
+  readonly targetHalfWidth?: number;
   /** Copies of the rotated inputs; 1 when hot. */
   readonly rotation: number;
   /** Spans that came back negative or zero and were dropped. */
@@ -49,13 +53,19 @@ export interface Samples {
   readonly rejectedBatches: number;
   /** Batches before three medians in a row agreed; their samples are left out. Absent for slopes of host time. */
   readonly warmUpBatches?: number;
+  /** Whether the three did agree; absent where nothing was to warm up. */
+  readonly isSettled?: boolean;
+  /** How far time is from growing with the number of launches, of three times as many over as many; of slopes of host time. */
+  readonly nonlinearity?: number;
   /**
    * What ended sampling: the interval of the median of batch medians closed; the budget of device time was spent before;
    * or a batch came back without a positive span. Absent for slopes of host time.
    */
   readonly stopped?: "interval" | "budget" | "timer";
-  /** Clock probe around the samples, where timestamps exist. */
+  /** Clock probe around the samples, where timestamps exist and can read it. */
   readonly clock?: ClockProbe;
+  /** Mean of the probe right before each batch and right after it, ns; absent too where one reading was lost. */
+  readonly probesNs?: readonly number[];
 }
 
 /** What was measured of a verified case. */
@@ -68,6 +78,8 @@ export interface Measurement {
   readonly quantumNs?: number;
   /** Span of an empty pass, ns: it was taken off every span. */
   readonly passOverheadNs?: number;
+  /** Bytes that the largest cache was assumed to hold: cold launches rotate over more than twice as many. */
+  readonly cacheBytes?: number;
   /** Cases between whose batches those of this one were taken, in an order drawn from `seed`; absent where it was alone. */
   readonly interleaved?: { readonly seed: number; readonly cases: readonly string[] };
   /** Samples by mode; the first is the headline. */
@@ -102,8 +114,8 @@ export interface PlanTimes {
 }
 
 /**
- * A verified case beside another run of the same inputs: by another kernel, or by the same kernel on another adapter. Data,
- * no verdict.
+ * A verified case beside another run of the same inputs: by another kernel, or by the same kernel on another adapter.
+ * Data, no verdict.
  */
 export interface Differential {
   /** The other kernel, `attend/unfused`; or the kernel of the case itself where another run of it was stored. */

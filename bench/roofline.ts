@@ -4,8 +4,8 @@
  * @module
  */
 import { F32, fastestArithmetic, type KernelPrecision } from "../reference/precision.ts";
+import type { Peaks } from "./judge.ts";
 import type { Calibration, Measurement } from "./result.ts";
-import type { Peaks } from "./statistics.ts";
 
 /** A figure of the calibration that can bind a case. */
 export type Limit = "readBytesPerS" | "copyBytesPerS" | "f32FlopsPerS" | "f16FlopsPerS";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Launch } from "../kernels/kernel.ts";
 import type { Gpu } from "./device.ts";
 import { type BufferRange, createStorage } from "./buffers.ts";
 import type { BoundLaunch, PreparedLaunch } from "./execute.ts";
@@ -13,8 +14,8 @@ export type Rotation = readonly BoundLaunch[];
 
 /** What a rotation is made of. */
 export interface RotationOptions {
-  /** Bytes that one launch touches. */
-  readonly touchedBytes: number;
+  /** Bytes that one launch reads, each once: pages that sequences share are the same bytes. */
+  readonly readBytes: number;
   /** Bytes that the largest cache of the device is assumed to hold. */
   readonly cacheBytes: number;
 }
@@ -80,7 +81,7 @@ export async function bindHot(gpu: Gpu, prepared: PreparedLaunch): Promise<Rotat
 }
 
 /**
- * Cold: so many sets of the inputs, and of what is changed in place, that launches touch more than twice the device's
+ * Cold: so many sets of the inputs, and of what is changed in place, that launches read more than twice the device's
  * cache in turn; the inputs alone where one launch does that: it streams out what the next one begins with. Outputs are
  * shared, so that launches that write them stay serialized. Copies are taken after a run: a launch that works in place
  * must leave the same when it runs again.
@@ -92,14 +93,14 @@ export async function bindCold(
   gpu: Gpu,
   prepared: PreparedLaunch,
   copies: InputCopies,
-  { touchedBytes, cacheBytes }: RotationOptions,
+  { readBytes, cacheBytes }: RotationOptions,
 ): Promise<Rotation | undefined> {
   const { buffers } = prepared.launch;
   if (!buffers.some(({ role }) => role === "output")) return undefined;
   const inputs = buffers.filter(({ role }) => role === "input" || role === "inout");
   const bytes = inputs.reduce((sum, spec) => sum + spec.bytes, 0);
-  const count = copiesFor({ touchedBytes, cacheBytes });
-  if (count + 1 > MAX_COPIES || count * bytes > MAX_COPIED_BYTES) return undefined;
+  const count = copiesFor({ readBytes, cacheBytes });
+  if (!(count + 1 <= MAX_COPIES && count * bytes <= MAX_COPIED_BYTES)) return undefined;
   const sources = new Map(inputs.map(({ name }) => [name, prepared.buffers.get(name)!]));
   if (!await copies.make([...sources.values()], count)) return undefined;
   return await guarded(gpu, "run", () => {
@@ -111,7 +112,17 @@ export async function bindCold(
   });
 }
 
+/**
+ * Bytes that one launch certainly reads: outputs are written to the same place each time and may stay in a cache, and
+ * pages that sequences share, which `minBytes` counts for each of them, are read once.
+ */
+export function readBytesOf({ buffers }: Pick<Launch, "buffers">, minBytes: number): number {
+  const bytesOf = (...roles: string[]) =>
+    buffers.reduce((sum, { role, bytes }) => roles.includes(role) ? sum + bytes : sum, 0);
+  return Math.min(minBytes - bytesOf("output"), bytesOf("input", "inout"));
+}
+
 /** Sets of the inputs, beside the first, over which launches must rotate to find none of theirs in the cache. */
-export function copiesFor({ touchedBytes, cacheBytes }: RotationOptions): number {
-  return touchedBytes > 2 * cacheBytes ? 0 : Math.ceil(2 * cacheBytes / touchedBytes);
+export function copiesFor({ readBytes, cacheBytes }: RotationOptions): number {
+  return readBytes > 2 * cacheBytes ? 0 : Math.ceil(2 * cacheBytes / Math.max(0, readBytes));
 }

@@ -5,7 +5,7 @@
  * The procedure: as many launches per pass as the timer needs; batches of passes, those of different subjects in random
  * order, the clock read around each; a batch that ran below the best clock is taken again; batches count from when three
  * medians in a row agree; and the interval of the median of batch medians, which passes that depend on each other do not
- * narrow, says when it is enough.
+ * narrow, says when it is enough: for all of them at once, so that every batch that counts was taken in company.
  *
  * @module
  */
@@ -39,38 +39,89 @@ export async function sampleTogether(
   options: SamplingOptions & { readonly seed: number },
 ): Promise<Sampled[]> {
   const all = timer.rotations.map((rotation, subject) => new Series(subject, rotation, { clock, options }));
-  for (let pilots = 0; pilots < MAX_PILOTS; pilots++) {
+  // A pilot at a fallen clock makes launches look slow, and passes of them too short.
+  const tune = atBestClock(timer, clock, {
+    batchOf: ({ pilot }) => pilot,
+    take: (series, { reading }) => series.tune(reading),
+  });
+  for (let pilots = 0; pilots < MAX_PILOTS;) {
     const open = all.filter(({ pass }) => !pass.isFound);
     if (open.length === 0) break;
-    for (const { series, reading } of await submit(timer, clock, open, ({ pilot }) => pilot)) series.tune(reading);
+    if (await tune(open)) pilots++;
   }
-  let queue: Series[] = [], rounds = 0, wakes = 0;
+  const add = atBestClock(timer, clock, {
+    batchOf: ({ batch }) => batch,
+    take: (series, { reading, launches }) => series.add(reading, launches),
+  });
+  let queue: Series[] = [], rounds = 0;
   for (;;) {
-    queue = queue.filter(isOpen);
-    if (queue.length === 0) {
-      const open = all.filter(isOpen);
-      const wanted = Math.max(0, ...open.map((series) => series.wanted));
-      if (wanted === 0) break;
-      for (let i = 0; i < wanted; i++) queue.push(...shuffled(open, streamKey(options.seed, rounds++)));
-    }
-    const next = queue.splice(0, fitting(queue));
-    const taken = await submit(timer, clock, next, ({ batch }) => batch);
-    const isCounted = ({ reading }: { reading: BatchReading }) => wakes === MAX_WAKES || !isSlow(reading, clock);
-    for (const { series, reading } of taken.filter(isCounted)) series.add(reading);
-    const slow = taken.filter((each) => !isCounted(each));
-    if (slow.length === 0) continue;
-    for (const { series, reading } of slow) series.reject(reading);
-    wakes++;
-    share(next, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+    // Nothing ends within a round: each look is at as many batches of every series.
+    if (queue.length === 0) queue = roundsOf(all, () => streamKey(options.seed, rounds++));
+    if (queue.length === 0) break;
+    await add(queue.splice(0, fitting(queue)));
+    queue = queue.filter(({ affordable }) => affordable > 0);
   }
   return all.map((series) => series.end());
 }
 
-/** Submits a batch of each of `list`, in order. */
-async function submit(timer: PassTimer, clock: Clock, list: readonly Series[], batchOf: (series: Series) => Batch) {
-  const { batches, probeNs } = await submitBatches(timer, clock, list.map(batchOf));
-  share(list, probeNs);
-  return list.map((series, i) => ({ series, reading: batches[i] }));
+/**
+ * The next batches, in rounds: each has every series, closed ones too, so that none is sampled alone while another is
+ * open (alone an H200's kernel took 5 % longer). Where one affords fewer rounds than another wants the others have
+ * several batches in each. None once all are closed; or nobody is left to keep the last one company: then that ends as
+ * well.
+ */
+function roundsOf(all: readonly Series[], key: () => number): Series[] {
+  const open = all.filter(isOpen);
+  if (open.length === 0) return [];
+  const members = all.filter(({ affordable }) => affordable > 0);
+  const isAlone = members.length === 1 && all.filter(({ stopped }) => stopped !== "timer").length > 1;
+  if (isAlone || !open.some((series) => members.includes(series))) {
+    for (const series of open) series.stopped = "budget";
+    return [];
+  }
+  const wanted = Math.max(...open.map((series) => series.wanted));
+  const rounds = Math.min(wanted, ...members.map(({ affordable }) => affordable));
+  const round = members.flatMap((series) =>
+    Array<Series>(series.affordable < wanted ? 1 : Math.ceil(wanted / rounds)).fill(series)
+  );
+  return Array.from({ length: rounds }, () => shuffled(round, key())).flat();
+}
+
+/** A batch that was read. */
+interface Read {
+  readonly reading: BatchReading;
+  /** Launches of each of its passes. */
+  readonly launches: number;
+}
+
+/** Which batch of a series is submitted, and what takes its reading. */
+interface Taking {
+  readonly batchOf: (series: Series) => Batch;
+  readonly take: (series: Series, read: Read) => void;
+}
+
+/**
+ * Submits a batch of each series of a list, in order, and hands on those that ran at the best clock. Where one did not
+ * the device is woken, a few times; then all are handed on.
+ *
+ * @returns Tells whether all were.
+ */
+function atBestClock(timer: PassTimer, clock: Clock, { batchOf, take }: Taking) {
+  let wakes = 0;
+  return async (list: readonly Series[]): Promise<boolean> => {
+    const asked = list.map(batchOf);
+    const { batches, probeNs } = await submitBatches(timer, clock, asked);
+    share(list, probeNs);
+    const isTaken = (reading: BatchReading) => wakes === MAX_WAKES || !isSlow(reading, clock);
+    list.forEach((series, i) => {
+      if (isTaken(batches[i])) take(series, { reading: batches[i], launches: asked[i].launches });
+      else series.reject(batches[i]);
+    });
+    if (batches.every(isTaken)) return true;
+    wakes++;
+    share(list, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+    return false;
+  };
 }
 
 /** Divides device time that is nobody's own. */

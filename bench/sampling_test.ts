@@ -1,11 +1,12 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { uint32At } from "../reference/random.ts";
 import { type Clock, IDEAL_TIMER, traitsFrom } from "./clock.ts";
+import { judge, type Judgement } from "./judge.ts";
 import { HARDWARE_MEASURE } from "./measure.ts";
 import type { Sampled } from "./series.ts";
 import { sampleTogether } from "./sampling.ts";
-import { batchMedians, judge, type Judgement, quantile } from "./statistics.ts";
-import { type FakeDevice, fakeTimer } from "./testdata/fake_timer.ts";
+import { batchMedians, quantile } from "./statistics.ts";
+import { type FakeDevice, fakeTimer, PROBE_NS } from "./testdata/fake_timer.ts";
 
 /** Samples a planted device whose timer is known. */
 async function sample(device: FakeDevice, options: Partial<typeof HARDWARE_MEASURE & { seed: number }> = {}) {
@@ -55,6 +56,19 @@ Deno.test("a timer that advances by 65,536 ns is given passes of a hundred steps
   assertGreater(taken.samples.launchesPerPass * 5000, 100 * 65_536 * 0.99);
   assertAlmostEquals(medianOf(taken) / 5000, 1, 0.005);
   assertEquals(verdictOn(taken).verdict, "ok");
+});
+
+Deno.test("a timer too coarse for the probe rejects nothing by chance and wakes nobody: the clock is not checked", async () => {
+  for (const probeNs of [110_000, 129_300, 150_000, 169_184, 200_000]) {
+    const launchNs = [steady(5000), steady(40_000)];
+    const { sampled, clock, timer } = await sample({ launchNs, quantumNs: 65_536, probeNs, overheadNs: 1500 });
+    for (const each of sampled) {
+      assertEquals([each.samples.rejectedBatches, each.samples.clock], [0, undefined], `${probeNs}`);
+      assertEquals(verdictOn(each), { verdict: "ok", reasons: [] });
+    }
+    assertEquals(clock.bestProbeNs, undefined);
+    assert(timer.submissions.every((passes) => passes.some((pass) => pass !== "probe")));
+  }
 });
 
 Deno.test("a timer of 80 ns a tick gives nanoseconds", async () => {
@@ -109,6 +123,47 @@ Deno.test("a drift of 5 % over ten batches is unstable, and the width says how f
   assertMatch(reasons[0], /the budget ended sampling after \d+ batches, .* at ±\d\.\d %/);
 });
 
+Deno.test("a drift that is too slow for the interval to see goes on, and is named", async () => {
+  // 3 % over fifteen batches leaves an interval of ±0.8 %.
+  const taken = await sample({ launchNs: [(nowNs) => 37_000 * (1 + 0.03 * (nowNs - 1e9) / 180e6)] });
+  assertEquals(taken.samples.stopped, "budget");
+  assert(verdictOn(taken).reasons.some((reason) => /drift, the last half .* % slower than/.test(reason)));
+  const slow = (percent: number) =>
+    sample({ launchNs: [(nowNs) => 37_000 * (1 + percent / 100 * (nowNs - 1e9) / 1e9)] });
+  assertEquals(verdictOn(await slow(5)).verdict, "ok");
+});
+
+Deno.test("a kernel whose batches switch between times 3 % apart is unstable, however its phases fall", async () => {
+  for (const periodNs of [13e6, 30e6, 60e6, 90e6]) {
+    const taken = await sample({ launchNs: [(nowNs) => Math.floor(nowNs / periodNs) % 2 ? 37_000 : 38_110] });
+    assertEquals(verdictOn(taken).verdict, "unstable", `${periodNs}`);
+  }
+});
+
+Deno.test("no variant is sampled alone: what its company does to it is in every batch", async () => {
+  // The first runs faster in company of the second, which closes at once; the first wanders, and takes longer.
+  let companyNs = 0;
+  const wander = (nowNs: number) => 1 + 0.03 * (uint32At(3, Math.floor(nowNs / 10e6)) / 2 ** 31 - 1);
+  const inCompany = (nowNs: number) => (nowNs - companyNs < 60e6 ? 47_750 : 50_000) * wander(nowNs);
+  const company = (nowNs: number) => {
+    companyNs = nowNs;
+    return 40_000;
+  };
+  const { sampled: [a, b], timer } = await sample({ launchNs: [inCompany, company] });
+  assertGreater(a.samples.batches!.length, 15);
+  const [ofA, ofB] = [a, b].map(({ samples }) => samples.batches!.length + samples.warmUpBatches!);
+  assertEquals(ofA, ofB);
+  assertAlmostEquals(medianOf(a) / 47_750, 1, 0.01);
+  const passes = timer.submissions.flat().filter((pass) => pass !== "probe");
+  assert(passes.slice(-600).some(({ subject }) => subject === 1));
+});
+
+Deno.test("a variant of few launches within the budget keeps the fast ones company, and all of these are counted", async () => {
+  const { sampled: [fast, slow] } = await sample({ launchNs: [steady(50_000), steady(400e6)] });
+  assertEquals(verdictOn(fast), { verdict: "ok", reasons: [] });
+  assert(slow.samples.batches!.length <= 10 && fast.samples.batches!.length >= 15);
+});
+
 Deno.test("two modes are unstable, whether batches or passes switch between them", async () => {
   for (const periodNs of [1e6, 30e6]) {
     const taken = await sample({ launchNs: [(nowNs) => Math.floor(nowNs / periodNs) % 2 ? 37_000 : 41_000] });
@@ -133,11 +188,66 @@ Deno.test("batches at a fallen clock are taken again; where it falls again and a
   assertMatch(verdictOn(lasting).reasons.at(-1)!, /the clock ran at 17 % of the best/);
 });
 
+Deno.test("pilots at a fallen clock are taken again: passes have their length, and whole rotations", async () => {
+  // Awake while the best probe is read, then asleep until it has been busy for 100 ms.
+  const fallen = { launchNs: [steady(5000)], rotation: 16, clock: (nowNs: number) => nowNs < 1.11e9 ? 345 / 1980 : 1 };
+  const best: Clock = { ...IDEAL_TIMER, bestProbeNs: PROBE_NS };
+  const [taken] = await sampleTogether(fakeTimer(fallen), best, { ...HARDWARE_MEASURE, seed: 1 });
+  assertEquals(taken.samples.launchesPerPass, 48);
+  assertGreater(taken.samples.rejectedBatches, 0);
+  assertEquals(verdictOn(taken).verdict, "ok");
+});
+
+Deno.test("passes that turn out to be too short are lengthened while the kernel warms up, and judged where it is late", async () => {
+  // The probe was never read at full clock, so nothing says that the first pilots are slow.
+  const clock = (untilNs: number) => (nowNs: number) => nowNs < untilNs ? 345 / 1980 : 1;
+  const early = await sample({ launchNs: [steady(5000)], rotation: 16, clock: clock(1.05e9) });
+  assertEquals([early.samples.launchesPerPass, verdictOn(early).verdict], [48, "ok"]);
+  // A kernel that becomes ten times as fast after its passes were found.
+  const late = await sample({ launchNs: [(nowNs) => nowNs < 1.1e9 ? 50_000 : 5000] });
+  assertEquals(late.samples.launchesPerPass, 4);
+  assert(verdictOn(late).reasons.some((reason) => /passes took 20\.\d µs, the timer needs 200\.0 µs/.test(reason)));
+});
+
+Deno.test("judge() names passes that cover no whole rotation, unless a rotation is too long", () => {
+  const runOf = (launchNs: number, launchesPerPass: number) => {
+    const samplesNs = Array<number>(30).fill(launchNs);
+    const run = { mode: "cold", samplesNs, launchesPerPass, rotation: 16, leastPassNs: 200_000 } as const;
+    return judge({
+      timer: "timestamp-query",
+      runs: [{ ...run, droppedSpans: 0, rejectedBatches: 0 }],
+      minBytes: 0,
+      flops: 0,
+    });
+  };
+  assertEquals(runOf(37_000, 6).reasons, ["cold: passes of 6 launches cover no whole rotation over 16 copies"]);
+  assertEquals([runOf(37_000, 16).verdict, runOf(30e6, 1).verdict], ["ok", "ok"]);
+});
+
 Deno.test("a kernel that gets faster while the device warms up gets the time it settles at", async () => {
   const taken = await sample({ launchNs: [(nowNs) => 37_000 * (1 + 0.4 * Math.exp((1e9 - nowNs) / 30e6))] });
   assertGreater(taken.samples.warmUpBatches!, 3);
   assertAlmostEquals(medianOf(taken) / 37_000, 1, 0.01);
   assertEquals(verdictOn(taken).verdict, "ok");
+});
+
+Deno.test("a kernel that never settles is unstable, also where the interval of many batches closes", async () => {
+  // Batches, which the probe stands between, alternate by ±1.4 %.
+  let lastNs = 0, batch = 0;
+  const scatter = (nowNs: number) => {
+    if (nowNs - lastNs > 2 * PROBE_NS) batch++;
+    lastNs = nowNs;
+    return 37_000 * (batch % 2 ? 1.014 : 0.986);
+  };
+  const taken = await sample({ launchNs: [scatter] }, { targetHalfWidth: 0.05 });
+  assertEquals([taken.samples.isSettled, taken.samples.warmUpBatches], [false, 20]);
+  assert(verdictOn(taken).reasons.some((reason) => /never warm, no three batches in a row agreed/.test(reason)));
+});
+
+Deno.test("the probe of every batch is kept", async () => {
+  const { samples } = await sample({ launchNs: [steady(37_000)] });
+  assertEquals(samples.probesNs, Array(samples.batches!.length).fill(PROBE_NS));
+  assertEquals(samples.isSettled, true);
 });
 
 Deno.test("variants that are timed together take turns in random order, drawn from the seed, and drift alike", async () => {
@@ -170,7 +280,7 @@ Deno.test("a submission has at most 2,048 passes and less than half a second, wh
 Deno.test("launches of seconds end sampling before there is an interval, and are unstable", async () => {
   const taken = await sample({ launchNs: [steady(2e9)] });
   assertEquals(taken.samples.stopped, "budget");
-  assertLess(batchMedians({ mode: "hot", rotation: 1, ...taken.samples }).length, 6);
+  assertLess(batchMedians(taken.samples).length, 6);
   assertEquals(verdictOn(taken).verdict, "unstable");
 });
 

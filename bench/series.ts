@@ -7,7 +7,7 @@ import type { Batch, BatchReading } from "./batches.ts";
 import type { Clock, Span } from "./clock.ts";
 import { PassLength } from "./pass_length.ts";
 import type { Samples } from "./result.ts";
-import { medianHalfWidth, quantile } from "./statistics.ts";
+import { changeOfHalves, medianHalfWidth, quantile } from "./statistics.ts";
 
 /** When samples are enough. */
 export interface SamplingOptions {
@@ -65,6 +65,10 @@ export class Series {
   /** Which batch is the first that counts; undefined while it warms up. */
   #first?: number;
   #spentNs = 0;
+  /** Whether its last medians agreed; where it is not asked to warm up nobody looks. */
+  #isSettled?: boolean;
+  /** Batches of passes that turned out to be too short. */
+  #discarded = 0;
   #rejected = 0;
 
   /** @param rotation Copies of its inputs that its launches use in turn. */
@@ -92,11 +96,16 @@ export class Series {
 
   /** Batches to take before looking again. */
   get wanted(): number {
-    const { minBatches, budgetMs } = this.#options;
+    const { minBatches } = this.#options;
     const missing = minBatches - this.#counted.length;
-    const leftNs = MAX_SPENT * budgetMs * 1e6 - this.#spentNs;
-    const affordable = Math.ceil(leftNs / (this.batch.passes * this.pass.passNs));
-    return Math.max(1, Math.min(missing > 0 ? missing : Math.ceil(minBatches / 2), affordable));
+    return missing > 0 ? missing : Math.ceil(minBatches / 2);
+  }
+
+  /** Batches that it can still take, alone or as company of another: none where its timer stands still. */
+  get affordable(): number {
+    if (this.stopped === "timer") return 0;
+    const leftNs = MAX_SPENT * this.#options.budgetMs * 1e6 - this.#spentNs;
+    return Math.max(0, Math.ceil(leftNs / (this.batch.passes * this.pass.passNs)));
   }
 
   /** Takes what was read of {@linkcode Series.pilot}. */
@@ -105,12 +114,21 @@ export class Series {
     this.pass.take(spans);
   }
 
-  /** Takes what was read of {@linkcode Series.batch}. */
-  add(reading: BatchReading): void {
+  /** Takes what was read of a {@linkcode Series.batch} of passes of so many launches. */
+  add(reading: BatchReading, launches: number): void {
     this.#spentNs += this.#spend(reading.spans);
-    const samplesNs = reading.spans.map(({ ns }) => (ns - this.#clock.passOverheadNs) / this.pass.launches)
-      .filter((ns) => ns > 0);
-    this.#batches.push({ ...reading, samplesNs, medianNs: samplesNs.length === 0 ? NaN : quantile(samplesNs, 0.5) });
+    if (launches !== this.pass.launches) {
+      this.#discarded++;
+      return;
+    }
+    const samplesNs = reading.spans.map(({ ns }) => (ns - this.#clock.passOverheadNs) / launches).filter((ns) =>
+      ns > 0
+    );
+    const medianNs = samplesNs.length === 0 ? NaN : quantile(samplesNs, 0.5);
+    this.#batches.push({ ...reading, samplesNs, medianNs });
+    if (this.#first === undefined && samplesNs.length > 0 && this.pass.lengthen(medianNs)) {
+      this.#discarded += this.#batches.splice(0).length;
+    }
     this.#first ??= this.#warmSince();
     // Batches that were submitted together are all counted: one that comes after the last needed may say otherwise.
     this.stopped = this.#reason();
@@ -132,11 +150,14 @@ export class Series {
       samples: {
         samplesNs,
         batches: counted.map((batch) => batch.samplesNs.length),
+        targetHalfWidth: this.#options.targetHalfWidth,
         launchesPerPass: this.pass.launches,
+        leastPassNs: this.pass.leastNs,
         droppedSpans: spans.length - samplesNs.length,
         overlappingSpans: spans.filter(({ overlaps }) => overlaps).length,
         rejectedBatches: this.#rejected,
-        warmUpBatches: first,
+        warmUpBatches: this.#discarded + first,
+        ...this.#isSettled !== undefined && { isSettled: this.#isSettled },
         stopped: this.stopped,
         ...this.#clockAround(counted),
       },
@@ -158,11 +179,14 @@ export class Series {
   /** The first batch that counts, once that is known. */
   #warmSince(): number | undefined {
     const taken = this.#batches.length;
+    const all = this.#discarded + taken;
     const last = this.#batches.slice(-STEADY_BATCHES).map(({ medianNs }) => medianNs);
     if (last.length === STEADY_BATCHES && Math.max(...last) <= (1 + STEADY_SHARE) * Math.min(...last)) {
+      this.#isSettled = true;
       return taken - STEADY_BATCHES;
     }
-    return taken >= this.#options.maxWarmUpBatches ? taken : undefined;
+    this.#isSettled = false;
+    return all >= this.#options.maxWarmUpBatches ? taken : undefined;
   }
 
   /** Why it ends here, if it does. */
@@ -173,19 +197,24 @@ export class Series {
     const isSpent = this.#spentNs >= budgetMs * 1e6;
     if (counted.length >= minBatches) {
       const samples = counted.reduce((sum, { samplesNs }) => sum + samplesNs.length, 0);
-      const halfWidth = medianHalfWidth(counted.map(({ medianNs }) => medianNs));
+      const medians = counted.map(({ medianNs }) => medianNs);
+      const halfWidth = medianHalfWidth(medians);
       const isClosed = halfWidth !== undefined && halfWidth <= targetHalfWidth;
-      if (isClosed && (samples >= minSamples || isSpent)) return "interval";
+      // A slow drift, or company that has gone, leaves a narrow interval around a median that still moves.
+      const isSteady = Math.abs(changeOfHalves(medians)?.change ?? 0) <= targetHalfWidth;
+      if (isClosed && isSteady && (samples >= minSamples || isSpent)) return "interval";
       if (isSpent) return "budget";
     }
     return this.#spentNs >= MAX_SPENT * budgetMs * 1e6 ? "budget" : undefined;
   }
 
-  #clockAround(counted: readonly Taken[]): Pick<Samples, "clock"> {
+  #clockAround(counted: readonly Taken[]): Pick<Samples, "clock" | "probesNs"> {
     const { bestProbeNs: bestNs } = this.#clock;
     const beforeNs = counted.flatMap((batch) => batch.beforeNs ?? []);
     const afterNs = counted.flatMap((batch) => batch.afterNs ?? []);
     if (bestNs === undefined || beforeNs.length === 0 || afterNs.length === 0) return {};
-    return { clock: { beforeNs: quantile(beforeNs, 0.5), afterNs: quantile(afterNs, 0.5), bestNs } };
+    const clock = { beforeNs: quantile(beforeNs, 0.5), afterNs: quantile(afterNs, 0.5), bestNs };
+    const isWhole = beforeNs.length === counted.length && afterNs.length === counted.length;
+    return { clock, ...isWhole && { probesNs: beforeNs.map((ns, i) => (ns + afterNs[i]) / 2) } };
   }
 }

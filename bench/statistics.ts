@@ -3,15 +3,15 @@
  *
  * @module
  */
-import type { ClockProbe, Measured, Measurement, Samples } from "./result.ts";
+import type { ClockProbe, Samples } from "./result.ts";
 
 /** What is said about the samples of one mode; times in ns. */
 export interface Summary {
   /** Samples. */
   readonly n: number;
-  /** Median: the headline figure. */
+  /** Median of what {@linkcode repetitionsOf} gives, the headline figure; the other quantiles are of the samples. */
   readonly medianNs: number;
-  /** Lower end of the 95 % interval of the median; absent for fewer than 6 samples, where no such interval exists. */
+  /** Lower end of the 95 % interval of that median; absent for fewer than 6 repetitions, where no such interval exists. */
   readonly ciLowNs?: number;
   /** Upper end of that interval. */
   readonly ciHighNs?: number;
@@ -35,22 +35,15 @@ export interface Summary {
   readonly outliersSevere: number;
 }
 
+/** Samples, and how many of them each batch has. */
+export type RawSamples = Pick<Samples, "samplesNs" | "batches">;
+
 /** Confidence interval of a median, in the unit of the samples. */
 export interface Interval {
   /** Lower end, one of the samples. */
   readonly low: number;
   /** Upper end, one of the samples. */
   readonly high: number;
-}
-
-/** Speeds that a device has been seen to reach; what seems faster was not measured right. An absent one is not judged. */
-export interface Peaks {
-  /** Of memory that no cache holds. */
-  readonly bytesPerS?: number;
-  /** Of independent FMAs. */
-  readonly flopsPerS?: number;
-  /** Bytes of a cold launch that certainly come from such memory. @default {those that it must move} */
-  readonly uncachedBytes?: number;
 }
 
 /** Two times between which the samples switch, in the unit of the samples. */
@@ -63,14 +56,6 @@ export interface Modes {
   readonly lowShare: number;
 }
 
-/** Whether times can be believed, and why not. */
-export interface Judgement {
-  /** As in {@linkcode Measured}. */
-  readonly verdict: Measured["verdict"];
-  /** One line per reason, none when `ok`. */
-  readonly reasons: readonly string[];
-}
-
 /**
  * A median whose 95 % interval is wider than ±5 % is `unstable` whatever ended sampling: the gate's default margin is 5 %
  * too, and a figure that cannot tell apart what the gate must tell apart is no basis for it.
@@ -78,26 +63,10 @@ export interface Judgement {
 export const maxRelativeHalfWidth = 0.05;
 
 /**
- * Share of spans that may come back negative or zero, or overlap. A timestamp query has no business to return any, so more
- * make its times `invalid`; more slopes of host time make them `unstable`.
- */
-export const maxDroppedShare = 0.01;
-
-/**
- * Share of negative slopes beyond which host times are `invalid`. A slope is a difference of two noisy times: a few
- * below zero are that noise, but with a quarter of them the noise is as large as the time itself (a normal variable
- * is negative that often at a mean of 0.67 deviations), and dropping them biases what is left.
- */
-export const maxDroppedSlopes = 0.25;
-
-/**
  * Probe time over the session's best beyond which times are `unstable`: a clock 5 % slower makes a kernel 5 % slower,
  * which is the gate's default margin, so such a time would pass for a regression, or hide one as a baseline.
  */
 export const maxClockRatio = 1.05;
-
-/** Factor by which a figure may pass a measured peak before it is impossible: peaks are measured, not known. */
-export const peakAllowance = 1.2;
 
 /**
  * The `p`-quantile of `samples`: with `h = (n − 1)·p`, linear between order statistics `⌊h⌋` and `⌈h⌉`.
@@ -121,7 +90,8 @@ export function quantile(samples: readonly number[], p: number): number {
 
 /**
  * Nonparametric confidence interval of the median: the order statistics `k` and `n + 1 − k` (from 1) with the largest
- * `k` for which `P(k ≤ Binomial(n, ½) ≤ n − k) ≥ confidence`. Exact for any continuous distribution of independent samples.
+ * `k` for which `P(k ≤ Binomial(n, ½) ≤ n − k) ≥ confidence`. Exact for any continuous distribution of independent
+ * samples.
  *
  * @param samples Finite values, at least one.
  * @param confidence In `(0, 1)`. @default {0.95}
@@ -130,6 +100,37 @@ export function quantile(samples: readonly number[], p: number): number {
  */
 export function medianInterval(samples: readonly number[], confidence = 0.95): Interval | undefined {
   return intervalOfSorted(sorted(samples), confidence);
+}
+
+/** Intervals of two medians, in the order of the sides. */
+export interface IntervalPair {
+  /** Those of the medians; or of all values, where {@linkcode IntervalPair.isRange}. */
+  readonly intervals: readonly [Interval, Interval];
+  /** Whether there are too few values for intervals of their medians. */
+  readonly isRange: boolean;
+}
+
+/**
+ * Intervals of two medians that are apart by chance at most as often as `alpha`: those of confidence `1 − alpha`, each
+ * end of which misses with half of that. Fifteen values have none beyond 99.994 %. Then the ranges of both sides are
+ * taken, where they are apart by chance rarely enough: of `n + m` values of one distribution the `m` largest are those
+ * of one side in one of `C(n + m, n)` orders (the extreme of the test by H. B. Mann and D. R. Whitney, Ann. Math. Stat.
+ * 18, 1947).
+ *
+ * @returns Undefined where so few values cannot show it.
+ * @throws {RangeError} If a side is empty or not finite, or `alpha` is outside `(0, 1)`.
+ */
+export function separatingIntervals(
+  [a, b]: readonly [readonly number[], readonly number[]],
+  alpha: number,
+): IntervalPair | undefined {
+  const [x, y] = [sorted(a), sorted(b)];
+  const [low, high] = [x, y].map((side) => intervalOfSorted(side, 1 - alpha));
+  if (low && high) return { intervals: [low, high], isRange: false };
+  let orders = 1;
+  for (let i = 1; i <= y.length; i++) orders *= (x.length + i) / i;
+  if (!(1 / orders <= alpha)) return undefined;
+  return { intervals: [rangeOfSorted(x), rangeOfSorted(y)], isRange: true };
 }
 
 /**
@@ -147,24 +148,59 @@ export function medianHalfWidth(samples: readonly number[]): number | undefined 
  * The median of each batch. Passes of one submission share a moment of the device, so the interval of their median is too
  * narrow; that of batch medians is what a repetition would stay in.
  */
-export function batchMedians({ samplesNs, batches = [] }: Samples): number[] {
+export function batchMedians({ samplesNs, batches = [] }: RawSamples): number[] {
   let end = 0;
   return batches.map((count) => samplesNs.slice(end, end += count)).filter((batch) => batch.length > 0)
     .map((batch) => quantile(batch, 0.5));
 }
 
 /**
+ * What the median and its interval are taken from: the medians of batches, or the samples of a run that has none
+ * (slopes of host time). On an H200 the intervals of the samples were narrower by 2 in the median and 14 at most, and
+ * those of the first half of a run and of its last half disjoint in a quarter of all runs.
+ */
+export function repetitionsOf(run: RawSamples): readonly number[] {
+  return run.batches === undefined ? run.samplesNs : batchMedians(run);
+}
+
+/** What became of a time from the first half of its batches to the last. */
+export interface HalvesChange {
+  /** Median of the last half over that of the first, less 1. */
+  readonly change: number;
+  /** Whether the 95 % intervals of both are apart. */
+  readonly isApart: boolean;
+}
+
+/**
+ * Compares the halves of values in the order taken; one in the middle belongs to neither. An interval of the median
+ * takes the values for exchangeable: it closes around the middle of a slow drift.
+ *
+ * @returns Undefined for fewer than two.
+ * @throws {RangeError} If a value is not finite.
+ */
+export function changeOfHalves(values: readonly number[]): HalvesChange | undefined {
+  const half = Math.floor(values.length / 2);
+  if (half === 0) return undefined;
+  const halves = [values.slice(0, half), values.slice(-half)];
+  const [first, last] = halves.map((part) => quantile(part, 0.5));
+  const [before, after] = halves.map((part) => medianInterval(part));
+  const isApart = before !== undefined && after !== undefined && (before.high < after.low || after.high < before.low);
+  return { change: last / first - 1, isApart };
+}
+
+/**
  * Describes the samples of one mode.
  *
- * @param samplesNs Finite times in ns, at least one, in any order.
+ * @param run Finite times in ns, at least one.
  * @throws {RangeError} If there is none or one is not finite.
  */
-export function summarize(samplesNs: readonly number[]): Summary {
-  const x = sorted(samplesNs);
-  const medianNs = quantileOfSorted(x, 0.5);
+export function summarize(run: RawSamples): Summary {
+  const x = sorted(run.samplesNs);
+  const repetitions = sorted(repetitionsOf(run));
+  const medianNs = quantileOfSorted(repetitions, 0.5);
   const q1Ns = quantileOfSorted(x, 0.25);
   const q3Ns = quantileOfSorted(x, 0.75);
-  const interval = intervalOfSorted(x, 0.95);
+  const interval = intervalOfSorted(repetitions, 0.95);
   const beyond = (factor: number) => {
     const reach = factor * (q3Ns - q1Ns);
     return x.filter((value) => value < q1Ns - reach || value > q3Ns + reach).length;
@@ -200,123 +236,47 @@ export function isUnstable(summary: Summary): boolean {
  *
  * The samples are cut in two where the squares within both parts sum to least (W. D. Fisher, JASA 53, 1958; Otsu's
  * threshold), a part holding at least a fifth of them. The parts are modes if their medians differ by more than 5 % of
- * the median of all and the gap between them, 90th percentile of the lower to 10th of the upper, so that a few samples
- * in transition do not hide it, exceeds three times the interquartile range of either. Halves of one normal
- * distribution have a gap of 0.3 such ranges, those of a uniform one (a steady drift) of 0.4. Simulated, under 1 % of
- * normal, log-normal (σ = 0.5), t₄ and drifting samples are taken for two modes from 20 samples on, and none in
- * thousands from 50 on; modes 8 % apart of 1 % deviation each are found in 8 of 10.
+ * the median of all, or by `apart` of it, and the gap between them, 90th percentile of the lower to 10th of the upper,
+ * so that a few samples in transition do not hide it, exceeds three times the interquartile range of either. Halves of
+ * one normal distribution have a gap of 0.3 such ranges, those of a uniform one (a steady drift) of 0.4. Simulated,
+ * under 1 % of normal, log-normal (σ = 0.5), t₄ and drifting samples are taken for two modes from 20 samples on, and
+ * none in thousands from 50 on; modes 8 % apart of 1 % deviation each are found in 8 of 10.
+ *
+ * Medians of batches scatter little: of 15 or more modes 2 % apart are two, which of normal ones that scatter by 1.2 %,
+ * the most with which their interval closes to ±1 %, 0.2 % are taken for.
  *
  * @param samples Finite values, in any order.
- * @returns Undefined for one mode, and for fewer than 20 samples.
+ * @param options How far modes are `apart` at least, over the median, and the `least` number of samples.
+ * @returns Undefined for one mode, and for fewer than `least` samples.
  * @throws {RangeError} If a sample is not finite or there is none.
  */
-export function findModes(samples: readonly number[]): Modes | undefined {
+export function findModes(
+  samples: readonly number[],
+  { apart = 0.05, least = 20 }: { apart?: number; least?: number } = {},
+): Modes | undefined {
   const x = sorted(samples);
   const n = x.length;
-  if (n < 20) return undefined;
+  if (n < least) return undefined;
   // Least squares within is most between: k (n − k) times the squared difference of the means.
   const total = x.reduce((sum, value) => sum + value);
-  const least = Math.ceil(n / 5);
-  let cut = least, below = 0, most = -1;
-  for (let k = 1; k <= n - least; k++) {
+  const fewest = Math.ceil(n / 5);
+  let cut = fewest, below = 0, most = -1;
+  for (let k = 1; k <= n - fewest; k++) {
     below += x[k - 1];
     const between = k * (n - k) * (below / k - (total - below) / (n - k)) ** 2;
-    if (k >= least && between > most) [cut, most] = [k, between];
+    if (k >= fewest && between > most) [cut, most] = [k, between];
   }
   const parts = [x.subarray(0, cut), x.subarray(cut)];
   const [low, high] = parts.map((part) => quantileOfSorted(part, 0.5));
   const gap = quantileOfSorted(parts[1], 0.1) - quantileOfSorted(parts[0], 0.9);
   const spread = Math.max(...parts.map((part) => quantileOfSorted(part, 0.75) - quantileOfSorted(part, 0.25)));
-  const apart = high - low > 0.05 * quantileOfSorted(x, 0.5) && gap > 3 * spread;
-  return apart ? { low, high, lowShare: cut / n } : undefined;
+  const isApart = high - low > apart * quantileOfSorted(x, 0.5) && gap > 3 * spread;
+  return isApart ? { low, high, lowShare: cut / n } : undefined;
 }
 
 /** Probe time around the samples over the best of the session: 1 at full clock, 2 at half of it. */
 export function clockRatio(clock: ClockProbe): number {
   return (clock.beforeNs + clock.afterNs) / 2 / clock.bestNs;
-}
-
-/**
- * Judges the times of a case.
- *
- * `invalid`: nothing was sampled; more than {@linkcode maxDroppedShare} of the spans were negative or zero (of host
- * slopes: {@linkcode maxDroppedSlopes}), or of them overlapped; or a figure is beyond {@linkcode peakAllowance} times a peak. Bytes are held
- * against the bandwidth of memory only when cold, since hot inputs may come from a cache. `unstable`: see
- * {@linkcode isUnstable}; the budget ended sampling; the samples have two modes; more host slopes than {@linkcode maxDroppedShare} were negative; or
- * the clock was slower than {@linkcode maxClockRatio} allows.
- *
- * @param measurement Samples with the work of one launch.
- * @param peaks What the device has been seen to reach.
- */
-export function judge(measurement: Measurement, peaks: Peaks = {}): Judgement {
-  const invalid: string[] = [];
-  const unstable: string[] = [];
-  if (measurement.runs.length === 0) invalid.push("no samples were taken");
-  for (const run of measurement.runs) {
-    const { mode, samplesNs, droppedSpans, overlappingSpans = 0 } = run;
-    const spans = samplesNs.length + droppedSpans;
-    const maxDropped = measurement.timer === "host-slope" ? maxDroppedSlopes : maxDroppedShare;
-    if (!(droppedSpans <= maxDropped * spans)) {
-      invalid.push(`${mode}: timer unreliable, ${droppedSpans} of ${spans} spans were negative or zero`);
-    } else if (!(droppedSpans <= maxDroppedShare * spans)) {
-      unstable.push(`${mode}: ${droppedSpans} of ${spans} slopes of host time were negative or zero`);
-    }
-    if (!(overlappingSpans <= maxDroppedShare * spans)) {
-      invalid.push(`${mode}: timer unreliable, ${overlappingSpans} of ${spans} spans began before the one ahead ended`);
-    }
-    if (samplesNs.length === 0) {
-      invalid.push(`${mode}: no samples were taken`);
-      continue;
-    }
-    const summary = summarize(samplesNs);
-    if (!(summary.minNs > 0)) invalid.push(`${mode}: timer unreliable, a sample is ${summary.minNs} ns`);
-    const { bytesPerS, flopsPerS, uncachedBytes = measurement.minBytes } = peaks;
-    const seconds = summary.medianNs * 1e-9;
-    if (bytesPerS !== undefined && mode === "cold" && !(uncachedBytes / seconds <= peakAllowance * bytesPerS)) {
-      invalid.push(impossible(mode, uncachedBytes / seconds / 1e9, bytesPerS / 1e9, "GB/s"));
-    }
-    if (flopsPerS !== undefined && !(measurement.flops / seconds <= peakAllowance * flopsPerS)) {
-      invalid.push(impossible(mode, measurement.flops / seconds / 1e12, flopsPerS / 1e12, "TFLOP/s"));
-    }
-    const medians = batchMedians(run);
-    if (run.stopped === "budget" && medians.length > 0) {
-      const width = medianHalfWidth(medians);
-      unstable.push(
-        `${mode}: the budget ended sampling after ${medians.length} batches, ` +
-          (width === undefined
-            ? "too few for an interval of the median"
-            : `the 95 % interval of the median of their medians at ±${(100 * width).toFixed(1)} %`),
-      );
-    } else if (isUnstable(summary)) {
-      const width = summary.relativeHalfWidth;
-      unstable.push(
-        width === undefined
-          ? `${mode}: ${summary.n} samples are too few for an interval of the median`
-          : `${mode}: the 95 % interval of the median is ±${(100 * width).toFixed(1)} % after ${summary.n} samples, ` +
-            `wider than ±${100 * maxRelativeHalfWidth} %`,
-      );
-    }
-    const modes = findModes(samplesNs);
-    if (modes !== undefined) {
-      const apart = (100 * (modes.high / modes.low - 1)).toFixed(1);
-      const share = (100 * modes.lowShare).toFixed(0);
-      unstable.push(`${mode}: two modes ${apart} % apart, ${share} % of the samples in the faster`);
-    }
-    if (run.clock !== undefined && !(clockRatio(run.clock) <= maxClockRatio)) {
-      const percent = (100 / clockRatio(run.clock)).toFixed(0);
-      unstable.push(`${mode}: the clock ran at ${percent} % of the best of the session`);
-    }
-  }
-  return {
-    verdict: invalid.length > 0 ? "invalid" : unstable.length > 0 ? "unstable" : "ok",
-    reasons: [...invalid, ...unstable],
-  };
-}
-
-function impossible(mode: string, value: number, peak: number, unit: string): string {
-  return `${mode}: impossible, ${value.toPrecision(3)} ${unit} where the device was seen to reach ${
-    peak.toPrecision(3)
-  }`;
 }
 
 /** Ascending copy; typed arrays sort by value. */
@@ -331,6 +291,10 @@ function quantileOfSorted(x: Float64Array, p: number): number {
   const h = (x.length - 1) * p;
   const below = Math.floor(h);
   return x[below] + (h - below) * (x[Math.ceil(h)] - x[below]);
+}
+
+function rangeOfSorted(x: Float64Array): Interval {
+  return { low: x[0], high: x[x.length - 1] };
 }
 
 function intervalOfSorted(x: Float64Array, confidence: number): Interval | undefined {

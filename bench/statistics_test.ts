@@ -1,34 +1,13 @@
-import { assert, assertAlmostEquals, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import type { Measurement, Samples } from "./result.ts";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import {
-  batchMedians,
-  clockRatio,
+  changeOfHalves,
   findModes,
   isUnstable,
-  judge,
   medianInterval,
   quantile,
+  separatingIntervals,
   summarize,
 } from "./statistics.ts";
-
-function measurement(runs: Partial<Samples>[]): Measurement {
-  const defaults: Samples = {
-    mode: "cold",
-    samplesNs: [],
-    launchesPerPass: 1,
-    rotation: 1,
-    droppedSpans: 0,
-    rejectedBatches: 0,
-  };
-  // 1 MB and 1 MFLOP per launch: at 1000 ns that is 1000 GB/s and 1 TFLOP/s.
-  return {
-    timer: "timestamp-query",
-    runs: runs.map((run) => ({ ...defaults, ...run })),
-    minBytes: 1e6,
-    flops: 1e6,
-  };
-}
-const steady = Array.from({ length: 30 }, (_, i) => 1000 + i);
 
 Deno.test("quantile() is linear between order statistics", () => {
   // Definition 7 on (1, 2, 3, 4): h = 3p, so p = 0.25 → 0.75 of the way from 1 to 2, p = 0.5 → 2.5, p = 0.95 → 3.85.
@@ -92,7 +71,7 @@ Deno.test("summarize() describes a sample worked by hand", () => {
   // Sorted 1 2 3 4 5 6 7 8 9 100: median 5.5; h = 2.25 → q1 = 3.25; h = 6.75 → q3 = 7.75; h = 8.55 → 9 + 0.55·91.
   // |x − 5.5| sorted: 0.5 0.5 1.5 1.5 2.5 2.5 3.5 3.5 4.5 94.5 → 2.5. Interval ranks 2 and 9: 2…9, half of 7 over 5.5.
   // Fences at 3.25 − 6.75, 7.75 + 6.75 and 7.75 + 13.5: only 100 is out, beyond the outer one.
-  const summary = summarize([100, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
+  const summary = summarize({ samplesNs: [100, 9, 8, 7, 6, 5, 4, 3, 2, 1] });
   assertEquals(summary, {
     n: 10,
     medianNs: 5.5,
@@ -112,127 +91,58 @@ Deno.test("summarize() describes a sample worked by hand", () => {
 });
 
 Deno.test("summarize() tells mild outliers from severe ones on both sides", () => {
-  const summary = summarize([-30, -8, 0, 1, 2, 3, 4, 5, 7, 8, 8.5, 18, 27]);
+  const summary = summarize({ samplesNs: [-30, -8, 0, 1, 2, 3, 4, 5, 7, 8, 8.5, 18, 27] });
   // Sorted, n = 13: q1 = x[3] = 1, q3 = x[9] = 8, reach 1.5·7 = 10.5 and 21: mild outside [−9.5, 18.5], severe [−20, 29].
   assertEquals([summary.q1Ns, summary.q3Ns], [1, 8]);
   assertEquals([summary.outliersMild, summary.outliersSevere], [1, 1]);
 });
 
 Deno.test("summarize() says by absence that five samples have no interval", () => {
-  const summary = summarize([1, 2, 3, 4, 5]);
+  const summary = summarize({ samplesNs: [1, 2, 3, 4, 5] });
   assertEquals("ciLowNs" in summary || "ciHighNs" in summary || "relativeHalfWidth" in summary, false);
   assert(isUnstable(summary));
 });
 
+Deno.test("summarize() takes the median and its interval from batches, whose passes depend on each other", () => {
+  // Six batches, each steady, each another: 60 samples have an interval of 102 … 103, their batches one of 100 … 105.
+  const samplesNs = Array.from({ length: 60 }, (_, i) => 100 + Math.floor(i / 10));
+  const summary = summarize({ samplesNs, batches: Array(6).fill(10) });
+  assertEquals([summary.n, summary.medianNs, summary.ciLowNs, summary.ciHighNs], [60, 102.5, 100, 105]);
+  assertEquals(summarize({ samplesNs }).ciHighNs, 103);
+  // Many samples of few batches have no interval.
+  assertEquals(summarize({ samplesNs, batches: [12, 12, 12, 12, 12] }).relativeHalfWidth, undefined);
+  // A batch counts once, however many samples it has: the medians here are 100, 100, 102, 104, 105 and 105.
+  assertEquals(summarize({ samplesNs, batches: [2, 2, 41, 5, 5, 5] }).medianNs, 103);
+});
+
+Deno.test("separatingIntervals() falls back on ranges where few values have no interval, and on nothing where they may", () => {
+  const ranks = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
+  const both = (n: number, alpha: number) => separatingIntervals([ranks(n), ranks(n)], alpha);
+  assertEquals(both(15, 0.05), { intervals: [{ low: 4, high: 12 }, { low: 4, high: 12 }], isRange: false });
+  assertEquals(both(15, 0.05 / 800)?.isRange, false);
+  assertEquals(both(15, 0.05 / 3000), { intervals: [{ low: 1, high: 15 }, { low: 1, high: 15 }], isRange: true });
+  // 12!/(6! 6!) = 924 orders.
+  assertEquals(both(6, 1 / 923)?.isRange, true);
+  assertEquals(both(6, 1 / 925), undefined);
+  assertEquals(both(1, 0.05), undefined);
+});
+
+Deno.test("ranges of one distribution are apart no more often than they are said to be", () => {
+  const uniform = uniformFrom(362436069);
+  const draw = (n: number) => Array.from({ length: n }, uniform);
+  let apart = 0;
+  for (let trial = 0; trial < 20_000; trial++) {
+    const { intervals: [a, b] } = separatingIntervals([draw(5), draw(5)], 1 / 252)!;
+    if (a.high < b.low) apart++;
+  }
+  // One in 252: 79 expected.
+  assert(apart > 50 && apart < 110, `${apart}`);
+});
+
 Deno.test("isUnstable() draws the line at ±5 %", () => {
   // Interval of 6 samples is their range: 95…105 around 100 is ±5 %, 94…105 is more.
-  assertEquals(isUnstable(summarize([95, 99, 100, 100, 101, 105])), false);
-  assertEquals(isUnstable(summarize([94, 99, 100, 100, 101, 105])), true);
-});
-
-Deno.test("judge() finds nothing wrong with steady samples at a steady clock", () => {
-  const clock = { beforeNs: 100, afterNs: 110, bestNs: 100 };
-  const run = { samplesNs: steady, clock };
-  assertEquals(judge(measurement([run]), { bytesPerS: 1e12, flopsPerS: 1e12 }), { verdict: "ok", reasons: [] });
-  assertEquals(clockRatio(clock), 1.05);
-});
-
-Deno.test("judge() calls a measurement without samples invalid", () => {
-  assertEquals(judge(measurement([])).verdict, "invalid");
-  assertEquals(judge(measurement([{ samplesNs: [] }])).verdict, "invalid");
-});
-
-Deno.test("judge() calls a timer unreliable that drops more than 1 % of spans or returns no positive time", () => {
-  const many = Array.from({ length: 99 }, (_, i) => 1000 + i);
-  assertEquals(judge(measurement([{ samplesNs: many, droppedSpans: 1 }])).verdict, "ok");
-  const dropped = judge(measurement([{ samplesNs: many, droppedSpans: 2 }]));
-  assertEquals(dropped.verdict, "invalid");
-  assertMatch(dropped.reasons[0], /cold: timer unreliable, 2 of 101 spans/);
-  assertEquals(judge(measurement([{ samplesNs: [0, ...steady] }])).verdict, "invalid");
-});
-
-Deno.test("judge() calls a timer unreliable of whose spans more than 1 % overlap", () => {
-  const many = Array.from({ length: 100 }, (_, i) => 100 + i % 3);
-  assertEquals(judge(measurement([{ samplesNs: many, overlappingSpans: 1 }])).verdict, "ok");
-  const overlapping = judge(measurement([{ samplesNs: many, overlappingSpans: 2 }]));
-  assertEquals(overlapping.verdict, "invalid");
-  assertMatch(overlapping.reasons[0], /2 of 100 spans began before the one ahead ended/);
-});
-
-Deno.test("judge() calls times unstable whose sampling the budget ended, by the medians of batches", () => {
-  // Each batch is steady, and each is another.
-  const samplesNs = Array.from({ length: 100 }, (_, i) => 100 + Math.floor(i / 10));
-  const batches = Array<number>(10).fill(10);
-  const run = { samplesNs, batches, stopped: "budget" } as const;
-  assertEquals(batchMedians({ ...measurement([run]).runs[0] }), [100, 101, 102, 103, 104, 105, 106, 107, 108, 109]);
-  const judged = judge(measurement([run]));
-  assertEquals(judged.verdict, "unstable");
-  assertMatch(judged.reasons[0], /the budget ended sampling after 10 batches, .* of their medians at ±3\.3 %/);
-  assertEquals(judge(measurement([{ ...run, stopped: "interval" }])).verdict, "ok");
-  const few = judge(measurement([{ ...run, batches: [50, 50] }]));
-  assertMatch(few.reasons[0], /after 2 batches, too few for an interval/);
-});
-
-Deno.test("judge() calls a figure beyond the peaks impossible, hot bytes excepted", () => {
-  const peaks = { bytesPerS: 0.7e12, flopsPerS: 1e12 };
-  // 1 MB in 1014.5 ns is 986 GB/s, more than 1.2 · 700.
-  const cold = judge(measurement([{ samplesNs: steady }]), peaks);
-  assertEquals(cold.verdict, "invalid");
-  assertMatch(cold.reasons[0], /^cold: impossible, 986 GB\/s .* 700$/);
-  assertEquals(judge(measurement([{ mode: "hot", samplesNs: steady }]), peaks).verdict, "ok");
-  const hot = judge(measurement([{ mode: "hot", samplesNs: steady }]), { bytesPerS: 1e12, flopsPerS: 0.5e12 });
-  assertMatch(hot.reasons[0], /^hot: impossible, 0.986 TFLOP\/s .* 0.500$/);
-});
-
-Deno.test("judge() holds against memory only what no cache can serve, and nothing against a peak that is not known", () => {
-  const cold = measurement([{ samplesNs: steady }]);
-  assertEquals(judge(cold, { bytesPerS: 0.7e12, uncachedBytes: 0.5e6 }).verdict, "ok");
-  assertEquals(judge(cold, { bytesPerS: 0.7e12, uncachedBytes: 0.9e6 }).verdict, "invalid");
-  assertEquals(judge(cold, { bytesPerS: undefined, flopsPerS: undefined }).verdict, "ok");
-  assertEquals(judge(cold, { bytesPerS: NaN }).verdict, "invalid");
-});
-
-Deno.test("judge() calls wide, scarce and throttled samples unstable", () => {
-  const wide = judge(measurement([{ samplesNs: [90, 100, 100, 100, 100, 110] }]));
-  assertEquals([wide.verdict, wide.reasons.length], ["unstable", 1]);
-  assertMatch(wide.reasons[0], /±10\.0 % after 6 samples, wider than ±5 %/);
-  assertMatch(judge(measurement([{ samplesNs: [1, 1, 1] }])).reasons[0], /3 samples are too few/);
-  const clock = { beforeNs: 200, afterNs: 200, bestNs: 100 };
-  const throttled = judge(measurement([{ samplesNs: steady, clock }]));
-  assertEquals([throttled.verdict, throttled.reasons], ["unstable", [
-    "cold: the clock ran at 50 % of the best of the session",
-  ]]);
-  const unknown = judge(measurement([{ samplesNs: steady, clock: { beforeNs: NaN, afterNs: 1, bestNs: 1 } }]));
-  assertEquals(unknown.verdict, "unstable");
-});
-
-Deno.test("judge() calls times unstable whose clock was slower than the gate's margin", () => {
-  const at = (ratio: number) =>
-    judge(measurement([{ samplesNs: steady, clock: { beforeNs: ratio, afterNs: ratio, bestNs: 1 } }]));
-  assertEquals(at(1.05).verdict, "ok");
-  assertEquals(at(1.06), { verdict: "unstable", reasons: ["cold: the clock ran at 94 % of the best of the session"] });
-});
-
-Deno.test("judge() takes a few negative slopes of host time for noise, and a quarter of them for no time at all", () => {
-  const slopes = (droppedSpans: number) =>
-    judge({
-      ...measurement([{ mode: "hot", samplesNs: steady.slice(0, 20 - droppedSpans), droppedSpans }]),
-      timer: "host-slope",
-    });
-  assertEquals(slopes(0).verdict, "ok");
-  assertEquals(slopes(1), { verdict: "unstable", reasons: ["hot: 1 of 20 slopes of host time were negative or zero"] });
-  assertEquals(slopes(5).verdict, "unstable");
-  assertEquals(slopes(6).verdict, "invalid");
-});
-
-Deno.test("judge() calls samples of two modes unstable although their interval closes", () => {
-  // An H200 in turns, as sampled: two samples at one speed, two at the other; no interval of 200 medians shows it.
-  const turns = Array.from({ length: 200 }, (_, i) => [871, 876, 822, 827][i % 4] + i % 3);
-  assert(!isUnstable(summarize(turns)));
-  assertEquals(judge(measurement([{ samplesNs: turns }])), {
-    verdict: "unstable",
-    reasons: ["cold: two modes 5.9 % apart, 50 % of the samples in the faster"],
-  });
+  assertEquals(isUnstable(summarize({ samplesNs: [95, 99, 100, 100, 101, 105] })), false);
+  assertEquals(isUnstable(summarize({ samplesNs: [94, 99, 100, 100, 101, 105] })), true);
 });
 
 /** Uniform in (0, 1), the same on every run: a 32-bit xorshift (Marsaglia, J. Stat. Software 8(14), 2003). */
@@ -289,6 +199,26 @@ Deno.test("findModes() finds two modes where there are two", () => {
     high: 6.7,
     lowShare: 15 / 24,
   });
+});
+
+Deno.test("findModes() finds modes 3 % apart among the medians of batches, and takes under 1 % of scattered ones for two", () => {
+  const uniform = uniformFrom(521288629);
+  const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+  const shareOf = (draw: (i: number) => number) => {
+    let found = 0;
+    for (let trial = 0; trial < 2000; trial++) {
+      if (findModes(Array.from({ length: 15 }, (_, i) => draw(i)), { apart: 0.02, least: 15 }) !== undefined) found++;
+    }
+    return found / 2000;
+  };
+  assert(shareOf(() => 1 + 0.012 * normal()) < 0.01);
+  assert(shareOf((i) => (i % 3 === 0 ? 1.03 : 1) + 0.002 * normal()) > 0.95);
+});
+
+Deno.test("changeOfHalves() leaves out the middle, and is apart only where there are intervals", () => {
+  assertEquals(changeOfHalves([1, 9, 2]), { change: 1, isApart: false });
+  assertEquals(changeOfHalves([...Array(6).fill(4), 7, ...Array(6).fill(5)]), { change: 0.25, isApart: true });
+  assertEquals(changeOfHalves([1]), undefined);
 });
 
 Deno.test("findModes() finds none 4 % apart, among outliers, or in fewer than 20 samples", () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type Clock, spansIn } from "./clock.ts";
+import { canReadClock, type Clock, spansIn } from "./clock.ts";
 import type { PassTimer } from "./pass_timer.ts";
 import { quantile } from "./statistics.ts";
 
@@ -15,8 +15,9 @@ const LEAST_MS = 5;
 const STEADY = 5;
 
 /**
- * Keeps the device busy with the probe until it reads steady: at least `minMs` of device time, then until the last readings
- * are within 1 % of the best, at most `maxMs`.
+ * Keeps the device busy with the probe until it reads steady: at least `minMs` of device time, then until the last
+ * readings are within 1 % of the best, at most `maxMs`. A timer too coarse for one pass of the probe tells how long all
+ * of a submission took, with what is between them.
  *
  * @returns Device time it took, ns.
  */
@@ -25,16 +26,19 @@ export async function warmUp(
   clock: Clock,
   { minMs, maxMs }: { minMs: number; maxMs: number },
 ): Promise<number> {
-  let spentNs = 0, steady = 0;
+  let spentNs = 0, steady = 0, best = clock.bestProbeNs ?? Infinity;
   for (let i = 0; i * LEAST_MS < maxMs && spentNs < maxMs * 1e6; i++) {
     const stamps = await timer.submit(Array(PASSES).fill("probe"));
     const read = spansIn(stamps, clock.tickNs).map(({ ns }) => ns).filter((ns) => ns > 0);
     spentNs += read.reduce((sum, ns) => sum + ns, 0);
     if (read.length === 0) continue;
-    const { bestProbeNs: before = Infinity } = clock;
-    clock.bestProbeNs = Math.min(quantile(read, 0.25), before);
+    const before = best;
+    const isRead = canReadClock(clock, read);
+    const lastNs = isRead ? read.at(-1)! : Number(stamps[stamps.length - 1] - stamps[0]) * clock.tickNs / PASSES;
+    best = Math.min(isRead ? quantile(read, 0.25) : lastNs, before);
+    if (isRead) clock.bestProbeNs = best;
     // While the device wakes each reading is the best one so far.
-    const isSteady = read.at(-1)! <= 1.01 * clock.bestProbeNs && before <= 1.01 * clock.bestProbeNs;
+    const isSteady = lastNs <= 1.01 * best && before <= 1.01 * best;
     steady = isSteady ? steady + 1 : 0;
     if (spentNs >= minMs * 1e6 && steady >= STEADY) break;
   }

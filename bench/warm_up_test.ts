@@ -21,6 +21,17 @@ Deno.test("warmUp() takes its least time of a device that is awake, and no more 
   assert(restless >= 1000e6 && restless < 1200e6, String(restless));
 });
 
+Deno.test("warmUp() sees with a coarse timer, too, that the device is awake, and takes no best probe from it", async () => {
+  for (const probeNs of [110_000, 129_300, 150_000, 169_184, 200_000]) {
+    const clock: Clock = { ...IDEAL_TIMER, quantumNs: 65_536 };
+    const wakes = (nowNs: number) => Math.min(1, 0.2 + 0.8 * (nowNs - 1e9) / 300e6);
+    const timer = fakeTimer({ launchNs: [], quantumNs: 65_536, probeNs, clock: wakes });
+    const spentNs = await warmUp(timer, clock, { minMs: 0, maxMs: 12_000 });
+    assert(spentNs > 200e6 && spentNs < 700e6, `${probeNs}: ${spentNs}`);
+    assertEquals(clock.bestProbeNs, undefined);
+  }
+});
+
 Deno.test("warmUp() ends where the timer stands still", async () => {
   const timer = fakeTimer({ launchNs: [], quantumNs: 1e15 });
   assertEquals(await warmUp(timer, { ...IDEAL_TIMER }, { minMs: 0, maxMs: 1000 }), 0);

@@ -1,7 +1,7 @@
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import type { Samples } from "../bench/result.ts";
 import { compareSamples, type TimeVerdict } from "./compare.ts";
-import { makeMeasured, type MeasuredFixtureOptions } from "./fixture.ts";
+import { makeMeasured, makeSamplesNs, type MeasuredFixtureOptions } from "./fixture.ts";
 
 const options = { margin: 0.05, alpha: 0.05, comparisons: 1 };
 const samples = (centreNs: number, more: MeasuredFixtureOptions = {}): Samples =>
@@ -49,7 +49,7 @@ Deno.test("compareSamples() asks for wider intervals the more it compares", () =
   );
   // Six samples cannot reach 1 − 0.05/10 on either side: 2·2⁻⁶ = 3.1 % stays outside.
   const few = [flat([90, 92, 94, 96, 98, 100]), flat([110, 112, 114, 116, 118, 120])] as const;
-  assertEquals(compareSamples(...few, { ...options, comparisons: 10 }).verdict, "inconclusive");
+  assertEquals(compareSamples(...few, { ...options, comparisons: 100 }).verdict, "inconclusive");
 });
 
 Deno.test("compareSamples() is inconclusive for too few samples", () => {
@@ -121,4 +121,39 @@ Deno.test("compareSamples() calls none of 3,000 unchanged cases regressed and al
   assert((unchanged.get("same")?.length ?? 0) > 2900, `${unchanged.get("same")?.length} same`);
   assertEquals(unchanged.get("inconclusive"), undefined);
   assertEquals(verdicts(1.15, 200).get("regressed")?.length, 200);
+});
+
+/** A run of batches, each of ten passes that have its time to a thousandth. */
+const batched = (mediansNs: readonly number[]): Samples => ({
+  ...flat(mediansNs.flatMap((ns) => makeSamplesNs(ns, 0.001, 10))),
+  batches: mediansNs.map(() => 10),
+});
+
+Deno.test("compareSamples() goes by batches: halves of one run that wanders differ for its passes, not for them", () => {
+  // Batches within ±4 % of one time, in two orders: of 150 passes each a regression by 1 % is shown, of 15 batches none.
+  const [before, after] = [0, 0.011].map((shift) =>
+    makeSamplesNs(50_000 * (1 + shift), 0.04, 15).map((ns, i) => ns * (1 + (i % 2 ? 0.002 : -0.002)))
+  ).map(batched);
+  const strictly = { ...options, margin: 0.001 };
+  assertEquals(compareSamples(before, after, strictly).verdict, "inconclusive");
+  const { batches: _, ...passes } = after;
+  const width = (side: Samples) => {
+    const { interval } = compareSamples(before, side, options);
+    return interval!.high - interval!.low;
+  };
+  assert(width(after) > 1.3 * width(passes), `${width(after)} and ${width(passes)}`);
+});
+
+Deno.test("compareSamples() falls back on the range of few batches among many comparisons, and says so", () => {
+  const [before, after] = [50_000, 60_000].map((ns) => batched(makeSamplesNs(ns, 0.01, 15)));
+  const among = (comparisons: number) => compareSamples(before, after, { ...options, comparisons });
+  assertEquals([among(800).verdict, among(900).verdict], ["regressed", "regressed"]);
+  assert(!/whole range/.test(among(800).reason), among(800).reason);
+  assertMatch(among(900).reason, /by the whole range of 15 batches: so few have no interval for 900 comparisons$/);
+  // One batch beside the others keeps the range from showing it.
+  const strayed = batched([...makeSamplesNs(60_000, 0.01, 14), 50_000]);
+  assertEquals(compareSamples(before, strayed, { ...options, comparisons: 900 }).verdict, "inconclusive");
+  assertEquals(compareSamples(before, strayed, options).verdict, "regressed");
+  // Five have none at all.
+  assertMatch(compareSamples(before, batched([1, 1, 1, 1, 1]), options).reason, /too few batches for an interval/);
 });

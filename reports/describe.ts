@@ -20,7 +20,7 @@ export function describeResult(result: Result): string {
   }
   const { runs: [run], minBytes, flops } = result.measurement;
   if (run === undefined || run.samplesNs.length === 0) return `${head}: no samples`;
-  const { medianNs, relativeHalfWidth } = summarize(run.samplesNs);
+  const { medianNs, relativeHalfWidth } = summarize(run);
   const parts = [
     formatTimeNs(medianNs) + (relativeHalfWidth === undefined ? "" : ` ±${(100 * relativeHalfWidth).toFixed(1)} %`),
     `${formatNumber(minBytes / medianNs)} GB/s`,

@@ -55,7 +55,7 @@ export function rowsOf(report: Report): Row[] {
     return result.measurement.runs.map((run) => ({
       ...row,
       run,
-      ...run.samplesNs.length > 0 && { summary: summarize(run.samplesNs) },
+      ...run.samplesNs.length > 0 && { summary: summarize(run) },
     }));
   });
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { fingerprintDifferences } from "../bench/fingerprint.ts";
-import type { Measured, Report, Result } from "../bench/result.ts";
+import type { Measured, Measurement, Report, Result, Samples } from "../bench/result.ts";
 import { compareSamples, type ModeComparison } from "./compare.ts";
 import { formatShare, kernelOf } from "./figures.ts";
 import { explain } from "./outcome.ts";
@@ -91,13 +91,14 @@ export interface GateOutcome {
  * Judges `candidate` against `baseline`.
  *
  * Correctness comes first: one incorrect or failed case of the candidate is 2. Times are compared where both reports
- * come from the same adapter and it is no software adapter, the case is `ok` in both, and timer and mode agree; see
- * {@linkcode compareSamples} for the rule. On a software adapter ratios are reported and decide nothing. A gate
- * that compared no time (on a software adapter: verified no case of the baseline) is invalid, 4, as is a time that
- * cannot be believed. Whatever the baseline covers and the candidate does not makes it inconclusive, 3: cases that are
- * gone or skipped, and, where times are gated, times and modes that are gone. Nobody can say that these are neither
- * wrong nor slower. A candidate of `verify` has lost its times and is right at best, thus inconclusive too. New cases and
- * those that the baseline skips as well are named and change nothing.
+ * come from the same adapter and it is no software adapter, the case is `ok` in both, and timer and mode agree, and how
+ * they were taken: over as many copies of the inputs, in company of the same cases. See {@linkcode compareSamples} for
+ * the rule, which goes by batches. On a software adapter ratios are reported and decide nothing. A gate that compared
+ * no time (on a software adapter: verified no case of the baseline) is invalid, 4, as is a time that cannot be
+ * believed. Whatever the baseline covers and the candidate does not makes it inconclusive, 3: cases that are gone or
+ * skipped, and, where times are gated, times and modes that are gone. Nobody can say that these are neither wrong nor
+ * slower. A candidate of `verify` has lost its times and is right at best, thus inconclusive too. New cases and those
+ * that the baseline skips as well are named and change nothing.
  *
  * @throws {RangeError} If `margin` is not positive or `alpha` not between 0 and 1.
  */
@@ -259,31 +260,44 @@ function lostTimes(then: Result, now: Result): { verdict: "lost"; reason: string
   if (then.status !== "measured") return [];
   const lost = (reason: string) => [{ verdict: "lost" as const, reason }];
   if (now.status !== "measured") return lost("measured in the baseline, the candidate has no time");
-  const [timerThen, timerNow] = [then.measurement.timer, now.measurement.timer];
-  if (timerThen !== timerNow) return lost(`the timers differ: ${timerThen} and ${timerNow}`);
-  const modes = sampledModes(now);
-  return sampledModes(then).filter((mode) => !modes.includes(mode)).flatMap((mode) =>
-    lost(`${mode}: measured in the baseline, not in the candidate`)
-  );
+  const difference = howTheyDiffer(then.measurement, now.measurement);
+  if (difference !== undefined) return lost(difference);
+  return sampledRuns(then).flatMap((before) => {
+    const { mode, rotation } = before;
+    const after = sampledRuns(now).find((run) => run.mode === mode);
+    if (after === undefined) return lost(`${mode}: measured in the baseline, not in the candidate`);
+    return after.rotation === rotation ? [] : lost(`${mode}: the copies differ: ${rotation} and ${after.rotation}`);
+  });
 }
 
-function sampledModes({ measurement }: Measured): string[] {
-  return measurement.runs.filter(({ samplesNs }) => samplesNs.length > 0).map(({ mode }) => mode);
+function sampledRuns({ measurement }: Measured): Samples[] {
+  return measurement.runs.filter(({ samplesNs }) => samplesNs.length > 0);
+}
+
+/** In what two times of one case were taken differently, so that neither is slower or faster than the other. */
+function howTheyDiffer(then: Measurement, now: Measurement): string | undefined {
+  if (then.timer !== now.timer) return `the timers differ: ${then.timer} and ${now.timer}`;
+  const [before, after] = [then, now].map(({ interleaved }) => new Set(interleaved?.cases));
+  const [gone] = before.difference(after), [come] = after.difference(before);
+  if (gone === undefined && come === undefined) return undefined;
+  return gone === undefined
+    ? `timed in other company: ${come} was not there in the baseline`
+    : `timed in other company: ${gone} is not there in the candidate`;
 }
 
 function whyNotCompared(then: Result, now: Result): string {
   if (now.status !== "measured") return "the candidate has no time";
   if (then.status !== "measured") return `the baseline has no time: ${then.status}`;
   if (then.verdict !== "ok") return `the baseline's time is ${then.verdict}`;
-  return "no mode was sampled in both";
+  return "no mode was sampled in both alike";
 }
 
 /** Samples of the modes that both results have, where their times may stand side by side. */
 function pairOf(then: Result | undefined, now: Result) {
-  if (!isTimed(then) || !isTimed(now) || then.measurement.timer !== now.measurement.timer) return [];
-  const modes = now.measurement.runs.flatMap((run) => {
-    const match = then.measurement.runs.find(({ mode }) => mode === run.mode);
-    return match && match.samplesNs.length > 0 && run.samplesNs.length > 0 ? [[match, run] as const] : [];
+  if (!isTimed(then) || !isTimed(now) || howTheyDiffer(then.measurement, now.measurement)) return [];
+  const modes = sampledRuns(now).flatMap((run) => {
+    const match = sampledRuns(then).find(({ mode, rotation }) => mode === run.mode && rotation === run.rotation);
+    return match ? [[match, run] as const] : [];
   });
   return modes.length > 0 ? [{ id: now.id, modes }] : [];
 }

@@ -180,6 +180,33 @@ Deno.test("gate() does not pass a candidate that covers less than the baseline",
   assertEquals(judged([run()], [without(run(1.5), "cold")]), [1, "regressed", "regressed"]);
 });
 
+Deno.test("gate() compares no times that were taken differently: over other copies, or in other company", () => {
+  const other = run(1, { axes: { B: 1 } });
+  const { measurement } = other;
+  const copied = measurement.runs.map((one) => one.mode === "cold" ? { ...one, rotation: 1 } : one);
+  const recopied = { ...other, measurement: { ...measurement, runs: copied } };
+  const outcome = gate(report([run(), other]), report([run(), recopied]));
+  assertEquals([outcome.exitCode, outcome.cases[0].verdict], [3, "lost"]);
+  // The hot mode has no copies and is compared.
+  assertEquals(outcome.cases[0].comparisons.map(({ mode }) => mode), ["hot"]);
+  assertMatch(outcome.cases[0].reason, /; cold: the copies differ: 27 and 1$/);
+  const among = (...cases: string[]) => ({
+    ...other,
+    measurement: { ...measurement, interleaved: { seed: 1, cases } },
+  });
+  const reasonOf = (then: Result, now: Result) => {
+    const { cases: [first], compared } = gate(report([run(), then]), report([run(), now]));
+    return [first.verdict, compared, first.reason];
+  };
+  const [gone, come] = ["b is not there in the candidate", "b was not there in the baseline"]
+    .map((text) => ["lost", 1, `timed in other company: ${text}`]);
+  assertEquals(reasonOf(among("a", "b"), among("a")), gone);
+  assertEquals(reasonOf(among("a"), among("b", "a")), come);
+  assertEquals(reasonOf(among("b"), other), gone);
+  // The order is chance.
+  assertEquals(reasonOf(among("a", "b"), among("b", "a"))[0], "same");
+});
+
 Deno.test("gate() takes a skip in both reports for no loss", () => {
   const [same, skip] = [run(1, { axes: { B: 1 } }), makeSkipped("attend/fused")];
   assertEquals(judged([same, skip], [same, skip]), [0, "pass", "skipped", "same"]);

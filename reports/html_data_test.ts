@@ -14,7 +14,7 @@ import { histogramOf, makeView, noteOf } from "./html_data.ts";
 Deno.test("makeView() takes figures from the headline run by the shared statistics", () => {
   const result = makeMeasured({ centreNs: 50_000 });
   const { data, details } = makeView(makeReport({ results: [result] }));
-  const summary = summarize(result.measurement.runs[0].samplesNs);
+  const summary = summarize(result.measurement.runs[0]);
   const [row] = data.cases;
   assertEquals(row.medianNs, summary.medianNs);
   assertEquals(row.halfWidth, summary.relativeHalfWidth);
@@ -118,9 +118,9 @@ Deno.test("noteOf() says why, without a terminal's colours", () => {
 
 Deno.test("histogramOf() counts every sample once, also when all are equal", () => {
   const samples = makeMeasured({ count: 97, spread: 0.2 }).measurement.runs[0].samplesNs;
-  const { counts, lowNs, widthNs } = histogramOf(samples, summarize(samples));
+  const { counts, lowNs, widthNs } = histogramOf(samples, summarize({ samplesNs: samples }));
   assertEquals(counts.reduce((a, b) => a + b), 97);
   assertEquals(lowNs, Math.min(...samples));
   assertAlmostEquals(lowNs + counts.length * widthNs, Math.max(...samples), 1e-6);
-  assertEquals(histogramOf([5, 5, 5], summarize([5, 5, 5])).counts, [3]);
+  assertEquals(histogramOf([5, 5, 5], summarize({ samplesNs: [5, 5, 5] })).counts, [3]);
 });

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Environment, Measured, Report, Result } from "../bench/result.ts";
-import { medianInterval, summarize } from "../bench/statistics.ts";
+import type { Environment, Measured, Report, Result, Samples } from "../bench/result.ts";
+import { repetitionsOf, separatingIntervals, summarize } from "../bench/statistics.ts";
 import { tuningClass } from "../kernels/shape_class.ts";
 import type { TuningEntry } from "../kernels/tuning_table.ts";
 import { formatTuning, TUNED, type TunedValues } from "../kernels/tunings.ts";
@@ -16,7 +16,7 @@ import { formatNumber, formatTimeNs, kernelOf } from "./figures.ts";
 interface Timed {
   readonly tuning: TunedValues;
   readonly medianNs: number;
-  readonly samplesNs: readonly number[];
+  readonly run: Samples;
 }
 
 /** How the tunings of one kernel did on one shape. */
@@ -33,13 +33,13 @@ export interface TunedShape {
   readonly best?: { readonly tuning: TunedValues; readonly medianNs: number };
 }
 
-/** Confidence that no combination of a shape is taken for faster by chance. */
-const CONFIDENCE = 0.95;
+/** Chance that a combination of a shape is taken for faster by noise alone. */
+const ALPHA = 0.05;
 
 /**
  * Finds the best tuning of each shape. A combination is faster where it is not what the kernel chose by itself, and the
- * interval of its median lies below that of the kernel's own choice; the intervals are so wide that over all combinations of a shape none passes by chance in 95 % of runs
- * (Bonferroni's correction, as the gate has it).
+ * interval of its median lies below that of the kernel's own choice; the intervals are so wide that over all combinations
+ * of a shape none passes by chance in 95 % of runs (Bonferroni's correction, as the gate has it).
  */
 export function tunedShapes({ results, environment }: Pick<Report, "results" | "environment">): TunedShape[] {
   const { software } = environment.adapter;
@@ -50,9 +50,9 @@ export function tunedShapes({ results, environment }: Pick<Report, "results" | "
     const timed = others.flatMap((result) => timedOf(result, software) ?? []);
     const counts = { id, combinations: others.length, timed: timed.length };
     if (!base) return counts;
-    const confidence = 1 - (1 - CONFIDENCE) / Math.max(1, timed.length);
+    const alpha = ALPHA / Math.max(1, timed.length);
     const faster = timed.filter((candidate) =>
-      !isChoice(candidate, untuned?.chosen) && isFaster(candidate, base, confidence)
+      !isChoice(candidate, untuned?.chosen) && isFaster(candidate, base, alpha)
     );
     if (faster.length === 0) return { ...counts, defaultNs: base.medianNs };
     const { tuning, medianNs } = faster.reduce((a, b) => b.medianNs < a.medianNs ? b : a);
@@ -65,9 +65,9 @@ function isChoice({ tuning }: Timed, chose: Result["chosen"] = {}): boolean {
   return Object.entries(tuning).every(([name, value]) => chose[name] === value);
 }
 
-function isFaster(a: Timed, b: Timed, confidence: number): boolean {
-  const [mine, other] = [a, b].map(({ samplesNs }) => medianInterval(samplesNs, confidence));
-  return mine !== undefined && other !== undefined && mine.high < other.low;
+function isFaster(a: Timed, b: Timed, alpha: number): boolean {
+  const apart = separatingIntervals([repetitionsOf(a.run), repetitionsOf(b.run)], alpha);
+  return apart !== undefined && apart.intervals[0].high < apart.intervals[1].low;
 }
 
 /** The id without what was tuned. */
@@ -80,8 +80,8 @@ function untunedId({ id }: Result): string {
 /** The headline time, where it can be believed; on a software adapter any, so that the way to the table can be seen. */
 function timedOf(result: Result, software: boolean): Timed | undefined {
   if (result.status !== "measured" || !isBelieved(result, software)) return undefined;
-  const { samplesNs } = result.measurement.runs[0];
-  return { tuning: tuningOf(result), medianNs: summarize(samplesNs).medianNs, samplesNs };
+  const [run] = result.measurement.runs;
+  return { tuning: tuningOf(result), medianNs: summarize(run).medianNs, run };
 }
 
 function isBelieved({ verdict }: Measured, software: boolean): boolean {

@@ -133,8 +133,13 @@ function completeReport(): Complete<Report> {
   const samples: Complete<Samples> = {
     ...makeMeasured().measurement.runs[0],
     batches: [40],
+    leastPassNs: 1,
+    targetHalfWidth: 0.01,
     overlappingSpans: 0,
     warmUpBatches: 1,
+    isSettled: true,
+    nonlinearity: -0.01,
+    probesNs: [1],
     stopped: "interval",
     clock,
   };
@@ -143,6 +148,7 @@ function completeReport(): Complete<Report> {
     tickNs: 1,
     quantumNs: 32,
     passOverheadNs: 1500,
+    cacheBytes: 1,
     interleaved: { seed: 1, cases: ["a", "b"] },
     runs: [samples],
   };

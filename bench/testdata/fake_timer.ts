@@ -14,6 +14,8 @@ export interface FakeDevice {
   readonly rotation?: number;
   /** Clock over its best, 0…1. @default {1} */
   readonly clock?: (nowNs: number) => number;
+  /** What a pass of the probe takes at full clock. @default {PROBE_NS} */
+  readonly probeNs?: number;
   /** What a pass takes beside its launches. @default {0} */
   readonly overheadNs?: number;
   /** From the end of a pass to the begin of the next; negative: they overlap. @default {1000} */
@@ -44,7 +46,7 @@ export interface FakeTimer extends PassTimer {
 /** A timer of `device`. */
 export function fakeTimer(device: FakeDevice): FakeTimer {
   const { launchNs, rotation = 1, clock = () => 1, overheadNs = 0, gapNs = 1000, idleNs = 10e6 } = device;
-  const { tickNs = 1, quantumNs = tickNs, noise = 0.002, setBackNs = () => 0 } = device;
+  const { tickNs = 1, quantumNs = tickNs, noise = 0.002, setBackNs = () => 0, probeNs = PROBE_NS } = device;
   let nowNs = 1e9, stamped = 0, offsetNs = 0, drawn = 0;
   const stamp = (ns: number) => {
     offsetNs -= setBackNs(stamped++);
@@ -60,7 +62,7 @@ export function fakeTimer(device: FakeDevice): FakeTimer {
       nowNs += idleNs;
       const before = nowNs;
       const stamps = passes.flatMap((pass) => {
-        const fullNs = pass === "probe" ? PROBE_NS : pass.launches * launchNs[pass.subject](nowNs);
+        const fullNs = pass === "probe" ? probeNs : pass.launches * launchNs[pass.subject](nowNs);
         const ownNs = fullNs / clock(nowNs) * (pass === "probe" ? 1 : 1 + noise * (uint32At(1, drawn++) / 2 ** 31 - 1));
         const begin = stamp(nowNs);
         const end = stamp(nowNs + overheadNs + ownNs);
