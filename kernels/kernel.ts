@@ -105,9 +105,10 @@ export type BufferRole = "input" | "inout" | "output" | "scratch" | "plan";
  * | mla | `q_nope`, `q_pe`, `compressed_kv` `[T+P, R]`, `kpe` `[T+P, Dr]`, `kv_b_proj`, `cu_num_pages` i32 `[B+1]`, `cache_loc` i32 `[Σpages]` | the cache, in place; `out` f32 `[T+P, H, Dv]`, `lse` f32 `[T, H]` |
  *
  * The cache is `cache` `[pages, page, R+Dr]`, or in the separate layout `ckv_cache` `[pages, page, R]` and `kpe_cache`
- * `[pages, page, Dr]`; `kv_b_proj` is `[H·(Dn+Dv), R]` in the dtype `weight`. `lse` is the natural log-sum-exp, `lse2` that of
- * base 2; both are −1e30 for a row that sees no token. A kernel binds the inputs it needs. The lengths that count are those
- * of the shape: what follows from them (work lists) is a `plan` buffer, made anew by launching another shape.
+ * `[pages, page, Dr]`; `kv_b_proj` is `[H·(Dn+Dv), R]` in the dtype `weight`. `lse` is the natural log-sum-exp, `lse2`
+ * that of base 2; both are −1e30 for a row that sees no token, so scores must stay within ±1e30: below, a row becomes
+ * NaN and makes the rows that it is merged with NaN. A kernel binds the inputs it needs. The lengths that count are
+ * those of the shape: what follows from them (work lists) is a `plan` buffer, made anew by launching another shape.
  * Tokens that `append` is given at a negative position or past the pages of their sequence are not written.
  */
 export interface BufferSpec {
