@@ -203,7 +203,9 @@ Deno.test("passes that turn out to be too short are lengthened while the kernel 
   const clock = (untilNs: number) => (nowNs: number) => nowNs < untilNs ? 345 / 1980 : 1;
   const early = await sample({ launchNs: [steady(5000)], rotation: 16, clock: clock(1.05e9) });
   assertEquals([early.samples.launchesPerPass, verdictOn(early).verdict], [48, "ok"]);
-  // A kernel that becomes ten times as fast after its passes were found.
+  // A kernel that becomes ten times as fast after its passes were found: while it warms up, and later.
+  const soon = await sample({ launchNs: [(nowNs) => nowNs < 1.045e9 ? 50_000 : 5000] });
+  assertEquals([soon.samples.launchesPerPass, verdictOn(soon).verdict], [40, "ok"]);
   const late = await sample({ launchNs: [(nowNs) => nowNs < 1.1e9 ? 50_000 : 5000] });
   assertEquals(late.samples.launchesPerPass, 4);
   assert(verdictOn(late).reasons.some((reason) => /passes took 20\.\d µs, the timer needs 200\.0 µs/.test(reason)));
