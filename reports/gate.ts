@@ -162,7 +162,7 @@ export function gate(baseline: Report, candidate: Report, options: GateOptions =
   const nothing = software || onlyVerified
     ? verified === 0 ? "no case of the baseline was verified" : undefined
     : gated === 0
-    ? `no time was compared: ${timesNotGated ?? "no case has believable times of one timer and mode in both"}`
+    ? `no time was compared: ${timesNotGated ?? "no case has believable times that were taken alike in both"}`
     : undefined;
   return {
     ...overall({ counts, nothing, partial, margin }),
