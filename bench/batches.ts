@@ -4,12 +4,9 @@
  *
  * @module
  */
-import { canReadClock, type Clock, type Span, spansIn } from "./clock.ts";
+import { canReadClock, type Clock, type Span, spansIn, SPIN_PASSES } from "./clock.ts";
 import type { PassTimer, Work } from "./pass_timer.ts";
 import { quantile } from "./statistics.ts";
-
-/** Passes of the probe that a submission begins with: about 5 ms at full clock, enough to leave the idle state. */
-export const SPIN_PASSES = 24;
 
 /** Passes of one subject in a row. */
 export interface Batch extends Work {

@@ -1,6 +1,6 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { passesOf, SPIN_PASSES, submitBatches } from "./batches.ts";
-import { type Clock, IDEAL_TIMER } from "./clock.ts";
+import { passesOf, submitBatches } from "./batches.ts";
+import { type Clock, IDEAL_TIMER, SPIN_PASSES } from "./clock.ts";
 import { fakeTimer, PROBE_NS } from "./testdata/fake_timer.ts";
 
 const BATCHES = [{ subject: 0, launches: 2, passes: 3 }, { subject: 1, launches: 1, passes: 2 }];

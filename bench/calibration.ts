@@ -6,6 +6,7 @@
  */
 import type { Launch } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
+import { total } from "../reference/shapes.ts";
 import {
   fillLaunch,
   HARDWARE_SIZES,
@@ -15,7 +16,7 @@ import {
   rateProbes,
   SOFTWARE_SIZES,
 } from "./calibration_probes.ts";
-import { type Clock, probePass, spansOf, type TimedPass } from "./clock.ts";
+import { type Clock, probePass, spansOf, SPIN_PASSES, type TimedPass } from "./clock.ts";
 import type { Gpu } from "./device.ts";
 import { gpuPassTimer } from "./pass_timer.ts";
 import { type BoundLaunch, prepare, type PreparedLaunch } from "./plan.ts";
@@ -32,8 +33,6 @@ const [SUBMISSIONS, PASSES] = [3, 8];
 const ENOUGH_NS = 150_000_000;
 /** Submissions in all that are taken again because the clock was not at its best, and the longest wait for it, ms. */
 const [MAX_REJECTED, MAX_WAKE_MS] = [4, 3000];
-/** Passes of the probe ahead of others in a submission: about 5 ms at full clock, enough to leave the idle state. */
-const SPIN_PASSES = 24;
 /** Share of the passes of a rate that may be faster than it: one of 24 that seems fast is a glitch of the timer, not a limit. */
 const FASTEST_SHARE = 0.1;
 
@@ -160,7 +159,7 @@ async function dispatchCost(spans: Spanner, idle: BoundLaunch): Promise<Calibrat
 /** Spans of passes that are each one launch, in submissions so short that the device is not throttled for them. */
 async function spansOfRate(spans: Spanner, bound: BoundLaunch): Promise<number[]> {
   const spansNs: number[] = [];
-  for (let i = 0; i < SUBMISSIONS && sum(spansNs) < ENOUGH_NS; i++) {
+  for (let i = 0; i < SUBMISSIONS && total(spansNs) < ENOUGH_NS; i++) {
     spansNs.push(...await spans(Array(PASSES).fill(bound)));
   }
   return spansNs;
@@ -242,10 +241,6 @@ function figureOf(value: number, readings: readonly number[]): CalibratedFigure 
   const [q1, median, q3] = [0.25, 0.5, 0.75].map((p) => quantile(readings, p));
   const spread = (q3 - q1) / Math.abs(median);
   return Number.isFinite(spread) ? { value, spread } : { value };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0);
 }
 
 function oneLine(text: string): string {

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { total } from "../reference/shapes.ts";
 import { quantile } from "./statistics.ts";
 import type { Gpu } from "./device.ts";
 import { guarded, settled } from "./guard.ts";
@@ -56,6 +57,9 @@ export interface TimedPass {
 
 /** Two queries per pass, and WebGPU allows 4,096 queries in a set. */
 export const MAX_PASSES_PER_SUBMISSION = 2048;
+
+/** Passes of the probe that a submission begins with: about 5 ms at full clock, enough to leave the idle state. */
+export const SPIN_PASSES = 24;
 
 const PROBE_FMAS = 64_000;
 const PROBE_SHADER = `
@@ -152,8 +156,6 @@ export function probePass(gpu: Gpu): TimedPass {
 
 /** Host time over which the tick period is read, ms. */
 const CALIBRATION_MS = 2500;
-/** Passes of the probe in a reading. */
-const SPIN_PASSES = 24;
 /** Slopes of pairs of readings must agree within this share, or the period is not believed. */
 const MAX_TICK_SPREAD = 0.02;
 
@@ -230,14 +232,10 @@ export function quantumOf(steps: readonly number[]): number {
   // Farther away the multiples of the least gap, which is rounded itself, no longer meet those of the step.
   const near = distinct.filter((step) => step <= 64 * least);
   const counts = near.map((step) => Math.round(step / least));
-  const quantum = sum(near) / sum(counts);
+  const quantum = total(near) / total(counts);
   const isNear = near.every((step, i) => Math.abs(step - counts[i] * quantum) <= 1);
   // Three of its residues are near: so few steps as might be by chance prove nothing.
   return isNear && (3 / quantum) ** (near.length - 1) < 1e-3 ? quantum : 1;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0);
 }
 
 function greatestDivisor(a: number, b: number): number {

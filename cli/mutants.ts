@@ -19,6 +19,7 @@ import {
   toMatrixMarkdown,
   toMatrixText,
 } from "../reports/kill_matrix.ts";
+import { writeWhole } from "../reports/write.ts";
 import { expandSuites } from "../suites/expand.ts";
 import { matchGlob } from "../suites/glob.ts";
 import { defaultOut, INTERRUPTED, providerOf, resumedFlags } from "./bench.ts";
@@ -206,11 +207,10 @@ function suiteCases(): Map<string, Map<string, string[]>> {
   return kernels;
 }
 
-/** Writes both forms, each by way of a temporary name. */
+/** Writes both forms. */
 async function writeMatrix(matrix: KillMatrix, dir: string): Promise<void> {
   const files = { "mutants.json": JSON.stringify(matrix, undefined, 1) + "\n", "mutants.md": toMatrixMarkdown(matrix) };
   for (const [name, content] of Object.entries(files)) {
-    await Deno.writeTextFile(`${dir}/${name}.partial`, content);
-    await Deno.rename(`${dir}/${name}.partial`, `${dir}/${name}`);
+    await writeWhole(`${dir}/${name}`, content);
   }
 }

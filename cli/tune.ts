@@ -8,6 +8,7 @@ import { readJournal } from "../bench/journal.ts";
 import { formatTunings, mergeTunings, readTunings } from "../kernels/tuning_entries.ts";
 import { exitCode } from "../reports/summary.ts";
 import { toTuningText, tunedShapes, tuningEntries } from "../reports/tuning.ts";
+import { writeWhole } from "../reports/write.ts";
 import { defaultSuite } from "../suites/suites.ts";
 import { isTuned, tuningCases } from "../suites/tuning_cases.ts";
 import { defaultOut, INTERRUPTED, providerOf, resumedFlags } from "./bench.ts";
@@ -93,8 +94,7 @@ export async function keepTunings(path: string, terminal: Terminal, table: strin
   const entries = readTunings(await readFile(path), path);
   const before = readTunings(await readFile(table), table);
   const after = mergeTunings(before, entries);
-  await Deno.writeTextFile(`${table}.partial`, formatTunings(after));
-  await Deno.rename(`${table}.partial`, table);
+  await writeWhole(table, formatTunings(after));
   const replaced = before.length + entries.length - after.length;
   terminal.out(
     `${countEntries(entries.length)} kept in ${table}, ${replaced} in place of others; it has ${after.length}\n`,

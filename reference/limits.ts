@@ -7,6 +7,7 @@ import { type AttendBounds, attendBounds, FLUSHED, projectBounds, projectedBound
 import { type Emulation, errorLimits } from "./emulation.ts";
 import { attendScales, projectedScales } from "./error_scales.ts";
 import type { AttendReference } from "./mla.ts";
+import type { KernelPrecision } from "./precision.ts";
 import type { ProjectReference } from "./project.ts";
 import type { ProjectedReference } from "./projected.ts";
 import type { AttendShape, PrefillShape, ProjectShape } from "./shapes.ts";
@@ -29,18 +30,10 @@ export interface AttendLimits {
 
 /** Limits of an `attend` in the precision of its `emulation`; without one the a-priori bounds in f32. */
 export function attendLimits(shape: AttendShape, reference: AttendReference, emulation?: Emulation): AttendLimits {
-  const precision = emulation?.precision;
-  return once(
-    reference,
-    emulation,
-    () =>
-      rowLimits(
-        reference,
-        attendBounds(shape, reference, precision),
-        emulation,
-        () => attendScales(shape, reference, precision),
-      ),
-  );
+  return rowLimits(reference, emulation, {
+    boundsIn: (precision) => attendBounds(shape, reference, precision),
+    scalesIn: (precision) => attendScales(shape, reference, precision),
+  });
 }
 
 /** Limits of a `prefill` or a call of `mla`. */
@@ -49,18 +42,10 @@ export function projectedLimits(
   reference: ProjectedReference,
   emulation?: Emulation,
 ): AttendLimits {
-  const precision = emulation?.precision;
-  return once(
-    reference,
-    emulation,
-    () =>
-      rowLimits(
-        reference,
-        projectedBounds(shape, reference, precision),
-        emulation,
-        () => projectedScales(shape, reference, precision),
-      ),
-  );
+  return rowLimits(reference, emulation, {
+    boundsIn: (precision) => projectedBounds(shape, reference, precision),
+    scalesIn: (precision) => projectedScales(shape, reference, precision),
+  });
 }
 
 /** Limits of a `project`, whose bounds are their own scales. */
@@ -83,19 +68,27 @@ function once<T>(reference: object, emulation: Emulation | undefined, compute: (
   return limits.get(emulation) as T;
 }
 
+/** What the rows of a reference may err by at most, and what they usually err by, in a precision. */
+interface RowErrors {
+  readonly boundsIn: (precision: KernelPrecision | undefined) => AttendBounds;
+  readonly scalesIn: (precision: KernelPrecision | undefined) => AttendBounds;
+}
+
 function rowLimits(
   reference: { readonly out: Float64Array; readonly lse: Float64Array },
-  bounds: AttendBounds,
   emulation: Emulation | undefined,
-  scalesOf: () => AttendBounds,
+  { boundsIn, scalesIn }: RowErrors,
 ): AttendLimits {
-  if (!emulation) return { out: { bound: bounds.out }, lse: { bound: bounds.lse } };
-  const limits = errorLimits(emulation, reference.lse.length);
-  const scales = scalesOf();
-  return {
-    out: tightened(bounds.out, reference.out, limits.out, scales.out),
-    lse: tightened(bounds.lse, reference.lse, limits.lse, scales.lse),
-  };
+  return once(reference, emulation, () => {
+    const bounds = boundsIn(emulation?.precision);
+    if (!emulation) return { out: { bound: bounds.out }, lse: { bound: bounds.lse } };
+    const limits = errorLimits(emulation, reference.lse.length);
+    const scales = scalesIn(emulation.precision);
+    return {
+      out: tightened(bounds.out, reference.out, limits.out, scales.out),
+      lse: tightened(bounds.lse, reference.lse, limits.lse, scales.lse),
+    };
+  });
 }
 
 /** `limit` times the scales, and more by the rounding of the result and by flushed subnormals, but never above the ceiling. */

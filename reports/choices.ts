@@ -5,7 +5,7 @@
  */
 import type { Report, Result } from "../bench/result.ts";
 import { TUNED } from "../kernels/tunings.ts";
-import { kernelOf, precisionOf, type Row, rowsOf } from "./figures.ts";
+import { axesWithout, kernelOf, precisionOf, type Row, rowsOf } from "./figures.ts";
 
 /** The resolver's pick for the shape of a case, and how it did. */
 export interface Choice {
@@ -74,8 +74,7 @@ function isBelieved({ result, run, summary, software }: Row): boolean {
 /** What cases of one shape share: the id without its variant, and without the form and the tuning that `auto` would choose. */
 function shapeOf({ id }: Result): string {
   const [operation] = id.split("/", 1);
-  const keys = id.slice(kernelOf(id).length + 1).split(";");
-  return `${operation}:${keys.filter((key) => !CHOSEN.includes(key.split("=", 1)[0])).join(";")}`;
+  return `${operation}:${axesWithout(id, CHOSEN)}`;
 }
 
 /** Axes whose values `auto` chooses. */

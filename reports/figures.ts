@@ -46,6 +46,12 @@ export function kernelOf(id: string): string {
   return colon < 0 ? id : id.slice(0, colon);
 }
 
+/** What stands after the kernel of a case id, without the axes `names`. */
+export function axesWithout(id: string, names: readonly string[]): string {
+  const axes = id.slice(kernelOf(id).length + 1).split(";");
+  return axes.filter((axis) => !names.includes(axis.split("=", 1)[0])).join(";");
+}
+
 /** Rows of a report in its order, a measured result's headline mode first. */
 export function rowsOf(report: Report): Row[] {
   const { adapter: { software }, calibration } = report.environment;

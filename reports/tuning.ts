@@ -10,7 +10,7 @@ import type { TuningEntry } from "../kernels/tuning_table.ts";
 import { formatTuning, TUNED, type TunedValues } from "../kernels/tunings.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { oneLine } from "./escape.ts";
-import { formatNumber, formatTimeNs, kernelOf } from "./figures.ts";
+import { axesWithout, formatNumber, formatTimeNs, kernelOf } from "./figures.ts";
 
 /** A tuning that was timed. */
 interface Timed {
@@ -72,9 +72,7 @@ function isFaster(a: Timed, b: Timed, alpha: number): boolean {
 
 /** The id without what was tuned. */
 function untunedId({ id }: Result): string {
-  const kernel = kernelOf(id);
-  const keys = id.slice(kernel.length + 1).split(";");
-  return `${kernel}:${keys.filter((key) => !(TUNED as readonly string[]).includes(key.split("=", 1)[0])).join(";")}`;
+  return `${kernelOf(id)}:${axesWithout(id, TUNED)}`;
 }
 
 /** The headline time, where it can be believed; on a software adapter any, so that the way to the table can be seen. */

@@ -18,14 +18,15 @@ export const OUTPUTS: Readonly<Record<string, (report: Report) => string>> = {
   "results.csv": toCsv,
 };
 
-/**
- * Writes the files of {@linkcode OUTPUTS} into `dir`, each by way of a temporary name, so that a reader never sees half
- * of one.
- */
+/** Writes the files of {@linkcode OUTPUTS} into `dir`. */
 export async function writeReports(report: Report, dir: string): Promise<void> {
   for (const [name, draw] of Object.entries(OUTPUTS)) {
-    const path = `${dir}/${name}`;
-    await Deno.writeTextFile(`${path}.partial`, draw(report));
-    await Deno.rename(`${path}.partial`, path);
+    await writeWhole(`${dir}/${name}`, draw(report));
   }
+}
+
+/** Writes a file by way of a temporary name, so that a reader never sees half of it. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(`${path}.partial`, text);
+  await Deno.rename(`${path}.partial`, path);
 }
