@@ -84,7 +84,6 @@ export const attendFused: AttendKernel = withTable({
     return launchFused(shape, layout, tuning, device, {
       shader: composeWgsl(text, { cache, layout: shape.layout ?? "combined", constants: { R, DR: Dr, ...tiles } }),
       blockRows: tiles.ROWS,
-      threads: tiles.THREADS,
       workgroupBytes,
       loop: fusedLoop(shape, tiles),
       chosen: { rows: tiles.ROWS, tile: tiles.T, threads: tiles.THREADS },

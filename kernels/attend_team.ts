@@ -151,7 +151,6 @@ export function launchTeam(
       tables: { LANE_OF: lanesOfValues(ROWS * TILE) },
     }),
     blockRows: teams * ROWS,
-    threads: THREADS,
     workgroupBytes: 0,
     // A tile, and once in LANES tokens their block and the end of its tiles.
     loop: { tile: TILE, tileIterations: 2 + Math.floor(2 * TILE / LANES) },

@@ -64,19 +64,17 @@ export interface Room {
   readonly threads: number;
   /** Device, where it is known. */
   readonly device?: DeviceTraits;
-  /** What beside the width of a token decides the threads: ` with subgroups of up to 32 lanes`. @default {""} */
-  readonly because?: string;
 }
 
 /** Why the tiles of `shape` do not fit; undefined when they do. */
 export function refuseTiles({ R, Dr, cache }: AttendShape, room: Room): string | undefined {
-  const { bytes, availableBytes, threads, device, because = "" } = room;
+  const { bytes, availableBytes, threads, device } = room;
   const width = `R + Dr = ${R + Dr} in ${cache}`;
   if (!(bytes <= availableBytes)) {
     return `${width} needs ${bytes} bytes of workgroup memory, the limit is ${availableBytes}`;
   }
   const invocations = Math.min(DEFAULT_INVOCATIONS, device?.limits.maxComputeInvocationsPerWorkgroup ?? Infinity);
-  if (!(threads <= invocations)) return `${width}${because} needs ${threads} invocations, the limit is ${invocations}`;
+  if (!(threads <= invocations)) return `${width} needs ${threads} invocations, the limit is ${invocations}`;
   return undefined;
 }
 
@@ -86,8 +84,6 @@ export interface FusedPlan {
   readonly shader: string;
   /** Rows of an item. */
   readonly blockRows: number;
-  /** Invocations of a workgroup. */
-  readonly threads: number;
   /** Bytes of workgroup memory. */
   readonly workgroupBytes: number;
   /** The loop over tiles. */
@@ -96,7 +92,7 @@ export interface FusedPlan {
   readonly slots?: number;
   /** Fewest tokens worth a split of their own. @default {MIN_SPLIT_TOKENS} */
   readonly least?: number;
-  /** Tuning parameters that were chosen, for the record. */
+  /** Tuning parameters that were chosen: the invocations of a workgroup, and the others for the record. */
   readonly chosen: Readonly<Record<Tunable, number>>;
 }
 
@@ -109,7 +105,7 @@ export function launchFused(
   cacheLayout: CacheLayout,
   tuning: Tuning,
   device: DeviceTraits,
-  { shader, blockRows, threads, workgroupBytes, loop, slots, least, chosen }: FusedPlan,
+  { shader, blockRows, workgroupBytes, loop, slots, least, chosen }: FusedPlan,
 ): Launch {
   assertLayout(shape, cacheLayout);
   const { H, page, scale } = shape;
@@ -132,7 +128,7 @@ export function launchFused(
     bindings: ["work", "q_latent", "q_pe", "page_table", out, lse],
     cacheBindings: cacheBuffers(shape, cacheLayout, "input").map(({ name }) => name),
     workgroups: foldWorkgroups(count, device.limits.maxComputeWorkgroupsPerDimension),
-    workgroupSize: threads,
+    workgroupSize: chosen.threads,
     workgroupBytes,
     loopIterations: itemIterations(list, loop),
   }));
