@@ -24,14 +24,13 @@ export async function bench(
   argv: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  const resume = text(given, "resume");
-  const flags = resume === undefined ? given : resumedFlags(command, resume, given);
+  const { flags, ...settings } = settingsOf(command, given, argv);
   const baselinePath = text(flags, "baseline");
   const baseline = baselinePath === undefined ? undefined : await readReportFile(baselinePath, "baseline");
   const selection = await readSelection(flags);
   const outcome = await execute({
+    ...settings,
     command,
-    argv: resume === undefined ? argv : readJournal(`${resume}/cases.ndjson`).header.environment.argv,
     selection,
     cases(software) {
       const cases = casesOf(selection, software);
@@ -40,10 +39,7 @@ export async function bench(
     },
     suites: (software) => suitesOf(selection, software),
     timing: command === "bench",
-    out: resume ?? text(flags, "out") ?? defaultOut(command),
-    resume: resume !== undefined,
     provider: providerOf(flags),
-    quiet: isOn(given, "quiet"),
   }, terminal);
   if (outcome.interrupted) return INTERRUPTED;
   const code = exitCode(outcome.report, command);
@@ -56,8 +52,33 @@ export async function bench(
   return code;
 }
 
-/** Flags of the run in `dir`, which its journal holds; of the new ones only `--quiet` counts. */
-export function resumedFlags(command: Command, dir: string, given: Flags): Flags {
+/** What the flags of a command say of the run that it makes, beside what is run. */
+export interface RunSettings {
+  /** Flags that count. */
+  readonly flags: Flags;
+  /** Arguments of the command, for the record and for `--resume`. */
+  readonly argv: readonly string[];
+  /** Folder of the outputs. */
+  readonly out: string;
+  /** Whether it holds a journal to go on with. */
+  readonly resume: boolean;
+  /** Whether progress is hidden. */
+  readonly quiet: boolean;
+}
+
+/** The settings of a run. One that is resumed has those that it began with, but for `--quiet`. */
+export function settingsOf(command: Command, given: Flags, argv: readonly string[]): RunSettings {
+  const dir = text(given, "resume");
+  const quiet = isOn(given, "quiet");
+  if (dir === undefined) {
+    return { flags: given, argv, out: text(given, "out") ?? defaultOut(command), resume: false, quiet };
+  }
+  const began = resumedArgv(command, dir, given);
+  return { flags: parseFlags(command, began), argv: began, out: dir, resume: true, quiet };
+}
+
+/** Arguments of the run in `dir`, which its journal holds. */
+function resumedArgv(command: Command, dir: string, given: Flags): readonly string[] {
   const other = Object.keys(given.values).find((name) => !["resume", "quiet"].includes(name));
   if (other) {
     throw new UsageError(`Cannot combine --resume with --${other}: the run in "${dir}" has its own selection`);
@@ -71,7 +92,7 @@ export function resumedFlags(command: Command, dir: string, given: Flags): Flags
   }
   const { command: then, argv } = header.environment;
   if (then !== command) throw new UsageError(`Cannot resume "${dir}" with ${command}: it was begun by ${then}`);
-  return parseFlags(command, argv);
+  return argv;
 }
 
 /** The provider that was asked for. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { describeHost } from "../bench/environment.ts";
-import { hashCaseIds, type JournalHeader, openJournal, readJournal, resumeJournal } from "../bench/journal.ts";
+import { hashCaseIds, type JournalHeader, openJournal, resumeJournal } from "../bench/journal.ts";
 import { type Provider, startProvider } from "../bench/provider.ts";
 import type { Environment, Result } from "../bench/result.ts";
 import { kernelName } from "../kernels/kernel.ts";
@@ -22,7 +22,7 @@ import {
 import { writeWhole } from "../reports/write.ts";
 import { expandSuites } from "../suites/expand.ts";
 import { matchGlob } from "../suites/glob.ts";
-import { defaultOut, INTERRUPTED, providerOf, resumedFlags } from "./bench.ts";
+import { INTERRUPTED, providerOf, type RunSettings, settingsOf } from "./bench.ts";
 import { makeWritable } from "./files.ts";
 import { type Flags, isOn, list, text } from "./flags.ts";
 import { type MutantsRun, runMutants } from "./mutants_run.ts";
@@ -57,21 +57,16 @@ export async function mutantsCommand(
   terminal: Terminal,
   set: MutantSet = BUILT_IN,
 ): Promise<number> {
-  const resume = text(given, "resume");
-  const flags = resume === undefined ? given : resumedFlags("mutants", resume, given);
+  const { flags, ...settings } = settingsOf("mutants", given, argv);
   const mutants = planMutants(set.mutants, flags);
-  const out = resume ?? text(flags, "out") ?? defaultOut("mutants");
-  await makeWritable(out);
+  await makeWritable(settings.out);
   const provider = await startProvider(providerOf(flags), {}, (line) => terminal.err(`${line}\n`));
   try {
     return await run({
+      ...settings,
       mutants,
       kernelModule: set.module,
       full: isOn(flags, "full"),
-      argv: resume === undefined ? argv : readJournal(`${resume}/${JOURNAL}`).header.environment.argv,
-      out,
-      isResumed: resume !== undefined,
-      quiet: isOn(given, "quiet"),
       provider,
     }, terminal);
   } finally {
@@ -80,19 +75,10 @@ export async function mutantsCommand(
 }
 
 /** A run to be made. */
-interface Request extends Pick<MutantsRun, "mutants" | "kernelModule" | "full" | "provider"> {
-  /** Arguments of the command, for the record. */
-  readonly argv: readonly string[];
-  /** Folder of the outputs. */
-  readonly out: string;
-  /** Whether it holds a journal to go on with. */
-  readonly isResumed: boolean;
-  /** Whether progress is hidden. */
-  readonly quiet: boolean;
-}
+type Request = Pick<MutantsRun, "mutants" | "kernelModule" | "full" | "provider"> & Omit<RunSettings, "flags">;
 
 async function run(request: Request, terminal: Terminal): Promise<number> {
-  const { mutants, full, out, isResumed, quiet, provider, argv } = request;
+  const { mutants, full, out, resume, quiet, provider, argv } = request;
   const ids = mutants.flatMap(({ cases }) => cases.map(({ id }) => id));
   const environment = await describeRun(provider, argv);
   const header: JournalHeader = {
@@ -100,7 +86,7 @@ async function run(request: Request, terminal: Terminal): Promise<number> {
     environment,
     cases: { count: ids.length, sha256: await hashCaseIds(ids) },
   };
-  const resumed = isResumed ? resumeJournal(`${out}/${JOURNAL}`, header) : undefined;
+  const resumed = resume ? resumeJournal(`${out}/${JOURNAL}`, header) : undefined;
   using journal = resumed?.journal ?? openJournal(`${out}/${JOURNAL}`, header);
   const results = new Map<string, Result>(resumed?.results.map((result) => [result.id, result]));
   const earlierS = [...results.values()].reduce((sum, { hostMs }) => sum + hostMs / 1000, 0);

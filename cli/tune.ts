@@ -4,16 +4,15 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { readJournal } from "../bench/journal.ts";
 import { formatTunings, mergeTunings, readTunings } from "../kernels/tuning_entries.ts";
 import { exitCode } from "../reports/summary.ts";
 import { toTuningText, tunedShapes, tuningEntries } from "../reports/tuning.ts";
 import { writeWhole } from "../reports/write.ts";
 import { defaultSuite } from "../suites/suites.ts";
 import { isTuned, tuningCases } from "../suites/tuning_cases.ts";
-import { defaultOut, INTERRUPTED, providerOf, resumedFlags } from "./bench.ts";
+import { INTERRUPTED, providerOf, settingsOf } from "./bench.ts";
 import { describeIo } from "./files.ts";
-import { type Flags, isOn, text, UsageError } from "./flags.ts";
+import { type Flags, text, UsageError } from "./flags.ts";
 import { execute, type RunOutcome } from "./run.ts";
 import { casesOf, readSelection, type Selection } from "./select.ts";
 import type { Terminal } from "./terminal.ts";
@@ -32,24 +31,19 @@ export async function tuneCommand(given: Flags, argv: readonly string[], termina
     if (other) throw new UsageError(`Cannot combine --keep with --${other}: it keeps what a run has found`);
     return await keepTunings(keep, terminal);
   }
-  const resume = text(given, "resume");
-  const flags = resume === undefined ? given : resumedFlags("tune", resume, given);
+  const { flags, ...settings } = settingsOf("tune", given, argv);
   const selection = await readSelection(flags);
-  const out = resume ?? text(flags, "out") ?? defaultOut("tune");
   const outcome = await execute({
+    ...settings,
     command: "tune",
-    argv: resume === undefined ? argv : readJournal(`${resume}/cases.ndjson`).header.environment.argv,
     selection,
     cases: (software) => casesToTune(selection, software),
     suites: (software) => suitesToTune(selection, software),
     timing: true,
-    out,
-    resume: resume !== undefined,
     provider: providerOf(flags),
-    quiet: isOn(given, "quiet"),
   }, terminal);
   if (outcome.interrupted) return INTERRUPTED;
-  await tellTunings(outcome, out, terminal);
+  await tellTunings(outcome, settings.out, terminal);
   return exitCode(outcome.report, "bench");
 }
 
