@@ -18,6 +18,7 @@ const KERNEL: TeamKernel = {
   dtypes: ["f16"],
   tile: 8,
   chain: 2,
+  teamsAhead: 1,
 };
 
 /** Chains: of scores two chunks and a rope pair of two lanes, even and odd elements apart; of outputs the tokens of a block. */

@@ -10,13 +10,21 @@ enable f16; // As attend_fused_subgroup, with both products in chains of f16 tha
 
 // Queries are scaled by a power of two, their largest element to [1/64, 1/32): no chain overflows, |key| being 65504 at most.
 const QUERY_EXPONENT = -5;
-// Weights are at most 1; scaled by this, neither does a chain of 32 tokens.
+// A weight is relative to the largest score so far, or to one that is less by this at most: sums are scaled anew only where a score
+// exceeds that.
+const SLACK = 0.5;
+// So weights are at most exp(SLACK); scaled by this, no chain of 32 tokens overflows.
 const WEIGHT_SCALE = 0.015625;
 
 alias Half2 = vec2<f16>;
 
 // naga gives a bitcast from u32 to vec2<f16> the wrong type; this one compiles to nothing where it can.
 fn halves(word: u32) -> Half2 { return Half2(unpack2x16float(word)); }
+
+fn word_of(h: Half2) -> u32 { return pack2x16float(vec2<f32>(h)); }
+
+// `v` in f16, whose halves no compiler finds: NVIDIA's else pairs halves of two rows, and puts them together again for each product.
+fn hidden(v: vec2<f32>) -> Half2 { return halves(pack2x16float(v) ^ hidden_zero()); }
 
 fn both(sum: Half2) -> f32 { return f32(sum.x) + f32(sum.y); }
 
@@ -49,14 +57,20 @@ fn main(
 
   // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
   // they are of one query token, or there is no causal rule.
-  let value = reverseBits(l) >> (32u - LOG_VALUES);
-  let soft_row = min(team_row + value / TILE, rows - 1u);
+  let own_row = l % ROWS;
+  let own_token = l / (LANES >> LOG_OWN) * SELECTED;
+  let soft_row = min(team_row + own_row, rows - 1u);
   let limit = limit_of(first_row + soft_row, span.z, end);
   let bound = subgroupMax(limit); // of all teams of the subgroup, which stay together
 
-  // Rows of a lane are in an order of its own: in place r it has row r ^ own_row. So in the sum over the team each lane keeps its
-  // first half and gives its second, where it would have to select both.
-  let own_row = value / TILE;
+  // Lane ↔ token of a block of LANES tokens: where in the cache it is, of this block and of the next.
+  var places = place_of(sequence, begin + l, limit);
+  var upcoming = place_of(sequence, begin + LANES + l, limit);
+  let last_place = place_of(sequence, limit, limit);
+  var touched = Touched();
+  for (var i = 0u; i < LANES / TILE; i++) { // unroll
+    touched = merged(touched, touch_tile(places, i * TILE, team, l, first_lane, Touched()));
+  }
 
   // The exponent of each row's largest element, cut to what has an inverse: elements of 0, of infinity, and of sizes next to them.
   var exponents: array<i32, ROWS>; // unroll
@@ -96,37 +110,28 @@ fn main(
         let at = row * (R / 4u) + 2u * (c * LANES + l);
         let low_half = q_latent[at] * scale;
         let high_half = q_latent[at + 1u] * scale;
-        q[(r * SLICE + c) * 4u] = Half2(low_half.xy);
-        q[(r * SLICE + c) * 4u + 1u] = Half2(low_half.zw);
-        q[(r * SLICE + c) * 4u + 2u] = Half2(high_half.xy);
-        q[(r * SLICE + c) * 4u + 3u] = Half2(high_half.zw);
+        q[(r * SLICE + c) * 4u] = hidden(low_half.xy);
+        q[(r * SLICE + c) * 4u + 1u] = hidden(low_half.zw);
+        q[(r * SLICE + c) * 4u + 2u] = hidden(high_half.xy);
+        q[(r * SLICE + c) * 4u + 3u] = hidden(high_half.zw);
       }
     }
     for (var c = 0u; c < PAIRS; c++) { // unroll
-      if (has_pair(c, l)) { qr[r * PAIRS + c] = Half2(q_pe[row * (DR / 2u) + c * LANES + l] * scale); }
+      if (has_pair(c, l)) { qr[r * PAIRS + c] = hidden(q_pe[row * (DR / 2u) + c * LANES + l] * scale); }
     }
   }
-  // Lane with the first token of the row in place r.
-  var peers: array<u32, ROWS>; // unroll
-  for (var r = 0u; r < ROWS; r++) { // unroll
-    peers[r] = first_lane + ((l % ROWS) ^ LANE_OF[r * TILE]);
-  }
   var o: array<vec4<f32>, ROWS * SLICE * 2u>; // unroll
-  var a: array<Half2, ROWS * SLICE * 4u>; // unroll
-  var maximum = MASKED;
+  var a: array<u32, ROWS * SLICE * 4u>; // unroll
+  let scale_of_score = unscale * P.scale;
+  var reference = MASKED; // what weights are relative to: a score of this lane's row, the largest when it was taken
+  var behind = 1.0; // by what the outputs are to be multiplied before a chain is added to them
   var sum = 0.0; // of this lane's own tokens
 
-  // Lane ↔ token of a block of LANES tokens: where in the cache it is, of this block and of the next.
-  var places = place_of(sequence, begin + l, limit);
-  var upcoming = place_of(sequence, begin + LANES + l, limit);
-  let last_place = place_of(sequence, limit, limit);
-  var ahead = touch_block(places, team, l, first_lane);
-  var touched = 0u;
   // Keys of a tile; where one is read ahead, those of the first.
   var latent: array<Chunk, TILE * SLICE>; // unroll
   var rope: array<Pair, TILE * PAIR_ROOM>; // unroll
   for (var i = 0u; i < TILE * AHEAD; i++) { // unroll
-    let place = subgroupShuffle(places, first_lane + i);
+    let place = subgroupShuffle(places, first_lane + (i ^ own_token));
     for (var c = 0u; c < SLICE; c++) { // unroll
       latent[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
     }
@@ -136,9 +141,8 @@ fn main(
   }
 
   for (var block = begin; block < bound; block += LANES) {
-    touched ^= used(ahead);
-    ahead = touch_block(upcoming, team, l, first_lane);
     for (var tile = 0u; tile < LANES && block + tile < bound; tile += TILE) {
+      touched = touch_tile(upcoming, tile, team, l, first_lane, touched);
       // Read this tile, or the one after it. No token of one that lies in a single page is past the last that is seen.
       let at = tile + TILE * AHEAD;
       let source = select(places, upcoming, at == LANES);
@@ -147,8 +151,8 @@ fn main(
       var fresh: array<Chunk, TILE * SLICE>; // unroll
       var fresh_rope: array<Pair, TILE * PAIR_ROOM>; // unroll
       for (var i = 0u; i < TILE; i++) { // unroll
-        var place = min(first_place + i * TOKEN, most);
-        if (ALIGNED == 0u) { place = subgroupShuffle(source, first_lane + at % LANES + i); }
+        var place = min(first_place + (i ^ own_token) * TOKEN, most);
+        if (ALIGNED == 0u) { place = subgroupShuffle(source, first_lane + at % LANES + (i ^ own_token)); }
         for (var c = 0u; c < SLICE; c++) { // unroll
           fresh[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
         }
@@ -167,84 +171,101 @@ fn main(
       var h: array<Half2, VALUES>; // unroll
       var s: array<f32, VALUES>; // unroll
       for (var i = 0u; i < TILE; i++) { // unroll
-        for (var chain = 0u; chain < SLICE / CHAIN; chain++) { // unroll
-          for (var c = chain * CHAIN; c < (chain + 1u) * CHAIN; c++) { // unroll
-            for (var j = 0u; j < 4u; j++) { // unroll
-              k[(i * SLICE + c) * 4u + j] = halves(latent[i * SLICE + c][j]);
-            }
-            for (var r = 0u; r < ROWS; r++) { // unroll
-              for (var j = 0u; j < 4u; j++) { // unroll
-                h[r * TILE + i] = fma(q[(r * SLICE + c) * 4u + j], k[(i * SLICE + c) * 4u + j], h[r * TILE + i]);
-              }
-            }
-          }
-          // All but the last chain end here.
-          for (var r = 0u; r < ROWS * u32(chain + 1u < SLICE / CHAIN); r++) { // unroll
-            s[r * TILE + i] += both(h[r * TILE + i]);
-            h[r * TILE + i] = Half2();
+        for (var c = 0u; c < SLICE; c++) { // unroll
+          for (var j = 0u; j < 4u; j++) { // unroll
+            k[(i * SLICE + c) * 4u + j] = halves(latent[i * SLICE + c][j]);
           }
         }
-        for (var c = 0u; c < PAIRS; c++) { // unroll
-          for (var r = 0u; r < ROWS; r++) { // unroll
+      }
+      for (var r = 0u; r < ROWS; r++) { // unroll
+        for (var i = 0u; i < TILE; i++) { // unroll
+          for (var chain = 0u; chain < SLICE / CHAIN; chain++) { // unroll
+            for (var c = 4u * chain * CHAIN; c < 4u * (chain + 1u) * CHAIN; c++) { // unroll
+              h[r * TILE + i] = fma(q[r * SLICE * 4u + c], k[i * SLICE * 4u + c], h[r * TILE + i]);
+            }
+            // All but the last chain end here.
+            for (var last = 0u; last < u32(chain + 1u < SLICE / CHAIN); last++) { // unroll
+              s[r * TILE + i] += both(h[r * TILE + i]);
+              h[r * TILE + i] = Half2();
+            }
+          }
+          for (var c = 0u; c < PAIRS; c++) { // unroll
             h[r * TILE + i] = fma(qr[r * PAIRS + c], halves(rope[i * PAIRS + c]), h[r * TILE + i]);
           }
         }
       }
-      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those. First
-      // the rows, which need no selecting, then the tokens.
+      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those: its first
+      // half as long as rows and tokens are in an order of its own.
       for (var i = 0u; i < FIRST_HALF; i++) { // unroll
-        s[i] = both(h[i] + halves(subgroupShuffleXor(pack2x16float(vec2<f32>(h[i + FIRST_HALF])), 1u)));
+        s[i] = both(h[i] + halves(subgroupShuffleXor(word_of(h[i + FIRST_HALF]), LANE_OF[FIRST_HALF])));
       }
       for (var i = 0u; i < WIDE_VALUES; i++) { // unroll
         s[i] += both(h[i]);
       }
-      for (var step = FIRST_WIDE; step < LOG_ROWS; step++) { // unroll
+      for (var step = FIRST_WIDE; step < LOG_ROWS + LOG_OWN; step++) { // unroll
         for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
-          s[i] += subgroupShuffleXor(s[i + (VALUES >> (step + 1u))], 1u << step);
+          s[i] += subgroupShuffleXor(s[i + (VALUES >> (step + 1u))], LANE_OF[VALUES >> (step + 1u)]);
         }
       }
-      for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
-        let upper = ((l >> step) & 1u) == 1u;
+      for (var step = LOG_ROWS + LOG_OWN; step < LOG_VALUES; step++) { // unroll
+        let upper = (l & LANE_OF[VALUES >> (step + 1u)]) != 0u;
         for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
           let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
           let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
-          s[i] = kept + subgroupShuffleXor(given, 1u << step);
+          s[i] = kept + subgroupShuffleXor(given, LANE_OF[VALUES >> (step + 1u)]);
         }
       }
-      for (var step = LOG_VALUES; step < LOG_LANES; step++) { // unroll
-        s[0] += subgroupShuffleXor(s[0], 1u << step);
+      for (var step = 0u; step < LOG_SPARE; step++) { // unroll
+        s[0] += subgroupShuffleXor(s[0], (ROWS * SELECTED) << step);
       }
 
-      let present = block + tile + value % TILE < limit;
-      let score = select(MASKED, s[0] * unscale * P.scale, present);
-      var tile_maximum = max(maximum, score);
-      for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
-        tile_maximum = max(tile_maximum, subgroupShuffleXor(tile_maximum, 1u << step));
-      }
-      let p = select(0.0, exp(score - tile_maximum), present);
-      let change = exp(maximum - tile_maximum);
-      maximum = tile_maximum;
-      sum = sum * change + p;
-      // Seldom: the maximum moved.
-      if (subgroupAny(change != 1.0)) {
+      let present = block + tile + own_token + l / ROWS % SELECTED < limit;
+      let score = select(MASKED, s[0] * scale_of_score, present);
+      // Seldom: a score is above the reference. Chains go on, scaled; what they are added to follows when they end.
+      if (subgroupAny(score > reference + SLACK)) {
+        var largest = max(reference, score);
+        for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
+          largest = max(largest, subgroupShuffleXor(largest, LANE_OF[VALUES >> (step + 1u)]));
+        }
+        let change = exp(reference - largest);
+        reference = largest;
+        sum *= change;
+        behind *= change;
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let factor = subgroupShuffle(change, peers[r]);
-          for (var c = r * SLICE * 2u; c < (r + 1u) * SLICE * 2u; c++) { // unroll
-            o[c] = flushed(o[c], a[2u * c], a[2u * c + 1u]) * factor;
-            a[2u * c] = Half2();
-            a[2u * c + 1u] = Half2();
+          let factor = Half2(vec2(subgroupShuffleXor(change, LANE_OF[r * TILE])));
+          for (var c = 0u; c < SLICE * 4u; c++) { // unroll
+            a[r * SLICE * 4u + c] = word_of(halves(a[r * SLICE * 4u + c]) * factor);
           }
         }
       }
+      let p = select(0.0, exp(score - reference), present);
+      sum += p;
 
-      let weights = pack2x16float(vec2(p * WEIGHT_SCALE));
+      // Weights of this lane's row for the tokens that are not in an order of its own.
+      var weights: array<u32, SELECTED>; // unroll
+      weights[0] = pack2x16float(vec2(p * WEIGHT_SCALE));
+      for (var step = 0u; step < LOG_VALUES - LOG_ROWS - LOG_OWN; step++) { // unroll
+        let upper = (l & LANE_OF[1u << step]) != 0u;
+        for (var i = 0u; i < 1u << step; i++) { // unroll
+          let other = subgroupShuffleXor(weights[i], LANE_OF[1u << step]);
+          weights[i + (1u << step)] = select(other, weights[i], upper);
+          weights[i] = select(weights[i], other, upper);
+        }
+      }
+      var sums: array<Half2, ROWS * SLICE * 4u>; // unroll
+      for (var c = 0u; c < ROWS * SLICE * 4u; c++) { // unroll
+        sums[c] = halves(a[c]);
+      }
       for (var i = 0u; i < TILE; i++) { // unroll
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let weight = halves(subgroupShuffle(weights, peers[r] + LANE_OF[i]));
+          let weight = halves(subgroupShuffleXor(weights[i % SELECTED], LANE_OF[r * TILE + i - i % SELECTED]));
           for (var c = 0u; c < SLICE * 4u; c++) { // unroll
-            a[r * SLICE * 4u + c] = fma(weight, k[i * SLICE * 4u + c], a[r * SLICE * 4u + c]);
+            sums[r * SLICE * 4u + c] = fma(weight, k[i * SLICE * 4u + c], sums[r * SLICE * 4u + c]);
           }
         }
+      }
+      for (var c = 0u; c < ROWS * SLICE * 4u; c++) { // unroll
+        a[c] = word_of(sums[c]);
       }
       for (var i = 0u; i < TILE * SLICE * AHEAD; i++) { // unroll
         latent[i] = fresh[i];
@@ -253,36 +274,35 @@ fn main(
         rope[i] = fresh_rope[i];
       }
     }
-    for (var c = 0u; c < ROWS * SLICE * 2u; c++) { // unroll
-      o[c] = flushed(o[c], a[2u * c], a[2u * c + 1u]);
-      a[2u * c] = Half2();
-      a[2u * c + 1u] = Half2();
+    for (var r = 0u; r < ROWS; r++) { // unroll
+      let factor = subgroupShuffleXor(behind, LANE_OF[r * TILE]);
+      for (var c = r * SLICE * 2u; c < (r + 1u) * SLICE * 2u; c++) { // unroll
+        o[c] = fma(o[c], vec4(factor), vec4(unpack2x16float(a[2u * c]), unpack2x16float(a[2u * c + 1u])));
+        a[2u * c] = 0u;
+        a[2u * c + 1u] = 0u;
+      }
     }
+    behind = 1.0;
     places = upcoming;
     upcoming = place_of(sequence, block + 2u * LANES + l, limit);
   }
 
   var total = sum;
   for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
-    total += subgroupShuffleXor(total, 1u << step);
+    total += subgroupShuffleXor(total, LANE_OF[VALUES >> (step + 1u)]);
   }
-  let inverse = 1.0 / total;
+  let inverse = 1.0 / (total * WEIGHT_SCALE);
   // Only rows that see no token of the span are empty: a sum that is NaN must stay one.
   for (var r = 0u; r < ROWS; r++) { // unroll
-    let factor = subgroupShuffle(inverse, peers[r]);
+    let factor = subgroupShuffleXor(inverse, LANE_OF[r * TILE]);
     for (var c = 0u; c < SLICE; c++) { // unroll
       let low_half = select(vec4(0.0), o[(r * SLICE + c) * 2u] * factor, begin < limit);
       let high_half = select(vec4(0.0), o[(r * SLICE + c) * 2u + 1u] * factor, begin < limit);
       if (has_chunk(c, l)) { store_row(team_row + (r ^ own_row), rows, target_row, c * LANES + l, low_half, high_half); }
     }
   }
-  if (value % TILE == 0u && l < VALUES && team_row + own_row < rows) {
-    lse[target_row + soft_row] = select(MASKED, (maximum + log(total)) * P.lse_factor, begin < limit);
+  if (l < ROWS && team_row + own_row < rows) {
+    lse[target_row + soft_row] = select(MASKED, (reference + log(total)) * P.lse_factor, begin < limit);
   }
   keep(touched);
-}
-
-// The sum `o` and what chains have added.
-fn flushed(o: vec4<f32>, a: Half2, b: Half2) -> vec4<f32> {
-  return fma(vec4(1.0 / WEIGHT_SCALE), vec4(vec2<f32>(a), vec2<f32>(b)), o);
 }

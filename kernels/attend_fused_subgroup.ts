@@ -16,6 +16,7 @@ const KERNEL: TeamKernel = {
   dtypes: ["f32", "f16", "bf16"],
   tile: 4,
   chain: 1,
+  teamsAhead: 4,
 };
 
 /**

@@ -3,11 +3,15 @@
 // Mapping: workgroup ↔ item; a team of LANES lanes ↔ ROWS rows; lane ↔ every LANES-th chunk of d, of queries, keys and output alike.
 // Needs: `subgroups` of a multiple of LANES lanes that divides THREADS. Appended: the cache, attend_team.wgsl, and constants named there.
 
-// Scores: lane ↔ its chunks of ROWS × TILE dot products. LANES lanes sum them by halves, so that lane l ends with the score of
-// value row·TILE + token, whose bits are those of l in reverse. Softmax: lane ↔ that value. Product: lane ↔ its chunks of the output of all rows. A key is read
-// once and widened once, as key and as value: it never leaves the registers, and no barrier is needed.
+// Scores: lane ↔ its chunks of ROWS × TILE dot products. LANES lanes sum them by halves, so that each ends with the score of one row and
+// token. Softmax: lane ↔ that score. Product: lane ↔ its chunks of the output of all rows. A key is read once and widened once, as key
+// and as value: it never leaves the registers, and no barrier is needed. attend_team.wgsl tells the order of rows and tokens.
 // Loops marked `unroll` are written out by unroll.ts: WGSL's loop counters would cost half the speed, and indices of arrays that
 // are not literals would move those out of registers.
+
+// A weight is relative to the largest score so far, or to one that is less by this: the outputs are scaled anew only where a score
+// exceeds that, seldom after the first tiles.
+const SLACK = 8.0;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -36,11 +40,28 @@ fn main(
   let team_row = team * ROWS; // in the block
   if (subgroupBroadcastFirst(team_row) >= rows) { return; } // a subgroup as a whole: what follows stays uniform
 
+  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
+  // they are of one query token, or there is no causal rule.
+  let own_row = l % ROWS;
+  let own_token = l / (LANES >> LOG_OWN) * SELECTED;
+  let soft_row = min(team_row + own_row, rows - 1u);
+  let limit = limit_of(first_row + soft_row, span.z, end);
+  let bound = subgroupMax(limit); // of all teams of the subgroup, which stay together
+
+  // Lane ↔ token of a block of LANES tokens: where in the cache it is, of this block and of the next.
+  var places = place_of(sequence, begin + l, limit);
+  var upcoming = place_of(sequence, begin + LANES + l, limit);
+  let last_place = place_of(sequence, limit, limit);
+  var touched = Touched();
+  for (var i = 0u; i < LANES / TILE; i++) { // unroll
+    touched = merged(touched, touch_tile(places, i * TILE, team, l, first_lane, Touched()));
+  }
+
   // Queries of the rows; a row past the block's last is its last again, and is not stored.
   var q: array<vec4<f32>, ROWS * SLICE * 2u>; // unroll
   var qr: array<vec2<f32>, ROWS * PAIR_ROOM>; // unroll
   for (var r = 0u; r < ROWS; r++) { // unroll
-    let row = first_row + min(team_row + r, rows - 1u);
+    let row = first_row + min(team_row + (r ^ own_row), rows - 1u);
     for (var c = 0u; c < SLICE; c++) { // unroll
       if (has_chunk(c, l)) {
         let at = row * (R / 4u) + 2u * (c * LANES + l);
@@ -54,26 +75,14 @@ fn main(
   }
   var o: array<vec4<f32>, ROWS * SLICE * 2u>; // unroll
 
-  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
-  // they are of one query token, or there is no causal rule.
-  let value = reverseBits(l) >> (32u - LOG_VALUES);
-  let soft_row = min(team_row + value / TILE, rows - 1u);
-  let limit = limit_of(first_row + soft_row, span.z, end);
-  let bound = subgroupMax(limit); // of all teams of the subgroup, which stay together
-  var maximum = MASKED;
+  var reference = MASKED; // what weights are relative to: a score of this lane's row, the largest when it was taken
   var sum = 0.0; // of this lane's own tokens
 
-  // Lane ↔ token of a block of LANES tokens: where in the cache it is, of this block and of the next.
-  var places = place_of(sequence, begin + l, limit);
-  var upcoming = place_of(sequence, begin + LANES + l, limit);
-  let last_place = place_of(sequence, limit, limit);
-  var ahead = touch_block(places, team, l, first_lane);
-  var touched = 0u;
   // Keys of a tile; where one is read ahead, those of the first.
   var latent: array<Chunk, TILE * SLICE>; // unroll
   var rope: array<Pair, TILE * PAIR_ROOM>; // unroll
   for (var i = 0u; i < TILE * AHEAD; i++) { // unroll
-    let place = subgroupShuffle(places, first_lane + i);
+    let place = subgroupShuffle(places, first_lane + (i ^ own_token));
     for (var c = 0u; c < SLICE; c++) { // unroll
       latent[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
     }
@@ -83,9 +92,8 @@ fn main(
   }
 
   for (var block = begin; block < bound; block += LANES) {
-    touched ^= used(ahead);
-    ahead = touch_block(upcoming, team, l, first_lane);
     for (var tile = 0u; tile < LANES && block + tile < bound; tile += TILE) {
+      touched = touch_tile(upcoming, tile, team, l, first_lane, touched);
       // Read this tile, or the one after it. No token of one that lies in a single page is past the last that is seen.
       let at = tile + TILE * AHEAD;
       let source = select(places, upcoming, at == LANES);
@@ -94,8 +102,8 @@ fn main(
       var fresh: array<Chunk, TILE * SLICE>; // unroll
       var fresh_rope: array<Pair, TILE * PAIR_ROOM>; // unroll
       for (var i = 0u; i < TILE; i++) { // unroll
-        var place = min(first_place + i * TOKEN, most);
-        if (ALIGNED == 0u) { place = subgroupShuffle(source, first_lane + at % LANES + i); }
+        var place = min(first_place + (i ^ own_token) * TOKEN, most);
+        if (ALIGNED == 0u) { place = subgroupShuffle(source, first_lane + at % LANES + (i ^ own_token)); }
         for (var c = 0u; c < SLICE; c++) { // unroll
           fresh[i * SLICE + c] = chunk_at(place, chunk_of(c, l));
         }
@@ -128,42 +136,60 @@ fn main(
           }
         }
       }
-      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those.
-      for (var step = 0u; step < LOG_VALUES; step++) { // unroll
-        let upper = ((l >> step) & 1u) == 1u;
+      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those: its first
+      // half as long as rows and tokens are in an order of its own.
+      for (var step = 0u; step < LOG_ROWS + LOG_OWN; step++) { // unroll
+        for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
+          s[i] += subgroupShuffleXor(s[i + (VALUES >> (step + 1u))], LANE_OF[VALUES >> (step + 1u)]);
+        }
+      }
+      for (var step = LOG_ROWS + LOG_OWN; step < LOG_VALUES; step++) { // unroll
+        let upper = (l & LANE_OF[VALUES >> (step + 1u)]) != 0u;
         for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
           let kept = select(s[i], s[i + (VALUES >> (step + 1u))], upper);
           let given = select(s[i + (VALUES >> (step + 1u))], s[i], upper);
-          s[i] = kept + subgroupShuffleXor(given, 1u << step);
+          s[i] = kept + subgroupShuffleXor(given, LANE_OF[VALUES >> (step + 1u)]);
         }
       }
-      for (var step = LOG_VALUES; step < LOG_LANES; step++) { // unroll
-        s[0] += subgroupShuffleXor(s[0], 1u << step);
+      for (var step = 0u; step < LOG_SPARE; step++) { // unroll
+        s[0] += subgroupShuffleXor(s[0], (ROWS * SELECTED) << step);
       }
 
-      let present = block + tile + value % TILE < limit;
+      let present = block + tile + own_token + l / ROWS % SELECTED < limit;
       let score = select(MASKED, s[0] * P.scale, present);
-      var tile_maximum = max(maximum, score);
-      for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
-        tile_maximum = max(tile_maximum, subgroupShuffleXor(tile_maximum, 1u << step));
-      }
-      let p = select(0.0, exp(score - tile_maximum), present);
-      let change = exp(maximum - tile_maximum);
-      maximum = tile_maximum;
-      sum = sum * change + p;
-      // Seldom: the maximum moved.
-      if (subgroupAny(change != 1.0)) {
+      // Seldom: a score is far above the reference.
+      if (subgroupAny(score > reference + SLACK)) {
+        var largest = max(reference, score);
+        for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
+          largest = max(largest, subgroupShuffleXor(largest, LANE_OF[VALUES >> (step + 1u)]));
+        }
+        let change = exp(reference - largest);
+        reference = largest;
+        sum *= change;
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let factor = subgroupShuffle(change, first_lane + LANE_OF[r * TILE]);
+          let factor = subgroupShuffleXor(change, LANE_OF[r * TILE]);
           for (var c = 0u; c < SLICE * 2u; c++) { // unroll
             o[r * SLICE * 2u + c] *= factor;
           }
         }
       }
+      let p = select(0.0, exp(score - reference), present);
+      sum += p;
 
+      // Weights of this lane's row for the tokens that are not in an order of its own.
+      var weights: array<f32, SELECTED>; // unroll
+      weights[0] = p;
+      for (var step = 0u; step < LOG_VALUES - LOG_ROWS - LOG_OWN; step++) { // unroll
+        let upper = (l & LANE_OF[1u << step]) != 0u;
+        for (var i = 0u; i < 1u << step; i++) { // unroll
+          let other = subgroupShuffleXor(weights[i], LANE_OF[1u << step]);
+          weights[i + (1u << step)] = select(other, weights[i], upper);
+          weights[i] = select(weights[i], other, upper);
+        }
+      }
       for (var i = 0u; i < TILE; i++) { // unroll
         for (var r = 0u; r < ROWS; r++) { // unroll
-          let weight = subgroupShuffle(p, first_lane + LANE_OF[r * TILE + i]);
+          let weight = subgroupShuffleXor(weights[i % SELECTED], LANE_OF[r * TILE + i - i % SELECTED]);
           for (var c = 0u; c < SLICE * 2u; c++) { // unroll
             o[r * SLICE * 2u + c] = fma(vec4(weight), k[i * SLICE * 2u + c], o[r * SLICE * 2u + c]);
           }
@@ -182,20 +208,20 @@ fn main(
 
   var total = sum;
   for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
-    total += subgroupShuffleXor(total, 1u << step);
+    total += subgroupShuffleXor(total, LANE_OF[VALUES >> (step + 1u)]);
   }
   let inverse = 1.0 / total;
   // Only rows that see no token of the span are empty: a sum that is NaN must stay one.
   for (var r = 0u; r < ROWS; r++) { // unroll
-    let factor = subgroupShuffle(inverse, first_lane + LANE_OF[r * TILE]);
+    let factor = subgroupShuffleXor(inverse, LANE_OF[r * TILE]);
     for (var c = 0u; c < SLICE; c++) { // unroll
       let a = select(vec4(0.0), o[(r * SLICE + c) * 2u] * factor, begin < limit);
       let b = select(vec4(0.0), o[(r * SLICE + c) * 2u + 1u] * factor, begin < limit);
-      if (has_chunk(c, l)) { store_row(team_row + r, rows, target_row, c * LANES + l, a, b); }
+      if (has_chunk(c, l)) { store_row(team_row + (r ^ own_row), rows, target_row, c * LANES + l, a, b); }
     }
   }
-  if (value % TILE == 0u && l < VALUES && team_row + value / TILE < rows) {
-    lse[target_row + soft_row] = select(MASKED, (maximum + log(total)) * P.lse_factor, begin < limit);
+  if (l < ROWS && team_row + own_row < rows) {
+    lse[target_row + soft_row] = select(MASKED, (reference + log(total)) * P.lse_factor, begin < limit);
   }
   keep(touched);
 }

@@ -25,6 +25,10 @@ const LEAST_LANES = 4;
 export const MOST_CHAIN = 18;
 /** Most tokens of a tile. */
 const MOST_TILE = 8;
+/** Most tokens of a tile that lanes have in an order of their own: so eight of 32 lanes read one token, 128 bytes in a row. */
+const MOST_OWN = 4;
+/** Most words of a lane's keys of a tile that are read ahead beside what is touched: more and registers do not suffice for both. */
+const WORDS_BESIDE_TOUCHES = 24;
 /** Most teams of a workgroup: all that an H200 multiprocessor holds when each lane takes 255 registers. */
 const MOST_TEAMS = 8;
 /** Chunks of queries, and of outputs, that a lane can keep in registers: 8 · 8 f32 of either, of 255 registers. */
@@ -63,6 +67,8 @@ export interface TeamKernel {
   readonly tile: number;
   /** Chunks of a chain of sums, of which a lane has a whole number. */
   readonly chain: number;
+  /** Most teams of a workgroup that each read a tile ahead rather than touch it for each other, where there is no room for both. */
+  readonly teamsAhead: number;
 }
 
 /** Sizes for `shape` on `device`: what is asked for, else as many rows as registers hold and a tile that fits the team. */
@@ -148,7 +154,7 @@ export function launchTeam(
       layout: shape.layout ?? "combined",
       words: true,
       constants: teamConstants(kernel, shape, tiles, device),
-      tables: { LANE_OF: lanesOfValues(ROWS * TILE) },
+      tables: { LANE_OF: lanesOfValues(tiles) },
     }),
     blockRows: teams * ROWS,
     workgroupBytes: 0,
@@ -161,22 +167,26 @@ export function launchTeam(
 }
 
 function teamConstants(
-  { chain }: TeamKernel,
+  { chain, teamsAhead }: TeamKernel,
   { R, Dr, page, cache }: AttendShape,
   { LANES, ROWS, TILE, THREADS }: TeamTiles,
   { subgroupMinSize, subgroupMaxSize }: DeviceTraits,
 ): Record<string, number> {
   const teams = THREADS / LANES;
+  const OWN = ownTokens(TILE);
   const chunks = Math.ceil(R / CHUNK / LANES);
   const CHAIN = Math.min(chain, chunks);
   const SLICE = CHAIN * Math.ceil(chunks / CHAIN);
   const PAIRS = Math.ceil(Dr / 2 / LANES);
   // A lane with one chain gives half of its rows to its neighbour before they are widened, if both together are no longer than 18.
   const isFirstInF16 = SLICE === CHAIN && ROWS > 1 && 2 * (SLICE * CHUNK / 2 + PAIRS) <= MOST_CHAIN;
-  // A team that is alone reads its next tile ahead. Several share what they read: they touch it for each other, a block before.
-  const AHEAD = teams === 1 ? 1 : 0;
-  const SHARE = AHEAD === 0 && LANES === MOST_LANES ? Math.max(1, LANES / teams) : 0;
-  const SWEEPS = Math.ceil((R + Dr) * DTYPE_BYTES[cache] / 32 / LANES);
+  // Few teams read their next tile ahead. Many share what they read: they touch it for each other, a block before.
+  const tileWords = TILE * (SLICE * CHUNK + PAIRS * 2) * DTYPE_BYTES[cache] / 4;
+  const isRoomForBoth = tileWords <= WORDS_BESIDE_TOUCHES;
+  const isAhead = teams <= teamsAhead || isRoomForBoth;
+  const isTouched = LANES === MOST_LANES && teams > 1 && (isRoomForBoth || !isAhead);
+  const sectors = TILE * Math.floor((R + Dr) * DTYPE_BYTES[cache] / 32);
+  const SWEEPS = isTouched ? Math.ceil(sectors / THREADS) : 0;
   return {
     R,
     DR: Dr,
@@ -188,6 +198,9 @@ function teamConstants(
     LOG_LANES: Math.log2(LANES),
     LOG_ROWS: Math.log2(ROWS),
     LOG_VALUES: Math.log2(ROWS * TILE),
+    LOG_OWN: Math.log2(OWN),
+    LOG_SPARE: Math.log2(LANES / (ROWS * TILE)),
+    SELECTED: TILE / OWN,
     VALUES: ROWS * TILE,
     SLICE,
     CHAIN,
@@ -197,19 +210,23 @@ function teamConstants(
     PAIRS,
     PAIR_ROOM: Math.max(1, PAIRS),
     ALIGNED: Number(page % TILE === 0),
-    AHEAD,
-    SHARE,
+    AHEAD: Number(isAhead),
     SWEEPS,
-    TOUCHES: Math.max(1, SHARE * SWEEPS),
+    TOUCHES: Math.max(1, SWEEPS),
   };
 }
 
-/** Lane of a team that ends with each of `count` values: the first halving parts the upper half of them from the lower, by bit 0. */
-function lanesOfValues(count: number): number[] {
-  const bits = Math.log2(count);
-  return Array.from({ length: count }, (_, value) => {
-    let lane = 0;
-    for (let bit = 0; bit < bits; bit++) lane |= (value >> (bits - 1 - bit) & 1) << bit;
-    return lane;
+/** Tokens of a tile that lanes have in an order of their own: by the upper bits of their number. */
+function ownTokens(tile: number): number {
+  return Math.min(MOST_OWN, tile);
+}
+
+/** Lane of a team that ends with each value, row·TILE + token. Its lowest bits are the row, its highest the upper bits of the token. */
+function lanesOfValues({ LANES, ROWS, TILE }: TeamTiles): number[] {
+  const own = ownTokens(TILE);
+  const selected = TILE / own;
+  return Array.from({ length: ROWS * TILE }, (_, value) => {
+    const token = value % TILE;
+    return Math.floor(value / TILE) + ROWS * (token % selected) + LANES / own * Math.floor(token / selected);
   });
 }

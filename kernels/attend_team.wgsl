@@ -1,9 +1,15 @@
 // What the kernels have in common in which a team of LANES lanes shares rows: bindings, where tokens are, reading them, and storing.
-// Appended constants: R, DR; LANES of a team, WHOLE where a team is a subgroup; ROWS of a team, TILE tokens, their VALUES; THREADS; LOG_LANES,
-// LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane, for which there is PAIR_ROOM,
-// at least 1; LANE_OF each value of a tile, the one that ends with its score; ALIGNED where no tile crosses a page; AHEAD where the
-// next tile is read while this one is computed; SHARE tokens that a team touches of each block, 0 where none are, in SWEEPS reads of
-// LANES lanes each, TOUCHES in all (at least 1).
+// Appended constants: R, DR; LANES of a team, WHOLE where a team is a subgroup; ROWS of a team, TILE tokens, their VALUES; THREADS;
+// LOG_LANES, LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane, for which there is PAIR_ROOM, at least 1; ALIGNED where no
+// tile crosses a page; AHEAD where the next tile is read while this one is computed; SWEEPS reads of each lane that touch a tile, 0 where
+// none are, and their room TOUCHES, at least 1.
+
+// The order of rows and tokens. A lane of a team ends with the score of one row and one token of each tile: its lowest bits are the row,
+// its highest LOG_OWN bits the upper bits of the token, those above the row its lower ones (SELECTED tokens), and LOG_SPARE bits between
+// are left. LANE_OF has the lane, without those, of each value row·TILE + token; it is linear over exclusive or. Rows, and tokens by
+// their upper bits, are in an order of each lane's own: in place r a lane has row r ^ own_row, in place i token i ^ own_token. So a lane
+// keeps the first half of what it has and gives the second, where it else selects what it keeps; and what the lane with row r and token
+// i has is in the lane at LANE_OF[r·TILE + i] from it.
 
 struct Params {
   H: u32,
@@ -33,7 +39,8 @@ const ANYWHERE = 0xffffffffu; // past every place in a cache
 const_assert LANES == 1u << LOG_LANES;
 const_assert VALUES == ROWS * TILE && VALUES == 1u << LOG_VALUES;
 const_assert ROWS == 1u << LOG_ROWS;
-const_assert LOG_VALUES >= 1u && LOG_VALUES <= LOG_LANES;
+const_assert LOG_VALUES >= 1u && LOG_VALUES + LOG_SPARE == LOG_LANES;
+const_assert TILE == SELECTED << LOG_OWN;
 const_assert LANES % TILE == 0u;
 const_assert SLICE * LANES >= LATENT;
 const_assert PAIRS * LANES >= DR / 2u;
@@ -67,32 +74,36 @@ fn place_of(sequence: u32, token: u32, limit: u32) -> u32 {
   return token_place(page_id * P.page + t % P.page);
 }
 
-// One word of each 32 bytes of this team's share of a block, read so that the caches have the block when it is needed: a register
-// holds 4 bytes of what comes, where reading ahead would hold all of it. Nothing may wait for them: they are used a block later.
+// 0, which no compiler knows: no launch has a count of 0.
+fn hidden_zero() -> u32 { return min(P.count, 1u) - 1u; }
+
+// The teams of a workgroup touch tokens `first` to `first + TILE` of a block together, whose places are `places`: one word of each 32
+// bytes is read, so that the caches have them a block later. A register holds 4 bytes of what comes, where reading ahead would hold all
+// of it. Nothing may wait for a word before the next one is asked for: so the word `before`, times zero, is part of where that is.
 alias Touched = array<u32, TOUCHES>;
 
-fn touch_block(places: u32, team: u32, l: u32, first_lane: u32) -> Touched {
+fn touch_tile(places: u32, first: u32, team: u32, l: u32, first_lane: u32, before: Touched) -> Touched {
   var words = Touched();
-  for (var i = 0u; i < SHARE; i++) { // unroll
-    let place = subgroupShuffle(places, first_lane + (team * SHARE + i) % LANES);
-    for (var c = 0u; c < SWEEPS; c++) { // unroll
-      words[i * SWEEPS + c] = touch(place, min(c * LANES + l, SECTORS - 1u));
-    }
+  for (var i = 0u; i < SWEEPS; i++) { // unroll
+    let sector = min(i * THREADS + team * LANES + l, TILE * SECTORS - 1u) + (before[i] & hidden_zero()); // of the tile
+    words[i] = touch(subgroupShuffle(places, first_lane + first + sector / SECTORS), sector % SECTORS);
   }
   return words;
 }
 
-fn used(words: Touched) -> u32 {
-  var all = 0u;
-  for (var i = 0u; i < TOUCHES; i++) { // unroll
-    all ^= words[i];
+fn merged(some: Touched, others: Touched) -> Touched {
+  var words = Touched();
+  for (var i = 0u; i < SWEEPS; i++) { // unroll
+    words[i] = some[i] ^ others[i];
   }
-  return all;
+  return words;
 }
 
-// A use of what was touched that no compiler can take away: no launch has a count of 0.
-fn keep(words: u32) {
-  if (SHARE > 0u && P.count == 0u && words == 1u) { lse[0] = MASKED; }
+// A use of the last words, for what nothing uses is not read.
+fn keep(words: Touched) {
+  for (var i = 0u; i < SWEEPS; i++) { // unroll
+    if ((words[i] & hidden_zero()) != 0u) { lse[0] = MASKED; }
+  }
 }
 
 fn dot4(sum: f32, a: vec4<f32>, b: vec4<f32>) -> f32 {

@@ -120,7 +120,7 @@ function joined([first, ...further]: readonly string[]): string {
 }
 
 /** Operators of bounds by how they bind, loosest first. */
-const OPERATORS: readonly (readonly string[])[] = [["<"], [">>", "<<"], ["+", "-"], ["*", "/"]];
+const OPERATORS: readonly (readonly string[])[] = [["<"], [">>", "<<"], ["+", "-"], ["*", "/", "%"]];
 
 /** Value of an expression of u32 such as `(ROWS * TILE) >> (step + 1u)`, or `ROWS * u32(step < STEPS)`. */
 function evaluate(expression: string, constants: Readonly<Record<string, number>>): number {
@@ -134,7 +134,7 @@ function evaluate(expression: string, constants: Readonly<Record<string, number>
     } else if (/^\d+u?$/.test(token ?? "")) return parseInt(token);
     else if (token !== undefined && Object.hasOwn(constants, token)) return constants[token];
     throw new RangeError(
-      `Cannot unroll up to "${expression}": only constants of the kernel, + - * / >> << < and ()`,
+      `Cannot unroll up to "${expression}": only constants of the kernel, + - * / % >> << < and ()`,
     );
   };
   const binary = (level: number): number => {
@@ -160,6 +160,8 @@ function apply(operator: string, a: number, b: number): number {
       return a * b;
     case "/":
       return Math.floor(a / b);
+    case "%":
+      return a % b;
     case "<":
       return Number(a < b);
     case ">>":

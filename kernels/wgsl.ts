@@ -63,7 +63,7 @@ export function composeWgsl(file: string, parts: WgslParts): string {
   const arrays = Object.entries(tables).map(([name, values]) =>
     `const ${name} = array<u32, ${values.length}>(${values.map((value) => u32(name, value)).join(", ")});\n`
   );
-  return unroll(file + shared.join(""), constants) + (cache ? CACHE_TEXT[cache] : "") +
+  return [file, ...shared].map((text) => unroll(text, constants)).join("") + (cache ? CACHE_TEXT[cache] : "") +
     (layout ? LAYOUT_TEXT[layout] : "") + (cache && words ? WORDS_TEXT[cache] : "") +
     (narrow ? NARROW_TEXT[narrow] : "") + lines.join("") + arrays.join("");
 }

@@ -86,7 +86,7 @@ const CAUGHT: readonly [fault: F16Fault, kinds: readonly InputKind[], clearly: n
   ["softmax_scale_off_by_1_percent", ["normal", "peak", "equal", "alternating", "onehot"], 3],
   ["weights_not_scaled_back", INPUT_KINDS, 1.5],
   ["no_rescale", ["normal", "peak", "alternating", "seed"], 10],
-  ["no_maximum", ["large", "monotone"], 1],
+  ["no_maximum", ["large", "monotone", "jump"], 1],
   ["weights_of_8_bits", ["onehot"], 1.25],
   ["subnormals_flushed", ["onehot"], 1.5],
   // Chains in f16 err as much as bf16 weights do; values of one token alone show them.

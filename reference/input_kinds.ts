@@ -11,6 +11,7 @@
  * | `large` | exponentials without max subtraction: logits as in `normal`, plus {@linkcode LARGE_LOGIT} in even rows and minus it in odd ones |
  * | `equal` | padding that counts in the denominator, lost tokens: all logits of a row are the same non-zero number, `out` is the mean of V |
  * | `monotone` | missing or wrong rescaling: logits grow by the same step from token to token, so the running maximum moves at every tile |
+ * | `jump` | a maximum that stays where the first tokens put it, or follows only within the range of exp: logits as in `normal`, plus 0 in the first third of a sequence, half of {@linkcode LARGE_LOGIT} in the second and all of it in the last, minus that in odd rows |
  * | `alternating` | sums that lose digits to cancellation: every element of V is positive for even tokens and negative for odd ones |
  * | `onehot` | anything that touches single weights: V is one-hot at token mod R, so `out` reads back the softmax weights |
  * | `seed` | what the tests of TensorRT-LLM's pull request 12519 expose, with their values: q_latent and new latents N(0, 1)/√R, q_pe and new rope keys N(0, 1)/√Dn, tokens cached before the call N(0, 1) |
@@ -31,7 +32,7 @@ export const LARGE_LOGIT = 300;
 /** Growth of the logits of `monotone` over a sequence (half a unit per token where it is shorter than 32). */
 const MONOTONE_RANGE = 16;
 
-/** Element 0 of every key of `large`; a power of two, exact in every dtype. */
+/** Element 0 of every key of `large`, and of the last ones of `jump`; a power of two, exact in every dtype. */
 const LARGE_ELEMENT = 8;
 
 /** `monotone` writes the token's number, counted from 1, in digits of this base: integers below 256 are exact in bf16. */
@@ -75,6 +76,11 @@ export function fillKeys(shape: AttendShape, kind: InputKind, seed: number, rang
     case "large":
       for (let t = 0; t < n; t++) keys[t * W] = LARGE_ELEMENT;
       return;
+    case "jump": {
+      const kv = shape.kv[range.sequence];
+      for (let t = 0; t < n; t++) keys[t * W] = Math.floor(3 * (token + t) / kv) * LARGE_ELEMENT / 2;
+      return;
+    }
     case "equal":
       for (let t = 0; t < n; t++) {
         keys[t * W] = 1;
@@ -166,6 +172,7 @@ export function makeQueries(
   switch (kind) {
     case "normal":
     case "large":
+    case "jump":
       noise(LOGIT_DEVIATION / Math.sqrt(W), LOGIT_DEVIATION / Math.sqrt(W));
       break;
     case "alternating":
@@ -198,6 +205,7 @@ export function makeQueries(
         const rope = qPe.subarray(row * Dr, (row + 1) * Dr);
         switch (kind) {
           case "large":
+          case "jump":
             latent[0] = (row % 2 === 0 ? 1 : -1) * LARGE_LOGIT / LARGE_ELEMENT * unit;
             break;
           case "equal":

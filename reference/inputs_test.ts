@@ -127,6 +127,15 @@ for (const Dr of [0, 32]) {
     });
   });
 
+  Deno.test(`jump inputs have logits that move twice by more than the range of exp in f32 (Dr=${Dr})`, () => {
+    logits(makeAttendInputs(shape, "jump", 1)).forEach((row, i) => {
+      const sign = i % 2 === 0 ? 1 : -1;
+      row.forEach((logit, t) => {
+        assertLess(Math.abs(logit - sign * Math.floor(3 * t / row.length) * LARGE_LOGIT / 2), 20);
+      });
+    });
+  });
+
   Deno.test(`equal inputs have one logit per row, other ones per head, and values that differ (Dr=${Dr})`, () => {
     const inputs = makeAttendInputs(shape, "equal", 1);
     const rows = logits(inputs);

@@ -13,6 +13,7 @@ export type InputKind =
   | "large"
   | "equal"
   | "monotone"
+  | "jump"
   | "alternating"
   | "onehot"
   | "seed"
@@ -25,6 +26,7 @@ export const INPUT_KINDS: readonly InputKind[] = [
   "large",
   "equal",
   "monotone",
+  "jump",
   "alternating",
   "onehot",
   "seed",

@@ -89,7 +89,7 @@ const refused: readonly [text: string, error: typeof RangeError, reason: string]
   [
     "input=zeros",
     RangeError,
-    "input is normal, peak, large, equal, monotone, alternating, onehot, seed or flashmla",
+    "input is normal, peak, large, equal, monotone, jump, alternating, onehot, seed or flashmla",
   ],
   ["seed=-1", RangeError, "seed is an integer from 0 to 4294967295"],
   ["seed=4294967296", RangeError, "seed is an integer from 0 to 4294967295"],

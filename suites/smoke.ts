@@ -32,7 +32,7 @@ const attendGroups: readonly Group[] = [
   {
     ...attend,
     axes: { splits: [1, 3], kv: [129] },
-    rows: [{ input: "peak" }, { input: "large" }, { input: "equal" }],
+    rows: [{ input: "peak" }, { input: "large" }, { input: "jump" }, { input: "equal" }],
   },
   { ...typed, axes: { splits: [1, 3], kv: [129], input: ["monotone"] } },
   { ...attend, axes: { H: [8], page: [16], kv: [100], input: ["alternating", "onehot"] } },

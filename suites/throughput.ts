@@ -83,7 +83,7 @@ const correctness: readonly Group[] = [
   { ...attend, axes: { B: [2], R: [256, 512], cache: ["f32", "f16"], kv: [129] } },
   {
     ...attend,
-    axes: { splits: [3], kv: [193], input: ["peak", "large", "equal", "monotone", "alternating", "onehot"] },
+    axes: { splits: [3], kv: [193], input: ["peak", "large", "equal", "monotone", "jump", "alternating", "onehot"] },
   },
   {
     ...attend,

@@ -206,14 +206,14 @@ export const TAIL_FAULTS: readonly Fault[] = [
       ],
       "attend/fused_subgroup": [
         { find: "select(MASKED, s_0 * P.scale, present)", replace: "select(0.0, s_0 * P.scale, present)" },
-        { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
+        { find: "select(0.0, exp(score - reference), present)", replace: "exp(score - reference)" },
       ],
       "attend/fused_f16": [
         {
-          find: "select(MASKED, s_0 * unscale * P.scale, present)",
-          replace: "select(0.0, s_0 * unscale * P.scale, present)",
+          find: "select(MASKED, s_0 * scale_of_score, present)",
+          replace: "select(0.0, s_0 * scale_of_score, present)",
         },
-        { find: "select(0.0, exp(score - tile_maximum), present)", replace: "exp(score - tile_maximum)" },
+        { find: "select(0.0, exp(score - reference), present)", replace: "exp(score - reference)" },
       ],
       "attend/unfused": [{ find: ">= vec4(seen);", replace: ">= vec4(4u * quads);" }],
       ...inAll(PREFILL, {

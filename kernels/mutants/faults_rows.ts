@@ -266,8 +266,7 @@ export const HEAD_FAULTS: readonly Fault[] = [
         find: "let row1 = first_row + min(row + 1u, rows - 1u);",
         replace: "let row1 = row0;",
       }],
-      "attend/fused_subgroup": [{ find: "min(team_row + 1u, rows", replace: "min(team_row, rows" }],
-      "attend/fused_f16": [{ find: "(team_row + (1u ^ own_row), rows", replace: "(team_row + (0u ^ own_row), rows" }],
+      ...inAll(TEAM, { find: "(team_row + (1u ^ own_row), rows", replace: "(team_row + (0u ^ own_row), rows" }),
       "attend/unfused": [{
         find: "let row0 = rows.y + min(t / 4u, rows.z - 1u);",
         replace: "let row0 = rows.y + min(t / 8u * 2u, rows.z - 1u);",

@@ -20,7 +20,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
         replace: "",
       }],
       "attend/fused_subgroup": [{ find: "*= factor;", replace: "*= 1.0;" }],
-      "attend/fused_f16": [{ find: ") * factor;", replace: ");" }],
+      "attend/fused_f16": [{ find: ", vec4(factor), vec4(", replace: ", vec4(1.0), vec4(" }],
       ...inAll(PREFILL, {
         find: "if (any(change.a != vec4(1.0)) || any(change.b != vec4(1.0))) { rescale(&o, change); }",
         replace: "",
@@ -35,7 +35,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
     like: "the same, of the sum: right as long as the first tile has the maximum",
     edits: {
       "attend/fused": [{ find: "sum *= change;", replace: "" }],
-      ...inAll(TEAM, { find: "sum = sum * change +", replace: "sum = sum +" }),
+      ...inAll(TEAM, { find: "sum *= change;", replace: "" }),
       "attend/unfused": [{ find: "parts[t] = sum * exp(own - maximum);", replace: "parts[t] = sum;" }],
       ...inAll(PREFILL, { find: "sum.a * change.a +", replace: "sum.a +" }, {
         find: "sum.b * change.b +",
@@ -56,7 +56,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
       }],
       ...inAll(
         TEAM,
-        { find: "var tile_maximum = max(maximum, score);", replace: "var tile_maximum = 0.0;" },
+        { find: "var largest = max(reference, score);", replace: "var largest = 0.0;" },
       ),
       "attend/unfused": [{ find: "let top = max(max(s.x, s.y), max(s.z, s.w));", replace: "let top = 0.0;" }],
       ...inAll(
@@ -68,6 +68,26 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
     cases: { attend: [attend.large], prefill: [prefill.large] },
   },
   {
+    name: "maximum_of_the_first_tile",
+    bugClass: "softmax",
+    what: "the maximum that is subtracted is that of the first tile with tokens, whatever follows",
+    like: "an online softmax whose maximum never moves: right while logits stay within the range of exp",
+    edits: {
+      "attend/fused": [{
+        find: "let change = exp(maximum - tile_maximum);",
+        replace: "if (maximum > MASKED) { tile_maximum = maximum; }\n      let change = exp(maximum - tile_maximum);",
+      }],
+      ...inAll(TEAM, { find: "score > reference + SLACK", replace: "score > reference && reference == MASKED" }),
+      ...inAll(PREFILL, {
+        find: "let change = OfRows(",
+        replace: "top.a = select(top.a, maximum.a, maximum.a > vec4(MASKED));\n" +
+          "top.b = select(top.b, maximum.b, maximum.b > vec4(MASKED));\n    let change = OfRows(",
+        dispatch: "attend",
+      }),
+    },
+    cases: { attend: [attend.jump], prefill: [prefill.large] },
+  },
+  {
     name: "softmax_of_base_2",
     bugClass: "softmax",
     what: "2ˣ in place of eˣ without log₂e in the scale",
@@ -77,7 +97,7 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
       ...inAll(
         TEAM,
         { find: "exp(score - ", replace: "exp2(score - ", dispatch: "attend" },
-        { find: "exp(maximum - ", replace: "exp2(maximum - ", dispatch: "attend" },
+        { find: "exp(reference - ", replace: "exp2(reference - ", dispatch: "attend" },
       ),
       "attend/unfused": [{ find: "exp(", replace: "exp2(", dispatch: "softmax" }],
       ...inAll(PREFILL, setParam("factor", (factor) => factor / Math.LOG2E)),
@@ -91,7 +111,8 @@ export const SOFTMAX_FAULTS: readonly Fault[] = [
     like: "the last step of an online softmax left to a caller that does not do it",
     edits: {
       "attend/fused": [{ find: "1.0 / sum", replace: "1.0" }],
-      ...inAll(TEAM, { find: "1.0 / total", replace: "1.0" }),
+      "attend/fused_subgroup": [{ find: "1.0 / total", replace: "1.0" }],
+      "attend/fused_f16": [{ find: "1.0 / (total * WEIGHT_SCALE)", replace: "1.0 / WEIGHT_SCALE" }],
       "attend/unfused": [{ find: "- maximum) / sum", replace: "- maximum)" }],
       ...inAll(PREFILL, { find: "OfRows(1.0 / all.a, 1.0 / all.b)", replace: "OfRows(vec4(1.0), vec4(1.0))" }),
     },
@@ -135,8 +156,8 @@ export const EMPTY_FAULTS: readonly Fault[] = [
         replace: `select(${infinity("t")}, (maximum + log(sum))`,
       }],
       ...inAll(TEAM, {
-        find: "select(MASKED, (maximum + log(total))",
-        replace: `select(${infinity("l")}, (maximum + log(total))`,
+        find: "select(MASKED, (reference + log(total))",
+        replace: `select(${infinity("l")}, (reference + log(total))`,
       }),
       "attend/unfused": [{
         find: "select(MASKED, (maximum + log(sum))",
@@ -294,7 +315,7 @@ export const LSE_FAULTS: readonly Fault[] = [
     like: "the output is right without it: only who merges sees it",
     edits: {
       "attend/fused": [{ find: "(maximum + log(sum))", replace: "log(sum)" }],
-      ...inAll(TEAM, { find: "(maximum + log(total))", replace: "log(total)" }),
+      ...inAll(TEAM, { find: "(reference + log(total))", replace: "log(total)" }),
       "attend/unfused": [{ find: "(maximum + log(sum))", replace: "log(sum)", dispatch: "softmax" }],
       ...inAll(PREFILL, { find: "(maximum + log2(sum))", replace: "log2(sum)" }),
     },

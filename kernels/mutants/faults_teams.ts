@@ -7,16 +7,17 @@ import { type Fault, inAll, TEAM } from "./fault.ts";
 import { attend } from "./shapes.ts";
 
 /** The distance of the first step of the sum over lanes: of rows or tokens, and in f16 where a lane has one chain. */
-const FIRST_STEP = /(?<=subgroupShuffleXor\((?:given|s_\d+|pack2x16float\(vec2<f32>\(h_\d+\)\)), )1u(?: << 0u)?(?=\))/g;
+const FIRST_STEP =
+  /(?<=subgroupShuffleXor\((?:given|s_\d+|word_of\(h_\d+\)), )LANE_OF\[(?:VALUES >> \(0u \+ 1u\)|FIRST_HALF)\](?=\))/g;
 
 /** What lanes give each other. */
 export const LANE_FAULTS: readonly Fault[] = [
   {
     name: "sums_given_to_the_wrong_lane",
     bugClass: "lanes",
-    what: "in the first step of the sum over lanes each gives its half to the lane after the next",
+    what: "in the first step of the sum over lanes each gives its half to the lane of the second step",
     like: "a butterfly whose first distance is that of the second step",
-    edits: inAll(TEAM, { find: FIRST_STEP, replace: "2u" }),
+    edits: inAll(TEAM, { find: FIRST_STEP, replace: "LANE_OF[VALUES >> 2u]" }),
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -31,9 +32,37 @@ export const LANE_FAULTS: readonly Fault[] = [
     name: "weights_in_order_of_lanes",
     bugClass: "lanes",
     what: "the weight of value v is taken from lane v, not from the lane where the sum by halves leaves it",
-    like: "a reduce-scatter leaves its results in bit-reversed order",
-    edits: inAll(TEAM, { find: /LANE_OF\[([^\]]+)\]/g, replace: "($1)" }),
+    like: "a reduce-scatter leaves its results in an order of its own",
+    edits: inAll(TEAM, { find: /(?<=subgroupShuffleXor\(weights_\d+, )LANE_OF\[([^\]]+)\]/g, replace: "($1)" }),
     cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "tokens_in_the_order_of_the_cache",
+    bugClass: "lanes",
+    what: "all lanes read the tokens of a tile in one order, and sum them as if each had its own",
+    like: "a permutation that is applied on one side only",
+    edits: inAll(TEAM, { find: /\((\d+u) \^ own_token\)/g, replace: "$1" }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
+    name: "weights_of_the_neighbour",
+    bugClass: "lanes",
+    what: "of two tokens that a lane and its neighbour share, each is given the other's weight",
+    like: "the two sides of a select: right where both weigh the same",
+    // Where all tokens of a tile are in an order of each lane's own there is nothing to plant.
+    edits: inAll(TEAM, {
+      find: /select\((other, weights_\d+|weights_\d+, other), upper\)/g,
+      replace: "select($1, !upper)",
+    }),
+    cases: { attend: [attend.oneHead] },
+  },
+  {
+    name: "slack_past_the_range",
+    bugClass: "softmax",
+    what: "sums are scaled anew only where a score exceeds the reference by more than exp, or a chain of f16, can hold",
+    like: "lazy rescaling with a threshold that was tuned for speed alone",
+    edits: inAll(TEAM, { find: /const SLACK = [\d.]+;/g, replace: "const SLACK = 500.0;" }),
+    cases: { attend: [attend.jump] },
   },
   {
     name: "maximum_of_a_lane",
@@ -41,8 +70,8 @@ export const LANE_FAULTS: readonly Fault[] = [
     what: "each lane subtracts the maximum of its own tokens, not of its row's",
     like: "a reduction over lanes that is left out: right while logits are small",
     edits: inAll(TEAM, {
-      find: "max(tile_maximum, subgroupShuffleXor(",
-      replace: "max(tile_maximum, 0.0 * subgroupShuffleXor(",
+      find: "max(largest, subgroupShuffleXor(",
+      replace: "max(largest, 0.0 * subgroupShuffleXor(",
     }),
     cases: { attend: [attend.pageAndOne, attend.large] },
   },
@@ -95,7 +124,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     bugClass: "precision",
     what: "weights are scaled down so that no chain overflows, and sums are not scaled back",
     like: "two halves of one trick, in two functions",
-    edits: inAll(F16, { find: "fma(vec4(1.0 / WEIGHT_SCALE),", replace: "fma(vec4(1.0)," }),
+    edits: inAll(F16, { find: "1.0 / (total * WEIGHT_SCALE)", replace: "1.0 / total" }),
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -129,8 +158,8 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     what: "where the maximum moves the sum is rescaled, and what the chains hold is not",
     like: "two accumulators, one of which an online softmax forgets",
     edits: inAll(F16, {
-      find: /flushed\((o_\d+), (a_\d+), (a_\d+)\) \* factor;/g,
-      replace: "flushed($1 * factor, $2, $3);",
+      find: /word_of\(halves\((a_\d+)\) \* factor\)/g,
+      replace: "$1",
     }),
     cases: { attend: [attend.pageAndOne, attend.monotone] },
   },
@@ -140,7 +169,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     what: "chains are added up in f32 only after the last token",
     like: "an accumulator of 16 bits: 2,048 equal values, and the next one changes nothing",
     edits: inAll(F16, {
-      find: /^ *\{\n *o_0 = flushed\(o_0, a_0, a_1\);$/gm,
+      find: /^ *\{\n *let factor = subgroupShuffleXor\(behind, LANE_OF\[0u \* TILE\]\);$/gm,
       replace: "if (block + LANES < bound) {\n" +
         "  places = upcoming; upcoming = place_of(sequence, block + 2u * LANES + l, limit); continue;\n}\n$&",
     }),
@@ -151,7 +180,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
     bugClass: "precision",
     what: "a chain is not cleared when it has been added up",
     like: "a partial sum that is carried on after it was counted",
-    edits: inAll(F16, { find: /(?<!var )\b[ah]_\d+ = Half2\(\);/g, replace: "" }),
+    edits: inAll(F16, { find: /(?<!var )\b(?:a_\d+ = 0u|h_\d+ = Half2\(\));/g, replace: "" }),
     cases: { attend: [attend.pageAndOne] },
   },
 ];

@@ -46,8 +46,8 @@ export const PRECISION_FAULTS: readonly Fault[] = [
     edits: {
       "attend/fused": [{ find: "prob[i * ROWS + t] = p;", replace: `prob[i * ROWS + t] = ${truncated("p")};` }],
       "attend/fused_subgroup": [{
-        find: "subgroupShuffle(p,",
-        replace: "subgroupShuffle(bitcast<f32>(bitcast<u32>(p) & 0xffff0000u),",
+        find: "weights_0 = p;",
+        replace: "weights_0 = bitcast<f32>(bitcast<u32>(p) & 0xffff0000u);",
       }],
       "attend/unfused": [{
         find: "p.x * v0 + p.y * v1 +",

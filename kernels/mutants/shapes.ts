@@ -40,6 +40,8 @@ export const attend = {
   monotone: `${SMALL};kv=129;page=64;cache=bf16;input=monotone;splits=1`,
   /** Logits beyond the range of exp. */
   large: `${SMALL};kv=129;page=64;cache=bf16;input=large;splits=1`,
+  /** Logits that move twice by more than the range of exp. */
+  jump: `${SMALL};kv=129;page=64;cache=bf16;input=jump;splits=1`,
   /** Thousands of tokens of the same weight. */
   equalLong: "B=1;H=2;R=256;Dr=64;q=1;kv=4097;page=64;cache=f16;input=equal;splits=1",
   /** Logits that are all the same. */
