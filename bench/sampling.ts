@@ -10,7 +10,7 @@
  * @module
  */
 import { permutation, streamKey } from "../reference/random.ts";
-import { type Batch, type BatchReading, passesOf, submitBatches } from "./batches.ts";
+import { type Batch, type BatchReading, passesOf, type SubmissionReading, submitBatches } from "./batches.ts";
 import { type Clock, MAX_PASSES_PER_SUBMISSION } from "./clock.ts";
 import type { PassTimer } from "./pass_timer.ts";
 import { type Sampled, type SamplingOptions, Series } from "./series.ts";
@@ -40,25 +40,29 @@ export async function sampleTogether(
 ): Promise<Sampled[]> {
   const all = timer.rotations.map((rotation, subject) => new Series(subject, rotation, { clock, options }));
   // A pilot at a fallen clock makes launches look slow, and passes of them too short.
-  const tune = atBestClock(timer, clock, {
+  const pilots = atBestClock(timer, clock, {
     batchOf: ({ pilot }) => pilot,
     take: (series, { reading }) => series.tune(reading),
   });
-  for (let pilots = 0; pilots < MAX_PILOTS;) {
+  for (let taken = 0; taken < MAX_PILOTS;) {
     const open = all.filter(({ pass }) => !pass.isFound);
     if (open.length === 0) break;
-    if (await tune(open)) pilots++;
+    if (await pilots.end(pilots.begin(open))) taken++;
   }
-  const add = atBestClock(timer, clock, {
+  const batches = atBestClock(timer, clock, {
     batchOf: ({ batch }) => batch,
     take: (series, { reading, launches }) => series.add(reading, launches),
   });
   let queue: Series[] = [], rounds = 0;
+  let running: Submitted | undefined;
   for (;;) {
     // Nothing ends within a round: each look is at as many batches of every series.
-    if (queue.length === 0) queue = roundsOf(all, () => streamKey(options.seed, rounds++));
-    if (queue.length === 0) break;
-    await add(queue.splice(0, fitting(queue)));
+    if (queue.length === 0 && !running) queue = roundsOf(all, () => streamKey(options.seed, rounds++));
+    // What follows is encoded while the device runs what was submitted before: it is never idle within a look.
+    const next = queue.length > 0 ? batches.begin(queue.splice(0, fitting(queue))) : undefined;
+    if (!next && !running) break;
+    if (running) await batches.end(running);
+    running = next;
     queue = queue.filter(({ affordable }) => affordable > 0);
   }
   return all.map((series) => series.end());
@@ -100,27 +104,43 @@ interface Taking {
   readonly take: (series: Series, read: Read) => void;
 }
 
+/** Batches on their way. */
+interface Submitted {
+  /** The series of each. */
+  readonly list: readonly Series[];
+  /** What was submitted of each. */
+  readonly asked: readonly Batch[];
+  /** What is read of them. */
+  readonly read: Promise<SubmissionReading>;
+}
+
 /**
- * Submits a batch of each series of a list, in order, and hands on those that ran at the best clock. Where one did not
- * the device is woken, a few times; then all are handed on.
- *
- * @returns Tells whether all were.
+ * Begins to submit a batch of each series of a list, in order; and, at the end, hands on those that ran at the best clock.
+ * Where one did not the device is woken, a few times; then all are handed on. `end` tells whether all were.
  */
 function atBestClock(timer: PassTimer, clock: Clock, { batchOf, take }: Taking) {
   let wakes = 0;
-  return async (list: readonly Series[]): Promise<boolean> => {
-    const asked = list.map(batchOf);
-    const { batches, probeNs } = await submitBatches(timer, clock, asked);
-    share(list, probeNs);
-    const isTaken = (reading: BatchReading) => wakes === MAX_WAKES || !isSlow(reading, clock);
-    list.forEach((series, i) => {
-      if (isTaken(batches[i])) take(series, { reading: batches[i], launches: asked[i].launches });
-      else series.reject(batches[i]);
-    });
-    if (batches.every(isTaken)) return true;
-    wakes++;
-    share(list, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
-    return false;
+  return {
+    begin(list: readonly Series[]): Submitted {
+      const asked = list.map(batchOf);
+      const read = submitBatches(timer, clock, asked);
+      // It may fail while the one before is awaited, which then speaks for both.
+      read.catch(() => {});
+      return { list, asked, read };
+    },
+    async end({ list, asked, read }: Submitted): Promise<boolean> {
+      const { batches, probeNs } = await read;
+      share(list, probeNs);
+      const isTaken = (reading: BatchReading) => wakes === MAX_WAKES || !isSlow(reading, clock);
+      list.forEach((series, i) => {
+        if (isTaken(batches[i])) take(series, { reading: batches[i], launches: asked[i].launches });
+        else series.reject(batches[i]);
+      });
+      if (batches.every(isTaken)) return true;
+      wakes++;
+      share(list, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+      return false;
+    },
   };
 }
 

@@ -1,4 +1,12 @@
-import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertMatch,
+  assertRejects,
+} from "@std/assert";
 import { uint32At } from "../reference/random.ts";
 import { type Clock, IDEAL_TIMER, traitsFrom } from "./clock.ts";
 import { judge, type Judgement } from "./judge.ts";
@@ -269,6 +277,38 @@ Deno.test("variants that are timed together take turns in random order, drawn fr
   assertGreater(new Set(Array.from({ length: 10 }, (_, i) => turns.slice(3 * i, 3 * i + 3).join())).size, 2);
   assertEquals(order(await sample({ launchNs })), order(taken));
   assert(order(await sample({ launchNs }, { seed: 2 })).join() !== order(taken).join());
+});
+
+Deno.test("what follows is submitted while the device runs what was before, and no more than that", async () => {
+  const timer = fakeTimer({ launchNs: [steady(37_000), steady(5000)] });
+  let running = 0;
+  const most: number[] = [];
+  const slow = {
+    ...timer,
+    async submit(passes: Parameters<typeof timer.submit>[0]) {
+      most.push(++running);
+      const stamps = await timer.submit(passes);
+      for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+      running--;
+      return stamps;
+    },
+  };
+  const clock: Clock = { tickNs: 1, quantumNs: 1, passOverheadNs: 0 };
+  const sampled = await sampleTogether(slow, clock, { ...HARDWARE_MEASURE, seed: 1 });
+  assertEquals(sampled.map((each) => verdictOn(each).verdict), ["ok", "ok"]);
+  assertEquals([most[0], Math.max(...most), running], [1, 2, 0]);
+});
+
+Deno.test("a submission that fails ends sampling with its error, also while another is awaited", async () => {
+  const timer = fakeTimer({ launchNs: [steady(37_000), steady(5000)] });
+  for (let failing = 0; failing < 4; failing++) {
+    let submitted = 0;
+    const submit: typeof timer.submit = (passes) =>
+      submitted++ < failing ? timer.submit(passes) : Promise.reject(new Error("device lost"));
+    const clock: Clock = { tickNs: 1, quantumNs: 1, passOverheadNs: 0 };
+    const sampling = sampleTogether({ ...timer, submit }, clock, { ...HARDWARE_MEASURE, seed: 1 });
+    await assertRejects(() => sampling, Error, "device lost");
+  }
 });
 
 Deno.test("a submission has at most 2,048 passes and less than half a second, whatever the launches", async () => {
