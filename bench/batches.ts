@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { canReadClock, type Clock, type Span, spansIn, SPIN_PASSES } from "./clock.ts";
+import { canReadClock, type Clock, type EncodedPasses, type Span, spansIn, SPIN_PASSES } from "./clock.ts";
 import type { PassTimer, Work } from "./pass_timer.ts";
 import { quantile } from "./statistics.ts";
 
@@ -37,28 +37,41 @@ export function passesOf(batches: readonly Batch[]): number {
   return batches.reduce((sum, { passes }) => sum + passes + 1, SPIN_PASSES);
 }
 
-/** Submits `batches`, the device kept busy with the probe before the first one and the probe between them. */
-export async function submitBatches(
+/** Encodes `batches`, the device kept busy with the probe before the first one and the probe between them. */
+export function encodeBatches(
   timer: PassTimer,
   clock: Clock,
   batches: readonly Batch[],
-): Promise<SubmissionReading> {
+): EncodedPasses<SubmissionReading> {
   const probes = (count: number) => Array<"probe">(timer.hasProbe ? count : 0).fill("probe");
   const passes = batches.flatMap(({ passes, ...work }) => [...Array<Work>(passes).fill(work), ...probes(1)]);
-  const spans = spansIn(await timer.submit([...probes(SPIN_PASSES), ...passes]), clock.tickNs);
-  const spin = spans.slice(0, timer.hasProbe ? SPIN_PASSES : 0).map(({ ns }) => ns).filter((ns) => ns > 0);
+  const encoded = timer.encode([...probes(SPIN_PASSES), ...passes]);
+  return {
+    submit: () => encoded.submit(),
+    read: async () => readingOf(timer, clock, batches, await encoded.read()),
+  };
+}
+
+function readingOf(
+  { hasProbe }: PassTimer,
+  clock: Clock,
+  batches: readonly Batch[],
+  stamps: readonly bigint[],
+): SubmissionReading {
+  const spans = spansIn(stamps, clock.tickNs);
+  const spin = spans.slice(0, hasProbe ? SPIN_PASSES : 0).map(({ ns }) => ns).filter((ns) => ns > 0);
   // A lower quartile, not the least: one glitch of the timer would be the best clock for ever.
   const isRead = canReadClock(clock, spin);
   if (isRead) clock.bestProbeNs = Math.min(quantile(spin, 0.25), clock.bestProbeNs ?? Infinity);
-  let at = timer.hasProbe ? SPIN_PASSES : 0;
+  let at = hasProbe ? SPIN_PASSES : 0;
   let probeNs = spin.reduce((sum, ns) => sum + ns, 0);
-  const probeNsAt = (i: number) => timer.hasProbe ? Math.max(0, spans[i].ns) : 0;
+  const probeNsAt = (i: number) => hasProbe ? Math.max(0, spans[i].ns) : 0;
   const readAt = (i: number) => isRead && probeNsAt(i) > 0 ? spans[i].ns : undefined;
   const readings = batches.map(({ passes }): BatchReading => {
     const end = at + passes;
     const reading = { spans: spans.slice(at, end), beforeNs: readAt(at - 1), afterNs: readAt(end) };
     probeNs += probeNsAt(end);
-    at = timer.hasProbe ? end + 1 : end;
+    at = hasProbe ? end + 1 : end;
     return reading;
   });
   return { batches: readings, probeNs };

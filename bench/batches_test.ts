@@ -1,12 +1,19 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { passesOf, submitBatches } from "./batches.ts";
+import { encodeBatches, passesOf } from "./batches.ts";
 import { type Clock, IDEAL_TIMER, SPIN_PASSES } from "./clock.ts";
 import { fakeTimer, PROBE_NS } from "./testdata/fake_timer.ts";
 
 const BATCHES = [{ subject: 0, launches: 2, passes: 3 }, { subject: 1, launches: 1, passes: 2 }];
 const DEVICE = { launchNs: [() => 10_000, () => 50_000], noise: 0 };
 
-Deno.test("submitBatches() reads the probe around each batch in the same submission, and the best of it", async () => {
+/** Submits batches and reads them. */
+async function submitBatches(...[timer, clock, batches]: Parameters<typeof encodeBatches>) {
+  const encoded = encodeBatches(timer, clock, batches);
+  encoded.submit();
+  return await encoded.read();
+}
+
+Deno.test("encodeBatches() reads the probe around each batch in the same submission, and the best of it", async () => {
   const timer = fakeTimer(DEVICE);
   const clock: Clock = { ...IDEAL_TIMER };
   const { batches, probeNs } = await submitBatches(timer, clock, BATCHES);
@@ -16,7 +23,7 @@ Deno.test("submitBatches() reads the probe around each batch in the same submiss
   assertEquals([clock.bestProbeNs, probeNs], [PROBE_NS, (SPIN_PASSES + 2) * PROBE_NS]);
 });
 
-Deno.test("submitBatches() needs no probe where there is none", async () => {
+Deno.test("encodeBatches() needs no probe where there is none", async () => {
   const clock: Clock = { ...IDEAL_TIMER };
   const { batches, probeNs } = await submitBatches({ ...fakeTimer(DEVICE), hasProbe: false }, clock, BATCHES);
   assertEquals(batches.map(({ spans }) => spans.length), [3, 2]);

@@ -83,50 +83,87 @@ export interface Spans {
   readonly submittedMs: number;
 }
 
-/** Submits `passes` in order and reads their timestamps. */
-export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<Spans> {
+/** Passes that are encoded. What fails at any step is thrown by `read`. */
+export interface EncodedPasses<T> {
+  /** Submits them. */
+  submit(): void;
+  /**
+   * Reads what they left. Deno blocks in the call until the device is idle, and takes another 10 ms to say so: what is to
+   * run next is encoded before this is called, and submitted after, before its promise is awaited.
+   */
+  read(): Promise<T>;
+}
+
+/** Encodes `passes`, in order, with their timestamps. */
+export function encodePasses(gpu: Gpu, passes: readonly TimedPass[]): EncodedPasses<Spans> {
   const { device } = gpu;
   const count = 2 * passes.length;
   const own: { destroy(): void }[] = [];
-  try {
-    const { mapped, staging, submittedMs } = await guarded(gpu, "run", () => {
-      const querySet = device.createQuerySet({ type: "timestamp", count });
-      const resolved = device.createBuffer({
-        size: 8 * count,
-        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
-      });
-      const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-      const staging = device.createBuffer({ size: 8 * count, usage });
-      own.push(querySet, resolved, staging);
-      const encoder = device.createCommandEncoder();
-      passes.forEach(({ encode, lead }, i) => {
-        if (lead) {
-          const pass = encoder.beginComputePass();
-          lead(pass);
-          pass.end();
-        }
-        const pass = encoder.beginComputePass({
-          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
-        });
-        encode(pass);
-        pass.end();
-      });
-      encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
-      encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
-      const commands = encoder.finish();
-      const submittedMs = performance.now();
-      device.queue.submit([commands]);
-      const mapped = staging.mapAsync(GPUMapMode.READ);
-      mapped.catch(() => {});
-      return { mapped, staging, submittedMs };
+  const steps: Promise<void>[] = [];
+  const step = (work: () => void) => {
+    const done = guarded(gpu, "run", work);
+    done.catch(() => {});
+    steps.push(done);
+  };
+  let staging: GPUBuffer | undefined;
+  let commands: GPUCommandBuffer | undefined;
+  let submittedMs = NaN;
+  step(() => {
+    const querySet = device.createQuerySet({ type: "timestamp", count });
+    const resolved = device.createBuffer({
+      size: 8 * count,
+      usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
     });
-    await settled(gpu, mapped);
-    const stamps = [...new BigUint64Array(staging.getMappedRange())];
-    const ticks = passes.map((_, i) => Number(BigInt.asIntN(64, stamps[2 * i + 1] - stamps[2 * i])));
-    return { stamps, ticks, firstTick: stamps[0], submittedMs };
-  } finally {
-    for (const object of own) object.destroy();
-  }
+    staging = device.createBuffer({ size: 8 * count, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    own.push(querySet, resolved, staging);
+    const encoder = device.createCommandEncoder();
+    passes.forEach(({ encode, lead }, i) => {
+      if (lead) {
+        const pass = encoder.beginComputePass();
+        lead(pass);
+        pass.end();
+      }
+      const pass = encoder.beginComputePass({
+        timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+      });
+      encode(pass);
+      pass.end();
+    });
+    encoder.resolveQuerySet(querySet, 0, count, resolved, 0);
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, 8 * count);
+    commands = encoder.finish();
+  });
+  return {
+    submit() {
+      step(() => {
+        submittedMs = performance.now();
+        if (commands) device.queue.submit([commands]);
+      });
+    },
+    async read() {
+      let mapped: Promise<undefined> | undefined;
+      step(() => {
+        mapped = staging?.mapAsync(GPUMapMode.READ);
+        mapped?.catch(() => {});
+      });
+      try {
+        await Promise.all(steps);
+        await settled(gpu, mapped!);
+        const stamps = [...new BigUint64Array(staging!.getMappedRange())];
+        const ticks = passes.map((_, i) => Number(BigInt.asIntN(64, stamps[2 * i + 1] - stamps[2 * i])));
+        return { stamps, ticks, firstTick: stamps[0], submittedMs };
+      } finally {
+        for (const object of own) object.destroy();
+      }
+    },
+  };
+}
+
+/** Submits `passes` in order and reads their timestamps. */
+export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<Spans> {
+  const encoded = encodePasses(gpu, passes);
+  encoded.submit();
+  return await encoded.read();
 }
 
 const PROBES = new WeakMap<Gpu, TimedPass>();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { probePass, spansOf, type TimedPass } from "./clock.ts";
+import { type EncodedPasses, encodePasses, probePass, type TimedPass } from "./clock.ts";
 import type { Gpu } from "./device.ts";
 import type { BoundLaunch } from "./plan.ts";
 
@@ -22,8 +22,18 @@ export interface PassTimer {
   readonly rotations: readonly number[];
   /** Whether passes of the probe tell how fast the clock runs: not on adapters that are CPUs. */
   readonly hasProbe: boolean;
-  /** Submits passes in order, at most 2,048. @returns Begin and end of each in turn, ticks. */
-  submit(passes: readonly (Work | "probe")[]): Promise<readonly bigint[]>;
+  /** Encodes passes in order, at most 2,048, whose begin and end in turn, ticks, are read. */
+  encode(passes: readonly (Work | "probe")[]): EncodedPasses<readonly bigint[]>;
+}
+
+/** Submits passes of `timer`, with nothing behind them. @returns Begin and end of each in turn, ticks. */
+export async function submitPasses(
+  timer: Pick<PassTimer, "encode">,
+  passes: readonly (Work | "probe")[],
+): Promise<readonly bigint[]> {
+  const encoded = timer.encode(passes);
+  encoded.submit();
+  return await encoded.read();
 }
 
 /** A {@linkcode PassTimer} of a device; each subject is bound to one copy of its inputs or several. */
@@ -37,7 +47,7 @@ export function gpuPassTimer(gpu: Gpu, subjects: readonly (readonly BoundLaunch[
   return {
     rotations: subjects.map((bound) => bound.length),
     hasProbe,
-    async submit(passes) {
+    encode(passes) {
       const timed = passes.map((work, i): TimedPass => {
         if (work === "probe") return probePass(gpu);
         const encode = (pass: GPUComputePassEncoder) => launch(pass, work);
@@ -45,7 +55,8 @@ export function gpuPassTimer(gpu: Gpu, subjects: readonly (readonly BoundLaunch[
         const isFirst = hasProbe && passes[i - 1] === "probe";
         return isFirst ? { encode, lead: (pass) => launch(pass, { ...work, launches: 1 }) } : { encode };
       });
-      return (await spansOf(gpu, timed)).stamps;
+      const encoded = encodePasses(gpu, timed);
+      return { submit: encoded.submit, read: async () => (await encoded.read()).stamps };
     },
   };
 }

@@ -10,8 +10,8 @@
  * @module
  */
 import { permutation, streamKey } from "../reference/random.ts";
-import { type Batch, type BatchReading, passesOf, type SubmissionReading, submitBatches } from "./batches.ts";
-import { type Clock, MAX_PASSES_PER_SUBMISSION } from "./clock.ts";
+import { type Batch, type BatchReading, encodeBatches, passesOf, type SubmissionReading } from "./batches.ts";
+import { type Clock, type EncodedPasses, MAX_PASSES_PER_SUBMISSION } from "./clock.ts";
 import type { PassTimer } from "./pass_timer.ts";
 import { type Sampled, type SamplingOptions, Series } from "./series.ts";
 import { maxClockRatio } from "./statistics.ts";
@@ -47,21 +47,25 @@ export async function sampleTogether(
   for (let taken = 0; taken < MAX_PILOTS;) {
     const open = all.filter(({ pass }) => !pass.isFound);
     if (open.length === 0) break;
-    if (await pilots.end(pilots.begin(open))) taken++;
+    const pilot = pilots.encode(open);
+    pilot.submit();
+    if (await pilots.end(pilot)) taken++;
   }
   const batches = atBestClock(timer, clock, {
     batchOf: ({ batch }) => batch,
     take: (series, { reading, launches }) => series.add(reading, launches),
   });
   let queue: Series[] = [], rounds = 0;
-  let running: Submitted | undefined;
+  let running: Submission | undefined;
   for (;;) {
     // Nothing ends within a round: each look is at as many batches of every series.
     if (queue.length === 0 && !running) queue = roundsOf(all, () => streamKey(options.seed, rounds++));
-    // What follows is encoded while the device runs what was submitted before: it is never idle within a look.
-    const next = queue.length > 0 ? batches.begin(queue.splice(0, fitting(queue))) : undefined;
+    // What follows is encoded while the device runs what was submitted before, and submitted as soon as that has ended.
+    const next = queue.length > 0 ? batches.encode(queue.splice(0, fitting(queue))) : undefined;
     if (!next && !running) break;
-    if (running) await batches.end(running);
+    const ended = running && batches.end(running);
+    next?.submit();
+    await ended;
     running = next;
     queue = queue.filter(({ affordable }) => affordable > 0);
   }
@@ -105,40 +109,55 @@ interface Taking {
 }
 
 /** Batches on their way. */
-interface Submitted {
+interface Submission {
   /** The series of each. */
   readonly list: readonly Series[];
-  /** What was submitted of each. */
+  /** What is asked of each. */
   readonly asked: readonly Batch[];
-  /** What is read of them. */
-  readonly read: Promise<SubmissionReading>;
+  /** The batches. */
+  readonly encoded: EncodedPasses<SubmissionReading>;
+  /** How often the device had been woken when they were submitted. */
+  wakes: number;
+  /** Submits them. */
+  submit(): void;
 }
 
 /**
- * Begins to submit a batch of each series of a list, in order; and, at the end, hands on those that ran at the best clock.
- * Where one did not the device is woken, a few times; then all are handed on. `end` tells whether all were.
+ * Encodes a batch of each series of a list, in order; and, at the end, hands on those that ran at the best clock. Where one
+ * did not the device is woken, a few times; then all are handed on. `end` tells whether all were.
  */
 function atBestClock(timer: PassTimer, clock: Clock, { batchOf, take }: Taking) {
   let wakes = 0;
   return {
-    begin(list: readonly Series[]): Submitted {
+    encode(list: readonly Series[]): Submission {
       const asked = list.map(batchOf);
-      const read = submitBatches(timer, clock, asked);
-      // It may fail while the one before is awaited, which then speaks for both.
-      read.catch(() => {});
-      return { list, asked, read };
+      const encoded = encodeBatches(timer, clock, asked);
+      return {
+        list,
+        asked,
+        encoded,
+        wakes,
+        submit() {
+          this.wakes = wakes;
+          encoded.submit();
+        },
+      };
     },
-    async end({ list, asked, read }: Submitted): Promise<boolean> {
-      const { batches, probeNs } = await read;
+    async end(submission: Submission): Promise<boolean> {
+      const { list, asked, encoded } = submission;
+      const { batches, probeNs } = await encoded.read();
       share(list, probeNs);
-      const isTaken = (reading: BatchReading) => wakes === MAX_WAKES || !isSlow(reading, clock);
+      const isTaken = (reading: BatchReading) => submission.wakes >= MAX_WAKES || !isSlow(reading, clock);
       list.forEach((series, i) => {
         if (isTaken(batches[i])) take(series, { reading: batches[i], launches: asked[i].launches });
         else series.reject(batches[i]);
       });
       if (batches.every(isTaken)) return true;
-      wakes++;
-      share(list, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+      // What was submitted before the device was woken, and read after, says nothing new.
+      if (submission.wakes === wakes) {
+        wakes++;
+        share(list, await warmUp(timer, clock, { minMs: 0, maxMs: MAX_WAKE_MS }));
+      }
       return false;
     },
   };

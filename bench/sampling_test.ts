@@ -11,6 +11,7 @@ import { uint32At } from "../reference/random.ts";
 import { type Clock, IDEAL_TIMER, traitsFrom } from "./clock.ts";
 import { judge, type Judgement } from "./judge.ts";
 import { HARDWARE_MEASURE } from "./measure.ts";
+import { type PassTimer, submitPasses } from "./pass_timer.ts";
 import type { Sampled } from "./series.ts";
 import { sampleTogether } from "./sampling.ts";
 import { batchMedians, quantile } from "./statistics.ts";
@@ -279,34 +280,74 @@ Deno.test("variants that are timed together take turns in random order, drawn fr
   assert(order(await sample({ launchNs }, { seed: 2 })).join() !== order(taken).join());
 });
 
-Deno.test("what follows is submitted while the device runs what was before, and no more than that", async () => {
+Deno.test("what follows is encoded before the device is waited for, and submitted before its times are looked at", async () => {
   const timer = fakeTimer({ launchNs: [steady(37_000), steady(5000)] });
-  let running = 0;
-  const most: number[] = [];
-  const slow = {
+  const order: string[] = [];
+  let made = 0;
+  const watched: PassTimer = {
     ...timer,
-    async submit(passes: Parameters<typeof timer.submit>[0]) {
-      most.push(++running);
-      const stamps = await timer.submit(passes);
-      for (let turn = 0; turn < 20; turn++) await Promise.resolve();
-      running--;
-      return stamps;
+    encode(passes) {
+      const name = made++;
+      const { submit, read } = timer.encode(passes);
+      order.push(`encode ${name}`);
+      const readAndSay = async () => {
+        order.push(`wait ${name}`);
+        const stamps = await read();
+        order.push(`read ${name}`);
+        return stamps;
+      };
+      return { submit: () => (order.push(`submit ${name}`), submit()), read: readAndSay };
     },
   };
   const clock: Clock = { tickNs: 1, quantumNs: 1, passOverheadNs: 0 };
-  const sampled = await sampleTogether(slow, clock, { ...HARDWARE_MEASURE, seed: 1 });
+  const sampled = await sampleTogether(watched, clock, { ...HARDWARE_MEASURE, seed: 1 });
   assertEquals(sampled.map((each) => verdictOn(each).verdict), ["ok", "ok"]);
-  assertEquals([most[0], Math.max(...most), running], [1, 2, 0]);
+  // Two pilots, on whose lengths what follows depends; then two submissions of one look.
+  assertEquals(order, [
+    ...["encode 0", "submit 0", "wait 0", "read 0", "encode 1", "submit 1", "wait 1", "read 1"],
+    ...["encode 2", "submit 2", "encode 3", "wait 2", "submit 3", "read 2", "wait 3", "read 3"],
+  ]);
 });
 
-Deno.test("a submission that fails ends sampling with its error, also while another is awaited", async () => {
-  const timer = fakeTimer({ launchNs: [steady(37_000), steady(5000)] });
-  for (let failing = 0; failing < 4; failing++) {
-    let submitted = 0;
-    const submit: typeof timer.submit = (passes) =>
-      submitted++ < failing ? timer.submit(passes) : Promise.reject(new Error("device lost"));
+Deno.test("a clock that falls during several submissions costs a wake each time, whatever is in flight", async () => {
+  // Four subjects have several submissions a look; every fall lasts until the device is woken.
+  for (const falls of [1, 2, 3, 4]) {
+    const launchNs = [20_000, 30_000, 40_000, 50_000].map(steady);
+    let fallen = 0, woken = 0, submitted = 0, wakes = 0, isProbe = false;
+    const timer = fakeTimer({ launchNs, clock: () => fallen > woken ? 0.2 : 1 });
+    const falling: PassTimer = {
+      ...timer,
+      encode(passes) {
+        const encoded = timer.encode(passes);
+        const submit = () => {
+          const wasProbe = isProbe;
+          isProbe = passes.every((pass) => pass === "probe");
+          if (isProbe && !wasProbe) wakes++;
+          if (isProbe) woken = fallen;
+          // Not behind another that falls, and before the last of a look.
+          else if (++submitted % 3 === 0 && fallen === woken && fallen < falls) fallen++;
+          encoded.submit();
+        };
+        return { ...encoded, submit };
+      },
+    };
     const clock: Clock = { tickNs: 1, quantumNs: 1, passOverheadNs: 0 };
-    const sampling = sampleTogether({ ...timer, submit }, clock, { ...HARDWARE_MEASURE, seed: 1 });
+    const sampled = await sampleTogether(falling, clock, { ...HARDWARE_MEASURE, minBatches: 60, seed: 1 });
+    assertEquals([fallen, woken, wakes], [falls, falls, falls]);
+    assertEquals(sampled.map((each) => verdictOn(each).verdict), Array(4).fill("ok"), `${falls} falls`);
+  }
+});
+
+Deno.test("a submission that fails ends sampling with its error", async () => {
+  const timer = fakeTimer({ launchNs: [steady(37_000), steady(5000)] });
+  for (let failing = 0; failing < 3; failing++) {
+    let made = 0;
+    const encode: PassTimer["encode"] = (passes) => {
+      const encoded = timer.encode(passes);
+      return made++ < failing ? encoded : { ...encoded, read: () => Promise.reject(new Error("device lost")) };
+    };
+    const clock: Clock = { tickNs: 1, quantumNs: 1, passOverheadNs: 0 };
+    const sampling = sampleTogether({ ...timer, encode }, clock, { ...HARDWARE_MEASURE, seed: 1 });
     await assertRejects(() => sampling, Error, "device lost");
   }
 });
@@ -329,7 +370,10 @@ Deno.test("launches of seconds end sampling before there is an interval, and are
 Deno.test("traitsFrom() reads quantum and overhead from empty passes, whatever the tick, and past a reset", async () => {
   const empty = Array(1024).fill({ subject: 0, launches: 0 });
   const traits = async (device: Partial<FakeDevice>) =>
-    traitsFrom(await fakeTimer({ launchNs: [steady(0)], gapNs: 1777, ...device }).submit(empty), device.tickNs ?? 1);
+    traitsFrom(
+      await submitPasses(fakeTimer({ launchNs: [steady(0)], gapNs: 1777, ...device }), empty),
+      device.tickNs ?? 1,
+    );
   assertEquals(await traits({ overheadNs: 1500 }), { tickNs: 1, quantumNs: 1, passOverheadNs: 1500 });
   assertEquals(await traits({ overheadNs: 1600, tickNs: 80, gapNs: 880 }), {
     tickNs: 80,

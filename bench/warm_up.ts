@@ -4,7 +4,7 @@
  * @module
  */
 import { canReadClock, type Clock, spansIn } from "./clock.ts";
-import type { PassTimer } from "./pass_timer.ts";
+import { type PassTimer, submitPasses } from "./pass_timer.ts";
 import { quantile } from "./statistics.ts";
 
 /** Passes of the probe in one submission: about 20 ms at full clock. */
@@ -22,13 +22,13 @@ const STEADY = 5;
  * @returns Device time it took, ns.
  */
 export async function warmUp(
-  timer: Pick<PassTimer, "submit">,
+  timer: Pick<PassTimer, "encode">,
   clock: Clock,
   { minMs, maxMs }: { minMs: number; maxMs: number },
 ): Promise<number> {
   let spentNs = 0, steady = 0, best = clock.bestProbeNs ?? Infinity;
   for (let i = 0; i * LEAST_MS < maxMs && spentNs < maxMs * 1e6; i++) {
-    const stamps = await timer.submit(Array(PASSES).fill("probe"));
+    const stamps = await submitPasses(timer, Array(PASSES).fill("probe"));
     const read = spansIn(stamps, clock.tickNs).map(({ ns }) => ns).filter((ns) => ns > 0);
     spentNs += read.reduce((sum, ns) => sum + ns, 0);
     if (read.length === 0) continue;
@@ -36,7 +36,8 @@ export async function warmUp(
     const isRead = canReadClock(clock, read);
     const lastNs = isRead ? read.at(-1)! : Number(stamps[stamps.length - 1] - stamps[0]) * clock.tickNs / PASSES;
     best = Math.min(isRead ? quantile(read, 0.25) : lastNs, before);
-    if (isRead) clock.bestProbeNs = best;
+    // What is in flight meanwhile may have read a better one.
+    if (isRead) clock.bestProbeNs = Math.min(best, clock.bestProbeNs ?? Infinity);
     // While the device wakes each reading is the best one so far.
     const isSteady = lastNs <= 1.01 * best && before <= 1.01 * best;
     steady = isSteady ? steady + 1 : 0;

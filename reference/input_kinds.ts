@@ -11,7 +11,7 @@
  * | `large` | exponentials without max subtraction: logits as in `normal`, plus {@linkcode LARGE_LOGIT} in even rows and minus it in odd ones |
  * | `equal` | padding that counts in the denominator, lost tokens: all logits of a row are the same non-zero number, `out` is the mean of V |
  * | `monotone` | missing or wrong rescaling: logits grow by the same step from token to token, so the running maximum moves at every tile |
- * | `jump` | a maximum that stays where the first tokens put it, or follows only within the range of exp: logits as in `normal`, plus 0 in the first third of a sequence, half of {@linkcode LARGE_LOGIT} in the second and all of it in the last, minus that in odd rows |
+ * | `jump` | a maximum that stays where the first tokens put it, or follows only within the range of exp: logits as in `normal`, plus 0 in the first third of a sequence, half of {@linkcode LARGE_LOGIT} in the second and all of it in the last, minus that in odd rows (of one or two tokens, and of the early rows of a prompt, less) |
  * | `alternating` | sums that lose digits to cancellation: every element of V is positive for even tokens and negative for odd ones |
  * | `onehot` | anything that touches single weights: V is one-hot at token mod R, so `out` reads back the softmax weights |
  * | `seed` | what the tests of TensorRT-LLM's pull request 12519 expose, with their values: q_latent and new latents N(0, 1)/√R, q_pe and new rope keys N(0, 1)/√Dn, tokens cached before the call N(0, 1) |

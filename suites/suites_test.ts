@@ -123,7 +123,7 @@ Deno.test("smoke has what makes each mistake of a fused kernel visible", () => {
   assertGreaterOrEqual(wrongOnly.filter(({ shape }) => shape.Dr > 0).length, 100, "dropped scale or rope term");
   some(({ shape }) => shape.scale !== 1 / Math.sqrt(shape.Dn + shape.Dr));
   for (const length of [1, 31, 32, 33, 63, 64, 65, 127, 128, 129]) some(({ shape }) => shape.kv[0] === length);
-  for (const input of INPUT_KINDS.slice(1, 5)) {
+  for (const input of ["peak", "large", "equal", "monotone", "jump"]) {
     for (const splits of [1, 3]) some((testCase) => testCase.input === input && testCase.tuning.splits === splits);
   }
   some(({ shape, tuning }) => tuning.splits! > shape.kv[0] && shape.kv[0] > 0);

@@ -38,7 +38,7 @@ export const PROBE_NS = 200_000;
 /** The timer of a planted device, with what it was asked for. */
 export interface FakeTimer extends PassTimer {
   /** Submissions so far: the subject of each pass and its launches. */
-  readonly submissions: Parameters<PassTimer["submit"]>[0][];
+  readonly submissions: Parameters<PassTimer["encode"]>[0][];
   /** Most device time that a submission took. */
   longestNs: number;
 }
@@ -57,21 +57,25 @@ export function fakeTimer(device: FakeDevice): FakeTimer {
     hasProbe: true,
     submissions: [],
     longestNs: 0,
-    submit(passes) {
-      timer.submissions.push(passes);
-      nowNs += idleNs;
-      const before = nowNs;
-      const stamps = passes.flatMap((pass) => {
-        const fullNs = pass === "probe" ? probeNs : pass.launches * launchNs[pass.subject](nowNs);
-        const ownNs = fullNs / clock(nowNs) * (pass === "probe" ? 1 : 1 + noise * (uint32At(1, drawn++) / 2 ** 31 - 1));
-        const begin = stamp(nowNs);
-        const end = stamp(nowNs + overheadNs + ownNs);
-        nowNs += overheadNs + ownNs + gapNs;
-        return [begin, end];
-      });
-      timer.longestNs = Math.max(timer.longestNs, nowNs - before);
-      return Promise.resolve(stamps);
+    encode(passes) {
+      let stamps: readonly bigint[] = [];
+      return { submit: () => void (stamps = run(passes)), read: () => Promise.resolve(stamps) };
     },
+  };
+  const run = (passes: Parameters<PassTimer["encode"]>[0]) => {
+    timer.submissions.push(passes);
+    nowNs += idleNs;
+    const before = nowNs;
+    const stamps = passes.flatMap((pass) => {
+      const fullNs = pass === "probe" ? probeNs : pass.launches * launchNs[pass.subject](nowNs);
+      const ownNs = fullNs / clock(nowNs) * (pass === "probe" ? 1 : 1 + noise * (uint32At(1, drawn++) / 2 ** 31 - 1));
+      const begin = stamp(nowNs);
+      const end = stamp(nowNs + overheadNs + ownNs);
+      nowNs += overheadNs + ownNs + gapNs;
+      return [begin, end];
+    });
+    timer.longestNs = Math.max(timer.longestNs, nowNs - before);
+    return stamps;
   };
   return timer;
 }
