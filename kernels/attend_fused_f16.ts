@@ -29,10 +29,10 @@ const PRECISION: KernelPrecision = { scores: { f16Chain: MOST_CHAIN }, values: {
  *
  * - **Shapes** those of {@linkcode AttendKernel}, caches of f16 only; any H, R, q, kv and page size.
  * - **Mapping** that of `attend/fused_subgroup`.
- * - **Long contexts** a weight below 2⁻¹⁹ of the largest is 0 in f16 and still counts in the sum of weights: of 131,072 tokens that
+ * - **Long contexts** a weight below 2⁻¹⁹ of what weights are relative to is 0 in f16 and still counts in the sum of weights: of 131,072 tokens that
  *   weigh e⁻¹⁴ each beside one of 1, a tenth of the output is lost. `attend/fused_subgroup` loses none.
- * - **Precision** products in f16, of scores in chains of at most 18 and of outputs of at most 32 that are added up in f32; the
- *   rest in f32. The resolver picks it only when it is asked for.
+ * - **Precision** products in f16, of scores in chains of at most 18 and of outputs of at most 32 that are added up in f32, and
+ *   scaled in f16 where what weights are relative to moves; the rest in f32. The resolver picks it only when it is asked for.
  */
 export const attendFusedF16: AttendKernel = withTable({
   operation: "attend",

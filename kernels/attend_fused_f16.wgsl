@@ -10,8 +10,8 @@ enable f16; // As attend_fused_subgroup, with both products in chains of f16 tha
 
 // Queries are scaled by a power of two, their largest element to [1/64, 1/32): no chain overflows, |key| being 65504 at most.
 const QUERY_EXPONENT = -5;
-// A weight is relative to the largest score so far, or to one that is less by this at most: sums are scaled anew only where a score
-// exceeds that.
+// Weights are relative to a score that is at most this below the largest so far: sums are scaled anew only where a score exceeds it by
+// more.
 const SLACK = 0.5;
 // So weights are at most exp(SLACK); scaled by this, no chain of 32 tokens overflows.
 const WEIGHT_SCALE = 0.015625;
@@ -221,12 +221,15 @@ fn main(
 
       let present = block + tile + own_token + l / ROWS % SELECTED < limit;
       let score = select(MASKED, s[0] * scale_of_score, present);
-      // Seldom: a score is above the reference. Chains go on, scaled; what they are added to follows when they end.
+      // Seldom: a score is above the reference by more than the slack. Chains go on, scaled; what they are added to follows when they
+      // end.
       if (subgroupAny(score > reference + SLACK)) {
         var largest = max(reference, score);
         for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
           largest = max(largest, subgroupShuffleXor(largest, LANE_OF[VALUES >> (step + 1u)]));
         }
+        // Only of rows of which one does: what a row is does not depend on the others, and its sum is seldom rounded anew.
+        largest = select(reference, largest, largest > reference + SLACK);
         let change = exp(reference - largest);
         reference = largest;
         sum *= change;

@@ -9,9 +9,9 @@
 // Loops marked `unroll` are written out by unroll.ts: WGSL's loop counters would cost half the speed, and indices of arrays that
 // are not literals would move those out of registers.
 
-// A weight is relative to the largest score so far, or to one that is less by this: the outputs are scaled anew only where a score
-// exceeds that, seldom after the first tiles.
-const SLACK = 8.0;
+// Weights are relative to a score that is at most this below the largest so far: sums are scaled anew only where a score exceeds it by
+// more, seldom after the first tiles. What a sum can hold is less by exp(SLACK).
+const SLACK = 2.0;
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -157,12 +157,14 @@ fn main(
 
       let present = block + tile + own_token + l / ROWS % SELECTED < limit;
       let score = select(MASKED, s[0] * P.scale, present);
-      // Seldom: a score is far above the reference.
+      // Seldom: a score is above the reference by more than the slack.
       if (subgroupAny(score > reference + SLACK)) {
         var largest = max(reference, score);
         for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
           largest = max(largest, subgroupShuffleXor(largest, LANE_OF[VALUES >> (step + 1u)]));
         }
+        // Only of rows of which one does: what a row is does not depend on the others, and its sum is seldom rounded anew.
+        largest = select(reference, largest, largest > reference + SLACK);
         let change = exp(reference - largest);
         reference = largest;
         sum *= change;

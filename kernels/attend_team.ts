@@ -25,7 +25,7 @@ const LEAST_LANES = 4;
 export const MOST_CHAIN = 18;
 /** Most tokens of a tile. */
 const MOST_TILE = 8;
-/** Most tokens of a tile that lanes have in an order of their own: so eight of 32 lanes read one token, 128 bytes in a row. */
+/** Most tokens of a tile that lanes have in an order of their own: so eight of 32 lanes read one token, 128 bytes in a row of a 16-bit cache. */
 const MOST_OWN = 4;
 /** Most words of a lane's keys of a tile that are read ahead beside what is touched: more and registers do not suffice for both. */
 const WORDS_BESIDE_TOUCHES = 24;
@@ -184,7 +184,7 @@ function teamConstants(
   const tileWords = TILE * (SLICE * CHUNK + PAIRS * 2) * DTYPE_BYTES[cache] / 4;
   const isRoomForBoth = tileWords <= WORDS_BESIDE_TOUCHES;
   const isAhead = teams <= teamsAhead || isRoomForBoth;
-  const isTouched = LANES === MOST_LANES && teams > 1 && (isRoomForBoth || !isAhead);
+  const isTouched = LANES > LEAST_LANES && teams > 1 && (isRoomForBoth || !isAhead);
   const sectors = TILE * Math.floor((R + Dr) * DTYPE_BYTES[cache] / 32);
   const SWEEPS = isTouched ? Math.ceil(sectors / THREADS) : 0;
   return {

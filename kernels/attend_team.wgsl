@@ -79,7 +79,8 @@ fn hidden_zero() -> u32 { return min(P.count, 1u) - 1u; }
 
 // The teams of a workgroup touch tokens `first` to `first + TILE` of a block together, whose places are `places`: one word of each 32
 // bytes is read, so that the caches have them a block later. A register holds 4 bytes of what comes, where reading ahead would hold all
-// of it. Nothing may wait for a word before the next one is asked for: so the word `before`, times zero, is part of where that is.
+// of it. A word is waited for when the next one is asked for, a tile later, and not before: `before`, times zero, is part of where that
+// one is. Else compilers use it, or copy it, at the end of its own tile.
 alias Touched = array<u32, TOUCHES>;
 
 fn touch_tile(places: u32, first: u32, team: u32, l: u32, first_lane: u32, before: Touched) -> Touched {

@@ -11,7 +11,8 @@
  *   and twice at every step: together `2⁻¹⁹·Σ_d max|q|·(2+|k_d|) ≤ 2⁻¹⁸·√(R+Dr)·scoreReach`. A weight is off by the factor exp(±δ)
  *   then, δ the sum of both, and a quotient of sums of weights by exp(±2δ): `expm1(2δ)` of `outAbs`. δ is no small number where
  *   one product is large and the others count, and then the linear bound of f32 would be wrong.
- * - **A weighted value**: each weight rounded once, then its chain, `(L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁶, so
+ * - **A weighted value**: each weight rounded once, then its chain, which may be scaled between two tokens, by a factor rounded to
+ *   f16, at every second one: `(2L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁶, so
  *   2⁻²⁵ is 2⁻¹⁹ of the largest of them. It is lost by every weight, times the value, and twice at every step: `2⁻¹⁹·n·(2+valueMost)`
  *   over the sum of weights, whose inverse is at most `weightNorm`. The sum of weights itself is of unrounded ones.
  *
@@ -74,7 +75,7 @@ interface Place {
 export function f16ValueBound({ values }: KernelPrecision, figures: ValueFigures, { row, i }: Place): number {
   if (values === "f32") return 0;
   const { outAbs, seen } = figures;
-  return (values.f16Chain + 2) * U16 * outAbs[i] + seen[row] * lostStep(figures, row);
+  return (2 * values.f16Chain + 2) * U16 * outAbs[i] + seen[row] * lostStep(figures, row);
 }
 
 /** What a row loses of its values at one token by numbers too small for f16. */

@@ -155,7 +155,7 @@ export const CHAIN_FAULTS: readonly Fault[] = [
   {
     name: "chain_keeps_its_weight",
     bugClass: "precision",
-    what: "where the maximum moves the sum is rescaled, and what the chains hold is not",
+    what: "where the reference moves the sum is rescaled, and what the chains hold is not",
     like: "two accumulators, one of which an online softmax forgets",
     edits: inAll(F16, {
       find: /word_of\(halves\((a_\d+)\) \* factor\)/g,
