@@ -141,7 +141,7 @@ export function encodePasses(gpu: Gpu, passes: readonly TimedPass[]): EncodedPas
       });
     },
     async read() {
-      let mapped: Promise<undefined> | undefined;
+      let mapped: Promise<unknown> | undefined;
       step(() => {
         mapped = staging?.mapAsync(GPUMapMode.READ);
         mapped?.catch(() => {});
