@@ -15,8 +15,8 @@
  * ```
  *
  * The kernels are for use, too. `mla` is the whole operator of an inference server: {@linkcode mlaShapeOf} checks the
- * call's metadata, {@linkcode resolveBackend} picks a kernel, {@linkcode prepare} makes a plan of its launch, and later calls
- * of as many new tokens only update it.
+ * call's metadata, {@linkcode resolveBackend} picks a kernel, {@linkcode prepare} makes a plan of its launch, and later
+ * calls of as many new tokens only update it.
  *
  * @example Call the operator
  * ```ts ignore

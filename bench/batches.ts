@@ -1,6 +1,6 @@
 /**
- * Submits passes in batches, the clock read around each of them in the submission that is timed: a probe in one of its own
- * would read another clock.
+ * Submits passes in batches, the clock read around each of them in the submission that is timed: a probe in one of its
+ * own would read another clock.
  *
  * @module
  */

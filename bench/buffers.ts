@@ -33,7 +33,9 @@ function storageBytes(size: number): number {
   return Math.max(EMPTY_BYTES, Math.ceil(size / 4) * 4);
 }
 
-/** Bytes of a guard band: a multiple of every alignment that a binding may need, so that what lies between can be bound. */
+/**
+ * Bytes of a guard band: a multiple of every alignment that a binding may need, so that what lies between can be bound.
+ */
 export const BAND_BYTES = 256;
 
 /** {@linkcode createStorage} between two guard bands; without them where the device has no buffer that large. */

@@ -1,6 +1,6 @@
 /**
- * Measures what a device does at best, once per run: the timer's step, what passes and dispatches cost by themselves, and
- * the rates of memory and arithmetic that no kernel can pass. Figures of cases are held against it.
+ * Measures what a device does at best, once per run: the timer's step, what passes and dispatches cost by themselves,
+ * and the rates of memory and arithmetic that no kernel can pass. Figures of cases are held against it.
  *
  * @module
  */
@@ -33,13 +33,18 @@ const [SUBMISSIONS, PASSES] = [3, 8];
 const ENOUGH_NS = 150_000_000;
 /** Submissions in all that are taken again because the clock was not at its best, and the longest wait for it, ms. */
 const [MAX_REJECTED, MAX_WAKE_MS] = [4, 3000];
-/** Share of the passes of a rate that may be faster than it: one of 24 that seems fast is a glitch of the timer, not a limit. */
+/**
+ * Share of the passes of a rate that may be faster than it: one of 24 that seems fast is a glitch of the timer, not a
+ * limit.
+ */
 const FASTEST_SHARE = 0.1;
 
 /** Figures by name: what {@linkcode calibrationOf} judges. */
 export type Figures = { readonly [K in Exclude<keyof Calibration, "doubts" | "wallMs">]?: CalibratedFigure };
 
-/** Runs a step of a calibration; what it throws is a doubt, since a device that cannot be calibrated can still be used. */
+/**
+ * Runs a step of a calibration; what it throws is a doubt, since a device that cannot be calibrated can still be used.
+ */
 type Attempt = <T>(what: string, step: () => Promise<T>) => Promise<T | undefined>;
 
 /** Why no time of the run has a reading of the clock beside it. */
@@ -175,8 +180,8 @@ export interface ClockedSpans {
 }
 
 /**
- * Spans at full clock: those that were not are taken again, and refused where the clock stays below the allowance that figures
- * have (a limit measured at half of it would condemn every kernel).
+ * Spans at full clock: those that were not are taken again, and refused where the clock stays below the allowance that
+ * figures have (a limit measured at half of it would condemn every kernel).
  *
  * @param submit Runs passes once.
  * @param wake Waits for the clock.
@@ -223,7 +228,10 @@ function wake(gpu: Gpu, clock: Clock): Promise<number> {
   return warmUp(gpuPassTimer(gpu, []), clock, { minMs: 0, maxMs: MAX_WAKE_MS });
 }
 
-/** The rate of launches that each do `work`: of the fast ones, but not of the very fastest. NaN where none took any time. */
+/**
+ * The rate of launches that each do `work`: of the fast ones, but not of the very fastest. NaN where none took any
+ * time.
+ */
 export function rateOf(work: number, spansNs: readonly number[]): CalibratedFigure {
   const positive = spansNs.filter((ns) => ns > 0);
   if (positive.length === 0) return { value: NaN };

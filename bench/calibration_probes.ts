@@ -1,6 +1,6 @@
 /**
- * What is run to learn what a device does at best: launches whose work is known, straight-line code around which a loop's
- * counter costs nothing, with operands that the compiler cannot know and results that it cannot leave out.
+ * What is run to learn what a device does at best: launches whose work is known, straight-line code around which a
+ * loop's counter costs nothing, with operands that the compiler cannot know and results that it cannot leave out.
  *
  * @module
  */
@@ -33,7 +33,10 @@ export interface ProbeSizes {
 /** Rounds after which sums of the arithmetic probes would no longer be exact in f16. */
 export const MAX_ROUNDS = 256;
 
-/** A GiB is four times the largest cache known (256 MB of an MI300X); a pass takes a third of a millisecond on an H200, 30 on a laptop. */
+/**
+ * A GiB is four times the largest cache known (256 MB of an MI300X); a pass takes a third of a millisecond on an H200,
+ * 30 on a laptop.
+ */
 export const HARDWARE_SIZES: ProbeSizes = { memoryBytes: 2 ** 30, groups: 16384, rounds: 64 };
 
 /** Some milliseconds a pass on two cores. */
@@ -48,7 +51,9 @@ const FMAS = 256;
 const SIDE = 8;
 /** Accumulators of a recurrence, and the pairs of a factor and a summand that they take by turns: 48 registers. */
 const [ACCUMULATORS, PAIRS] = [32, 8];
-/** Rows of the tile in workgroup memory; a row is one `vec4<u32>` for each of 32 threads in a row: no bank conflicts. */
+/**
+ * Rows of the tile in workgroup memory; a row is one `vec4<u32>` for each of 32 threads in a row: no bank conflicts.
+ */
 const TILE_ROWS = 32;
 /** Reads of each row in a round, each at another column. */
 const TILE_READS = 4;
@@ -126,8 +131,8 @@ ${unroll(COPIES, (i) => `copied[first + ${i * THREADS}u] = x${i};`)}
 }
 
 /**
- * Rows are named by constants, which naga need not clamp; the column changes with the round, or one reading would do for
- * all of them.
+ * Rows are named by constants, which naga need not clamp; the column changes with the round, or one reading would do
+ * for all of them.
  */
 function workgroupProbe({ groups, rounds }: ProbeSizes): RateProbe {
   const shader = `struct Params { rounds: u32, seed: u32 }
@@ -183,9 +188,9 @@ const F16: Arithmetic = {
 };
 
 /**
- * Operands differ by thread, so that they are in registers; and the two halves of an f16 pair differ everywhere, or a compiler
- * does them once (an H200 seems to do 132 TFLOP/s then, of 103). What each accumulator ends at is exact, and all of them are
- * hashed: a test can tell that every FMA was done.
+ * Operands differ by thread, so that they are in registers; and the two halves of an f16 pair differ everywhere, or a
+ * compiler does them once (an H200 seems to do 132 TFLOP/s then, of 103). What each accumulator ends at is exact, and
+ * all of them are hashed: a test can tell that every FMA was done.
  */
 function fmaProbe({ groups, rounds }: ProbeSizes, arithmetic: Arithmetic): RateProbe {
   const { name, lanes } = arithmetic;

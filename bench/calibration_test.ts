@@ -47,7 +47,9 @@ Deno.test("fastestOf() takes the best way of doing the same work, whichever come
   assertEquals(fastestOf([unknown]), unknown);
 });
 
-/** Spans of one pass each, its clock as `ratios` say in turn, the last for ever; and how often the clock was waited for. */
+/**
+ * Spans of one pass each, its clock as `ratios` say in turn, the last for ever; and how often the clock was waited for.
+ */
 function makeSpanner(...ratios: number[]) {
   let submissions = 0, waits = 0;
   const spans = spannerOf(
@@ -134,7 +136,10 @@ Deno.test("calibrate() of a device that is lost has doubts and no figure that it
 
 const SIZES: ProbeSizes = { memoryBytes: 1 << 17, groups: 2, rounds: 3 };
 
-/** Runs a way of a probe, the first one unless another is named, and returns what it left in the buffer `name`, as words. */
+/**
+ * Runs a way of a probe, the first one unless another is named, and returns what it left in the buffer `name`, as
+ * words.
+ */
 async function runProbe(
   gpu: Gpu,
   rate: RateName,

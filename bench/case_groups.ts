@@ -10,8 +10,8 @@ import { inputsKey } from "./case_inputs.ts";
 const MAX_BYTES = 4 * 2 ** 30;
 
 /**
- * The variants of one shape that begin `cases`: its neighbours with the same inputs, at most `most` and as many as fit the
- * device together, at least one.
+ * The variants of one shape that begin `cases`: its neighbours with the same inputs, at most `most` and as many as fit
+ * the device together, at least one.
  */
 export function leadingGroup(cases: readonly Case[], most: number): Case[] {
   const key = inputsKey(cases[0]);
@@ -21,8 +21,8 @@ export function leadingGroup(cases: readonly Case[], most: number): Case[] {
 }
 
 /**
- * Bytes that a variant of the case holds at most, roughly: a score for each row and token, as `unfused` does. The kernel is
- * not asked: it may crash, and no case has begun yet.
+ * Bytes that a variant of the case holds at most, roughly: a score for each row and token, as `unfused` does. The
+ * kernel is not asked: it may crash, and no case has begun yet.
  */
 function heldBytes({ operation, shape }: Case): number {
   if (operation === "append" || operation === "project") return 1;

@@ -58,15 +58,15 @@ export interface CaseInputs {
   /** The launches in order: one, or several for a flow. */
   readonly calls: readonly CaseCall[];
   /**
-   * Contents, before the first call, of the buffers with role `inout`; each call finds what the one before it left. One map for
-   * the same inputs in every precision.
+   * Contents, before the first call, of the buffers with role `inout`; each call finds what the one before it left. One
+   * map for the same inputs in every precision.
    */
   readonly state: ReadonlyMap<string, Uint8Array>;
   /** Share of output rows that the checks compare, 0…1. */
   readonly coverage: number;
   /**
-   * The same with the limits of kernels of another precision: bytes and reference are shared, only the emulation is made anew.
-   * Absent where kernels of the operation have no choice.
+   * The same with the limits of kernels of another precision: bytes and reference are shared, only the emulation is
+   * made anew. Absent where kernels of the operation have no choice.
    */
   inPrecision?(precision: KernelPrecision): Promise<CaseInputs>;
 }

@@ -36,11 +36,17 @@ export function canReadClock({ quantumNs }: TimerTraits, readings: readonly numb
 
 /** How device time is read. */
 export interface Clock extends TimerTraits {
-  /** How far the readings of the tick lie apart: from the 10th to the 90th percentile over their median; absent where there were none. */
+  /**
+   * How far the readings of the tick lie apart: from the 10th to the 90th percentile over their median; absent where
+   * there were none.
+   */
   readonly tickSpread?: number;
   /** Why times cannot be believed; absent when they can. */
   readonly doubt?: string;
-  /** Best probe duration of the session, ns; undefined before the first, on software adapters and where {@linkcode canReadClock} denies it. */
+  /**
+   * Best probe duration of the session, ns; undefined before the first, on software adapters and where
+   * {@linkcode canReadClock} denies it.
+   */
   bestProbeNs?: number;
 }
 
@@ -88,8 +94,8 @@ export interface EncodedPasses<T> {
   /** Submits them. */
   submit(): void;
   /**
-   * Reads what they left. Deno blocks in the call until the device is idle, and takes another 10 ms to say so: what is to
-   * run next is encoded before this is called, and submitted after, before its promise is awaited.
+   * Reads what they left. Deno blocks in the call until the device is idle, and takes another 10 ms to say so: what is
+   * to run next is encoded before this is called, and submitted after, before its promise is awaited.
    */
   read(): Promise<T>;
 }

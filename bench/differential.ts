@@ -27,8 +27,8 @@ export function outputsOf({ inputs, results }: Pick<FirstRun, "inputs" | "result
 }
 
 /**
- * Hands the outputs of a case that passed to whom the sweep's options name, and compares them with what they name; undefined
- * where that is nothing, or no other kernel of the operation.
+ * Hands the outputs of a case that passed to whom the sweep's options name, and compares them with what they name;
+ * undefined where that is nothing, or no other kernel of the operation.
  */
 export async function differentialOf(run: FirstRun, runOther: RunOther): Promise<Differential | undefined> {
   const { against, onOutputs } = run.session.options;

@@ -15,7 +15,9 @@ import { environment } from "./testing.ts";
 const SHAPE = "B=2;H=3;R=256;Dr=64;q=1;kv=9,66;page=16;cache=bf16";
 const FUSED = `attend/fused:${SHAPE}`;
 
-/** Relative change of every output of {@linkcode scaled}: 2 to 4 units in the last place, and no rounding below them. */
+/**
+ * Relative change of every output of {@linkcode scaled}: 2 to 4 units in the last place, and no rounding below them.
+ */
 const PLANTED = 2 ** -22;
 const SCALE = `
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;

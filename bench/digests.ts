@@ -1,8 +1,9 @@
 /**
  * Digests of buffers, made on the GPU: what must not change is compared without reading it back.
  *
- * A digest is two sums over all words, mod 2³², of two mixtures of a word with its place. Each mixture is a bijection of the
- * word, so a buffer in which one word changed never has the digest it had; of other changes one in 2⁶⁴ is missed.
+ * A digest is two sums over all words, mod 2³², of two mixtures of a word with its place. Each mixture is a bijection
+ * of the word, so a buffer in which one word changed never has the digest it had; of other changes one in 2⁶⁴ is
+ * missed.
  *
  * @module
  */

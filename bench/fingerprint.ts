@@ -5,7 +5,9 @@
  */
 import type { Environment } from "./result.ts";
 
-/** Fields of the adapter that name the hardware and the way to it; driver versions show in the description, if at all. */
+/**
+ * Fields of the adapter that name the hardware and the way to it; driver versions show in the description, if at all.
+ */
 const identity = ["provider", "vendor", "architecture", "device", "description", "software"] as const;
 
 /**

@@ -22,8 +22,8 @@ export class ExecutionError extends Error {
 }
 
 /**
- * Runs `work` inside error scopes; throws what they caught. `work` is synchronous because scopes are a stack of the device:
- * cases overlap, and one that waited inside its scopes would be blamed for the calls of another.
+ * Runs `work` inside error scopes; throws what they caught. `work` is synchronous because scopes are a stack of the
+ * device: cases overlap, and one that waited inside its scopes would be blamed for the calls of another.
  */
 export async function guarded<T>(gpu: Gpu, stage: "compile" | "run", work: () => T): Promise<T> {
   gpu.device.pushErrorScope("internal");
@@ -50,7 +50,8 @@ export async function guarded<T>(gpu: Gpu, stage: "compile" | "run", work: () =>
 }
 
 /**
- * Waits for what was submitted by a {@linkcode guarded} call, such as a mapping; a rejection is an {@linkcode ExecutionError}.
+ * Waits for what was submitted by a {@linkcode guarded} call, such as a mapping; a rejection is an
+ * {@linkcode ExecutionError}.
  */
 export async function settled<T>(gpu: Gpu, promise: Promise<T>): Promise<T> {
   try {

@@ -2,9 +2,9 @@
  * Guard bands: poison before and behind every buffer of a launch, looked at after it ran.
  *
  * What a shader does past the end of a binding WebGPU moves to its last element, or drops. Bindings end behind the band
- * wherever the shader cannot tell (`plan.ts`), so such a write is found in the band; where it asks for `arrayLength` the
- * binding is exact, and a write past the end of an output or of the cache is found there, where it lands, and one past the
- * end of scratch only by what it does to the results.
+ * wherever the shader cannot tell (`plan.ts`), so such a write is found in the band; where it asks for `arrayLength`
+ * the binding is exact, and a write past the end of an output or of the cache is found there, where it lands, and one
+ * past the end of scratch only by what it does to the results.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * Compares the caches that a case left in another guise with those that it left at first. A token is rounded for itself,
- * so they are equal bit by bit, wherever its page is.
+ * Compares the caches that a case left in another guise with those that it left at first. A token is rounded for
+ * itself, so they are equal bit by bit, wherever its page is.
  *
  * @module
  */
@@ -11,8 +11,8 @@ import type { Batch } from "../reference/variations.ts";
 import { type BatchResults, differs, figures, type GuiseOutcome } from "./guise_outcome.ts";
 
 /**
- * The caches, where the operation writes some: pages of the sequences of the varied batch hold what they held after the first
- * run, all others what they held before.
+ * The caches, where the operation writes some: pages of the sequences of the varied batch hold what they held after the
+ * first run, all others what they held before.
  */
 export function compareCaches(work: Work, first: BatchResults, other: BatchResults): GuiseOutcome[] {
   if (work.operation !== "append" && work.operation !== "mla") return [];

@@ -26,8 +26,8 @@ export interface GuiseToCompare {
 }
 
 /**
- * Compares the rows of the last call and, where it changes them, the caches: bit by bit what must be equal; the rows of other
- * sequences take the place of those of the first run, and then that meets the checks of the case or does not.
+ * Compares the rows of the last call and, where it changes them, the caches: bit by bit what must be equal; the rows of
+ * other sequences take the place of those of the first run, and then that meets the checks of the case or does not.
  */
 export function compareGuise(compared: GuiseToCompare): GuiseOutcome {
   const { call: { work }, first, other } = compared;

@@ -68,7 +68,9 @@ export function isSameLaunch(a: Launch, b: Launch): boolean {
     });
 }
 
-/** {@linkcode runGuise}; undefined where the device lacks room for further buffers, which says nothing about the kernel. */
+/**
+ * {@linkcode runGuise}; undefined where the device lacks room for further buffers, which says nothing about the kernel.
+ */
 export async function tryGuise(run: FirstRun, guise: PlannedGuise): Promise<Map<string, Uint8Array> | undefined> {
   try {
     return await runGuise(run, guise);

@@ -46,7 +46,8 @@ export function cacheResult(results: Results, shape: CacheShape): Uint8Array {
 /**
  * The floats that a launch left in the buffer `name`.
  *
- * @param count How many belong to the tensor: a small one is bound with a few bytes more that nobody reads. @default {all}
+ * @param count How many belong to the tensor: a small one is bound with a few bytes more that nobody reads. @default
+ * {all}
  */
 export function floats(results: Results, name: string, count?: number): Float32Array {
   const bytes = result(results, name);
@@ -63,8 +64,8 @@ export function lseResult(
 }
 
 /**
- * What an attention left for the tokens of the batch, without padding: `out` in rows of `width`, and the log-sum-exp in the
- * base of the shape, as it was written.
+ * What an attention left for the tokens of the batch, without padding: `out` in rows of `width`, and the log-sum-exp in
+ * the base of the shape, as it was written.
  */
 export function attentionResult(
   results: Results,

@@ -1,6 +1,6 @@
 /**
- * What must not change an answer: order of the batch, choice of pages, neighbours, splits, padding. A case that passed runs
- * again in other guises (`relations.ts`), and what they leave is compared with what the case left.
+ * What must not change an answer: order of the batch, choice of pages, neighbours, splits, padding. A case that passed
+ * runs again in other guises (`relations.ts`), and what they leave is compared with what the case left.
  *
  * @module
  */
@@ -26,8 +26,8 @@ const MOST_WORK = {
 } as const;
 
 /**
- * Bytes of a case up to which all its guises are in flight at once, about a dozen. Waiting for the device takes 10 ms in Deno
- * however little there is to do, and ends for all of them together.
+ * Bytes of a case up to which all its guises are in flight at once, about a dozen. Waiting for the device takes 10 ms
+ * in Deno however little there is to do, and ends for all of them together.
  */
 const TOGETHER_BYTES = 16 << 20;
 
@@ -56,7 +56,10 @@ export function isTried(run: FirstRun): boolean {
   return flops <= limit.flops && bytesOf(run) <= limit.bytes && isDrawn(c.id, sweepCases);
 }
 
-/** Bytes of a run of the case: a cache that is changed in place is copied and read back in whole, however few tokens are appended. */
+/**
+ * Bytes of a run of the case: a cache that is changed in place is copied and read back in whole, however few tokens are
+ * appended.
+ */
 function bytesOf({ inputs: { calls, state } }: FirstRun): number {
   return Math.max(
     total(calls.map(({ work }) => minBytes(work))),
@@ -126,7 +129,10 @@ function planAll(tried: Tried, relation: Relation): PlannedGuise[] {
   return planned;
 }
 
-/** A sequence alone, cut into as many spans as in its batch where the kernel can be told so and would not do it by itself. */
+/**
+ * A sequence alone, cut into as many spans as in its batch where the kernel can be told so and would not do it by
+ * itself.
+ */
 function cutAsInBatch(tried: Tried, plan: PlannedGuise, tuning: Tuning): PlannedGuise {
   const last = plan.planned.at(-1)!;
   const place = tried.batch.calls[last.call.index].sequences.indexOf(last.call.sequences[0]);

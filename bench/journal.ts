@@ -1,6 +1,6 @@
 /**
- * The append-only record of a run, one JSON value per line: a header, then every result as soon as it exists, and what the
- * device was calibrated to before the first of them. A kill at
+ * The append-only record of a run, one JSON value per line: a header, then every result as soon as it exists, and what
+ * the device was calibrated to before the first of them. A kill at
  * any moment loses at most the case in flight, and `--resume` goes on from what is there.
  *
  * @module
@@ -112,9 +112,9 @@ export function readJournal(path: string): JournalContent {
 }
 
 /**
- * Why `present` cannot go on where `past` ended; undefined when it can: command, arguments, suites, seed, cases, version,
- * adapter and, where git knows it on both sides, the code must be the same. What two uncommitted changes of one commit are,
- * nobody knows: they pass.
+ * Why `present` cannot go on where `past` ended; undefined when it can: command, arguments, suites, seed, cases,
+ * version, adapter and, where git knows it on both sides, the code must be the same. What two uncommitted changes of
+ * one commit are, nobody knows: they pass.
  */
 export function planDifference(past: JournalHeader, present: JournalHeader): string | undefined {
   const compared: Compared[] = [

@@ -17,7 +17,9 @@ import {
   summarize,
 } from "./statistics.ts";
 
-/** Speeds that a device has been seen to reach; what seems faster was not measured right. An absent one is not judged. */
+/**
+ * Speeds that a device has been seen to reach; what seems faster was not measured right. An absent one is not judged.
+ */
 export interface Peaks {
   /** Of memory that no cache holds. */
   readonly bytesPerS?: number;
@@ -36,8 +38,8 @@ export interface Judgement {
 }
 
 /**
- * Share of spans that may come back negative or zero, or overlap. A timestamp query has no business to return any, so more
- * make its times `invalid`; more slopes of host time make them `unstable`.
+ * Share of spans that may come back negative or zero, or overlap. A timestamp query has no business to return any, so
+ * more make its times `invalid`; more slopes of host time make them `unstable`.
  */
 export const maxDroppedShare = 0.01;
 

@@ -12,7 +12,8 @@ import type { F16Chains, KernelPrecision } from "../reference/precision.ts";
  *
  * @param urls `file:` URLs.
  * @returns The kernels, in order of the modules and their exports.
- * @throws {TypeError} If a module cannot be loaded, exports no kernel, or one whose name is taken or whose precision is none.
+ * @throws {TypeError} If a module cannot be loaded, exports no kernel, or one whose name is taken or whose precision is
+ * none.
  */
 export async function loadKernels(urls: readonly string[]): Promise<Kernel[]> {
   const taken = new Set(KERNELS.map(kernelName));

@@ -1,6 +1,6 @@
 /**
- * How the cache of a case with seeded inputs is allocated. The shape alone tells, so what does not fit the device is known
- * before gigabytes are made for it.
+ * How the cache of a case with seeded inputs is allocated. The shape alone tells, so what does not fit the device is
+ * known before gigabytes are made for it.
  *
  * @module
  */

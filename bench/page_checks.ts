@@ -1,6 +1,6 @@
 /**
- * Page numbers are checked on the host before anything runs: a kernel leaves out a page that the cache does not have, and
- * its answer would be wrong without a word.
+ * Page numbers are checked on the host before anything runs: a kernel leaves out a page that the cache does not have,
+ * and its answer would be wrong without a word.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * A kernel and the work it is given. Operation and shape belong together, which TypeScript cannot see from two tags that
- * are equal: they are paired here, once.
+ * A kernel and the work it is given. Operation and shape belong together, which TypeScript cannot see from two tags
+ * that are equal: they are paired here, once.
  *
  * @module
  */

@@ -17,7 +17,9 @@ const MAX_GROWTH = 16;
 const LEAST_LAUNCH_NS = 1000;
 /** A pass covers whole rotations, or its time would depend on the copy, unless that takes longer than this, ns. */
 const MAX_ROTATION_NS = 50e6;
-/** Share of what a pass was meant to take, or a rotation may take, that is enough: times of a pilot are no better known. */
+/**
+ * Share of what a pass was meant to take, or a rotation may take, that is enough: times of a pilot are no better known.
+ */
 const ENOUGH = 0.9;
 
 /** What launches of a pass must take together on a timer, ns. */
@@ -98,8 +100,8 @@ export class PassLength {
   }
 
   /**
-   * Lengthens passes whose launches were found to take only `launchNs`: the device woke after the first ones, or the kernel
-   * became faster.
+   * Lengthens passes whose launches were found to take only `launchNs`: the device woke after the first ones, or the
+   * kernel became faster.
    *
    * @returns Whether it did.
    */

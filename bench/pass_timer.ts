@@ -1,6 +1,6 @@
 /**
- * The part of timing that needs a device: submits passes and returns their stamps. What is submitted, and what the stamps
- * mean, is decided without one (`sampling.ts`), so that tests can plant a clock of their own.
+ * The part of timing that needs a device: submits passes and returns their stamps. What is submitted, and what the
+ * stamps mean, is decided without one (`sampling.ts`), so that tests can plant a clock of their own.
  *
  * @module
  */

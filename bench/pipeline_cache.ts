@@ -5,8 +5,8 @@
  */
 
 /**
- * Pipelines by shader text: those last used, so that thousands of random cases do not fill the memory. On llvmpipe one is
- * one to two megabytes.
+ * Pipelines by shader text: those last used, so that thousands of random cases do not fill the memory. On llvmpipe one
+ * is one to two megabytes.
  */
 export class PipelineCache<P = GPUComputePipeline> extends Map<string, P> {
   readonly #most: number;

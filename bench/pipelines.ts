@@ -12,8 +12,9 @@ const compiling = new WeakMap<Gpu, Map<string, Promise<GPUComputePipeline>>>();
 
 /**
  * Compiles one dispatch with explicit layouts (an automatic one drops bindings that the shader does not touch for a
- * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text. Launches that are prepared at once, such as
- * the guises of a case, share one compilation: on a GPU that takes up to a second, of the thread that all of them run on.
+ * given constant, such as `q_pe` when Dr is 0) and caches the pipeline by its text. Launches that are prepared at once,
+ * such as the guises of a case, share one compilation: on a GPU that takes up to a second, of the thread that all of
+ * them run on.
  */
 export function compile(
   gpu: Gpu,
@@ -80,8 +81,8 @@ const DECLARATION =
   /((?:@(?:group|binding)\(\s*\d+[iu]?\s*,?\s*\)\s*){2})var\s*<\s*(uniform|storage)\s*(?:,\s*(read_write|read)\s*)?,?\s*>/g;
 
 /**
- * Reads the bindings off the shader text, the only place that declares their access; `@group` and `@binding` may stand in
- * either order.
+ * Reads the bindings off the shader text, the only place that declares their access; `@group` and `@binding` may stand
+ * in either order.
  *
  * @throws {ExecutionError} If they are not those that the launch binds.
  */

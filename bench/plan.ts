@@ -25,9 +25,9 @@ export interface PreparedLaunch {
   /** Why {@linkcode PreparedLaunch.update} refuses `launch`, in one line; undefined when it takes it. */
   misfit(launch: Launch): string | undefined;
   /**
-   * Takes up a launch of other lengths: writes its `plan` buffers and uniforms and takes its workgroup counts. Nothing is
-   * created, compiled or read back; what was submitted before is not affected. The dispatches may be some of those that were
-   * prepared, in their order.
+   * Takes up a launch of other lengths: writes its `plan` buffers and uniforms and takes its workgroup counts. Nothing
+   * is created, compiled or read back; what was submitted before is not affected. The dispatches may be some of those
+   * that were prepared, in their order.
    *
    * @throws {RangeError} If it needs another shader, or a larger buffer than was planned; the plan is then unchanged.
    */
@@ -148,7 +148,10 @@ function largestOf(launches: readonly Launch[]): BufferSpec[] {
   return [...specs.values()];
 }
 
-/** Dispatches of which those of every launch are some, in their order: what one has and none before it had is put between. */
+/**
+ * Dispatches of which those of every launch are some, in their order: what one has and none before it had is put
+ * between.
+ */
 function unionOf(launches: readonly Launch[]): DispatchSpec[] {
   const union: DispatchSpec[] = [];
   for (const { dispatches } of launches) {
@@ -233,9 +236,9 @@ function bindEntries(
 }
 
 /**
- * Bytes of a binding. A shader that does not ask for the length of an array cannot tell that the band behind it is bound as
- * well: WebGPU moves what is past the end of a binding to its last element, or drops it, and either hides there; this way
- * a write past the end is found in the band, and a read sees poison.
+ * Bytes of a binding. A shader that does not ask for the length of an array cannot tell that the band behind it is
+ * bound as well: WebGPU moves what is past the end of a binding to its last element, or drops it, and either hides
+ * there; this way a write past the end is found in the band, and a read sees poison.
  */
 function boundBytes({ traits }: Gpu, { shader }: DispatchSpec, { size, band = 0 }: BufferRange): number {
   const isWide = !shader.includes("arrayLength") && size + band <= traits.limits.maxStorageBufferBindingSize;

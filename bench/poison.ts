@@ -1,7 +1,7 @@
 /**
- * Poison: what fills memory that a kernel may not depend on. There are two, NaN and large finite values, because a kernel
- * may lose the one (`max` drops a NaN, and WGSL lets an implementation assume that there are none) and drown the other (a
- * weight of 1e-30). What is right is the same under both, bit for bit.
+ * Poison: what fills memory that a kernel may not depend on. There are two, NaN and large finite values, because a
+ * kernel may lose the one (`max` drops a NaN, and WGSL lets an implementation assume that there are none) and drown the
+ * other (a weight of 1e-30). What is right is the same under both, bit for bit.
  *
  * Everything here works on words of 32 bits, never on floats, so that no NaN is lost on the way.
  *
@@ -62,7 +62,8 @@ const FILL_SHADER = `${CHANGE}
   for (var i = id.x; i < arrayLength(&words); i += n.x * 256u) { words[i] = C.after[i % C.after_period]; }
 }`;
 
-// Mapping: workgroup ↔ one span of words. \`found\`: how many were not as before, and the complement of the first such word.
+// Mapping: workgroup ↔ one span of words. \`found\`: how many were not as before, and the complement of the first such
+// word.
 const EXCHANGE_SHADER = `${CHANGE}
 @group(0) @binding(1) var<storage, read_write> words: array<u32>;
 @group(0) @binding(2) var<storage, read> spans: array<vec2<u32>>;
@@ -84,7 +85,9 @@ const EXCHANGE_SHADER = `${CHANGE}
   }
 }`;
 
-/** Most words of a span: an invocation takes 1/64 of it in one loop, and llvmpipe ends loops after 65,535 iterations. */
+/**
+ * Most words of a span: an invocation takes 1/64 of it in one loop, and llvmpipe ends loops after 65,535 iterations.
+ */
 export const MOST_SPAN_WORDS = 1 << 16;
 
 /** Uniforms that say which pattern becomes which, made once a device. */
@@ -158,7 +161,9 @@ export function encodeFill(gpu: Gpu, pass: GPUComputePassEncoder, range: BufferR
 export interface Exchange {
   /** The buffer. */
   readonly range: BufferRange;
-  /** First word and word after the last one of each part, pair by pair, none longer than {@linkcode MOST_SPAN_WORDS}. */
+  /**
+   * First word and word after the last one of each part, pair by pair, none longer than {@linkcode MOST_SPAN_WORDS}.
+   */
   readonly spans: BufferRange;
   /** What the parts should hold; what does not is counted. @default {anything} */
   readonly before?: Pattern;

@@ -14,7 +14,9 @@ import { withGpu } from "./testing.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { bytesOf, cacheBuffers, floats } from "./inputs_buffers.ts";
 
-/** A prefill of 2 heads, R 32, Dr 16, Dn 16, Dv 24, pages of 16; `values` replace what they name, kv is q unless given. */
+/**
+ * A prefill of 2 heads, R 32, Dr 16, Dn 16, Dv 24, pages of 16; `values` replace what they name, kv is q unless given.
+ */
 function prefillShape(values: Partial<PrefillShape> & { readonly q: readonly number[] }): PrefillShape {
   const shape = { R: 32, Dr: 16, Dn: 16, Dv: 24, H: 2, ...values };
   return {

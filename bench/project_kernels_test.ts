@@ -26,7 +26,10 @@ function shapeOf(values: Partial<ProjectShape>): ProjectShape {
   return { part: "q", tokens: 5, padding: 0, H: 3, R: 256, Dn: 64, Dv: 128, weight: "f16", ...values };
 }
 
-/** Awkward sizes, each run as both parts: tokens on both sides of groups and tiles, outputs and sums that no tile divides. */
+/**
+ * Awkward sizes, each run as both parts: tokens on both sides of groups and tiles, outputs and sums that no tile
+ * divides.
+ */
 const CASES: readonly [what: string, values: Partial<ProjectShape>][] = [
   ["one token", { tokens: 1, H: 20, padding: 1 }],
   ["5 tokens, one head, bf16", { tokens: 5, H: 1, Dn: 192, Dv: 256, R: 512, weight: "bf16", padding: 7 }],

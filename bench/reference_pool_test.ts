@@ -72,7 +72,10 @@ function sorted({ shape, out, lse }: Emulation): number[][] {
   return Array.from(shape, (pool, i) => [pool, out[i], lse[i]]).sort((a, b) => a[0] - b[0] || a[1] - b[1]);
 }
 
-/** Over the size from which inputs are made in parts, with empty sequences, partial pages and a page size no part divides. */
+/**
+ * Over the size from which inputs are made in parts, with empty sequences, partial pages and a page size no part
+ * divides.
+ */
 const PARTS: AttendShape = { ...LARGE, H: 2, page: 7, q: [2, 1, 0, 3], kv: [4001, 0, 3, 5003], B: 4 };
 
 const MODEL: MlaShape = { ...PARTS, q: [2, 0, 3, 3], weight: "bf16", padding: 2 };

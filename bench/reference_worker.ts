@@ -124,8 +124,8 @@ export interface ReferenceResponse {
 }
 
 /**
- * Moves typed arrays, anywhere in `value`, into shared memory, so that every worker reads the same bytes. Those that are
- * there stay.
+ * Moves typed arrays, anywhere in `value`, into shared memory, so that every worker reads the same bytes. Those that
+ * are there stay.
  */
 export function share<T>(value: T): T {
   if (ArrayBuffer.isView(value)) return shareArray(value as unknown as Uint8Array) as T;

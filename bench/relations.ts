@@ -39,9 +39,9 @@ export interface Relation {
    * How a sequence's results compare with those of the first run.
    *
    * - `bits` They are equal bit by bit: the work list is the same, and nothing but addresses differs.
-   * - `plan` They are, where the work lists of both launches give the sequence the same blocks over the same tokens in the
-   *   same shaders (`kernels/reduction.ts`); elsewhere they meet the bounds of the case, as the first run did, so that both
-   *   differ by less than twice them.
+   * - `plan` They are, where the work lists of both launches give the sequence the same blocks over the same tokens in
+   *   the same shaders (`kernels/reduction.ts`); elsewhere they meet the bounds of the case, as the first run did, so
+   *   that both differ by less than twice them.
    * - `bounds` They meet those bounds: another order of the sums is what is tried.
    *
    * Caches are always equal bit by bit: a token is rounded for itself.

@@ -17,8 +17,8 @@ export type { KernelPrecision } from "../reference/precision.ts";
 export type Timer = "timestamp-query" | "host-slope";
 
 /**
- * Reading of the fixed dependent-FMA probe: how fast the clock was, relative to the best seen in the session. Of several
- * submissions the median.
+ * Reading of the fixed dependent-FMA probe: how fast the clock was, relative to the best seen in the session. Of
+ * several submissions the median.
  */
 export interface ClockProbe {
   /** Probe duration right before the samples, ns. */
@@ -33,9 +33,13 @@ export interface ClockProbe {
 export interface Samples {
   /** `cold`: inputs rotate over more bytes than the cache holds; `hot`: the same inputs again and again. */
   readonly mode: "cold" | "hot";
-  /** Time of one launch per sample in ns, in the order taken: the span of a pass less its overhead, over its launches. */
+  /**
+   * Time of one launch per sample in ns, in the order taken: the span of a pass less its overhead, over its launches.
+   */
   readonly samplesNs: readonly number[];
-  /** Samples of each batch, in order: passes in a row, with the clock read around them. Absent for slopes of host time. */
+  /**
+   * Samples of each batch, in order: passes in a row, with the clock read around them. Absent for slopes of host time.
+   */
   readonly batches?: readonly number[];
   /** Launches per pass. */
   readonly launchesPerPass: number;
@@ -55,11 +59,14 @@ export interface Samples {
   readonly warmUpBatches?: number;
   /** Whether the three did agree; absent where nothing was to warm up. */
   readonly isSettled?: boolean;
-  /** How far time is from growing with the number of launches, of three times as many over as many; of slopes of host time. */
+  /**
+   * How far time is from growing with the number of launches, of three times as many over as many; of slopes of host
+   * time.
+   */
   readonly nonlinearity?: number;
   /**
-   * What ended sampling: the interval of the median of batch medians closed; the budget of device time was spent before;
-   * or a batch came back without a positive span. Absent for slopes of host time.
+   * What ended sampling: the interval of the median of batch medians closed; the budget of device time was spent
+   * before; or a batch came back without a positive span. Absent for slopes of host time.
    */
   readonly stopped?: "interval" | "budget" | "timer";
   /** Clock probe around the samples, where timestamps exist and can read it. */
@@ -80,7 +87,9 @@ export interface Measurement {
   readonly passOverheadNs?: number;
   /** Bytes that the largest cache was assumed to hold: cold launches rotate over more than twice as many. */
   readonly cacheBytes?: number;
-  /** Cases between whose batches those of this one were taken, in an order drawn from `seed`; absent where it was alone. */
+  /**
+   * Cases between whose batches those of this one were taken, in an order drawn from `seed`; absent where it was alone.
+   */
   readonly interleaved?: { readonly seed: number; readonly cases: readonly string[] };
   /** Samples by mode; the first is the headline. */
   readonly runs: readonly Samples[];
@@ -229,8 +238,8 @@ export interface CalibratedFigure {
 }
 
 /**
- * What a device does at best, measured once per run before its first case (`calibration.ts`). A figure is absent where it
- * could not be measured or believed, and `doubts` says why.
+ * What a device does at best, measured once per run before its first case (`calibration.ts`). A figure is absent where
+ * it could not be measured or believed, and `doubts` says why.
  */
 export interface Calibration {
   /** Nanoseconds per timestamp tick. */

@@ -27,9 +27,10 @@ export interface RooflineOptions {
 }
 
 /**
- * The share of the limit that binds: `max(minBytes / bandwidth, flops / rate) / time`. The bandwidth is that of reading, and
- * of copying for an operation without arithmetic, which reads and writes alike. Bytes are those that the operation must move:
- * where a cache serves some of them, hot inputs or pages that sequences share, the share may pass 1.
+ * The share of the limit that binds: `max(minBytes / bandwidth, flops / rate) / time`. The bandwidth is that of
+ * reading, and of copying for an operation without arithmetic, which reads and writes alike. Bytes are those that the
+ * operation must move: where a cache serves some of them, hot inputs or pages that sequences share, the share may pass
+ * 1.
  *
  * @example A kernel at 30 TFLOP/s where 60 are possible
  * ```ts
@@ -61,8 +62,8 @@ export function rooflineOf(
 }
 
 /**
- * What no time of a kernel may be faster than. Of arithmetic the fastest rate counts that it computes at, by its precision, and
- * of memory the faster of reading and copying.
+ * What no time of a kernel may be faster than. Of arithmetic the fastest rate counts that it computes at, by its
+ * precision, and of memory the faster of reading and copying.
  */
 export function peaksOf(calibration: Calibration, { precision = F32 }: RooflineOptions = {}): Peaks {
   const fastest = (...limits: Limit[]) => {

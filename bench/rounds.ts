@@ -1,9 +1,9 @@
 /**
- * Runs one call three times: into NaN, into large finite values, into NaN again. What a call may not depend on differs, what
- * it leaves must not.
+ * Runs one call three times: into NaN, into large finite values, into NaN again. What a call may not depend on differs,
+ * what it leaves must not.
  *
- * All of it is one submission. Inputs are shared by cases that are in flight at once, and the queue of a device runs one
- * submission after another: the second poison is there only while nobody else runs.
+ * All of it is one submission. Inputs are shared by cases that are in flight at once, and the queue of a device runs
+ * one submission after another: the second poison is there only while nobody else runs.
  *
  * @module
  */
@@ -22,7 +22,10 @@ import { partsOf, type PoisonedPart, type Unread } from "./unread.ts";
 /** The poison of each run. The results of the last one are read back: what only a first run gets right fails. */
 export const ROUNDS: readonly Poison[] = ["nan", "finite", "nan"];
 
-/** Bytes from which a buffer that is changed in place is read back only where its digest is not known: a tenth of a second of the host. */
+/**
+ * Bytes from which a buffer that is changed in place is read back only where its digest is not known: a tenth of a
+ * second of the host.
+ */
 const LARGE_BYTES = 16 << 20;
 
 /** What large buffers held that were read back, by name. */

@@ -1,11 +1,11 @@
 /**
- * Takes the samples of one subject, or of several in turn, so that a drift of the device meets all of them alike. Nothing
- * here touches a device: a test plants a timer of its own.
+ * Takes the samples of one subject, or of several in turn, so that a drift of the device meets all of them alike.
+ * Nothing here touches a device: a test plants a timer of its own.
  *
  * The procedure: as many launches per pass as the timer needs; batches of passes, those of different subjects in random
- * order, the clock read around each; a batch that ran below the best clock is taken again; batches count from when three
- * medians in a row agree; and the interval of the median of batch medians, which passes that depend on each other do not
- * narrow, says when it is enough: for all of them at once, so that every batch that counts was taken in company.
+ * order, the clock read around each; a batch that ran below the best clock is taken again; batches count from when
+ * three medians in a row agree; and the interval of the median of batch medians, which passes that depend on each other
+ * do not narrow, says when it is enough: for all of them at once, so that every batch that counts was taken in company.
  *
  * @module
  */
@@ -21,7 +21,10 @@ import { warmUp } from "./warm_up.ts";
 const MAX_PILOTS = 6;
 /** Most device time of a submission, ns, as it is expected: half a second must hold it where it was expected wrong. */
 const MAX_SUBMISSION_NS = 0.25e9;
-/** Times that the device is woken because a batch ran below its best clock; after that such batches count, and are judged. */
+/**
+ * Times that the device is woken because a batch ran below its best clock; after that such batches count, and are
+ * judged.
+ */
 const MAX_WAKES = 5;
 /** Longest device time to wake it, ms. */
 const MAX_WAKE_MS = 3000;
@@ -123,8 +126,8 @@ interface Submission {
 }
 
 /**
- * Encodes a batch of each series of a list, in order; and, at the end, hands on those that ran at the best clock. Where one
- * did not the device is woken, a few times; then all are handed on. `end` tells whether all were.
+ * Encodes a batch of each series of a list, in order; and, at the end, hands on those that ran at the best clock. Where
+ * one did not the device is woken, a few times; then all are handed on. `end` tells whether all were.
  */
 function atBestClock(timer: PassTimer, clock: Clock, { batchOf, take }: Taking) {
   let wakes = 0;

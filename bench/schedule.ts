@@ -1,6 +1,6 @@
 /**
- * Whether an answer depends on how the threads of a workgroup are scheduled: a case that passed runs again with threads that
- * are late by turns (`kernels/stagger.ts`), and must leave the same bits.
+ * Whether an answer depends on how the threads of a workgroup are scheduled: a case that passed runs again with threads
+ * that are late by turns (`kernels/stagger.ts`), and must leave the same bits.
  *
  * @module
  */
@@ -29,9 +29,9 @@ export interface ScheduleOptions {
 }
 
 /**
- * The check `staggered`, where the case is small enough, the kernel promises the same bits each time, and a shader of it has
- * a barrier. A CPU runs the threads of a workgroup one group after another from barrier to barrier: there a missing one shows
- * by itself, and nothing is run again.
+ * The check `staggered`, where the case is small enough, the kernel promises the same bits each time, and a shader of
+ * it has a barrier. A CPU runs the threads of a workgroup one group after another from barrier to barrier: there a
+ * missing one shows by itself, and nothing is run again.
  *
  * @param options For tests.
  */

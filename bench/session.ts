@@ -36,7 +36,9 @@ export interface SweepOptions {
   readonly calibration?: Calibration;
   /** Called with it once it is measured here. */
   readonly onCalibration?: (calibration: Calibration) => void;
-  /** Flops that the reference of one case may cost; above it rows are sampled. @default {referenceBudget} of the sweep */
+  /**
+   * Flops that the reference of one case may cost; above it rows are sampled. @default {referenceBudget} of the sweep
+   */
   readonly referenceBudgetFlops?: number;
   /** What each case that passes is compared with. @default {nothing} */
   readonly against?: Against;
@@ -62,15 +64,18 @@ const MOST_REFERENCE_FLOPS = 3e9;
 const SWEEP_REFERENCE_FLOPS = 5e11;
 
 /**
- * Flops that the reference of one case of a sweep may cost, by default. Sweeps of many cases compare fewer rows of each:
- * always those at edges, and of the random ones the first of those that a case run alone compares.
+ * Flops that the reference of one case of a sweep may cost, by default. Sweeps of many cases compare fewer rows of
+ * each: always those at edges, and of the random ones the first of those that a case run alone compares.
  */
 export function referenceBudget(cases: number, software: boolean): number {
   if (software) return SOFTWARE_REFERENCE_FLOPS;
   return Math.min(MOST_REFERENCE_FLOPS, Math.max(LEAST_REFERENCE_FLOPS, SWEEP_REFERENCE_FLOPS / cases));
 }
 
-/** Inputs that nobody uses and that are kept, beside those made ahead: of the shape just run, and of the one that comes now. */
+/**
+ * Inputs that nobody uses and that are kept, beside those made ahead: of the shape just run, and of the one that comes
+ * now.
+ */
 const IDLE_INPUTS = 2;
 
 /** The inputs of a shape, with the limits of each precision that was asked for. */
@@ -106,7 +111,10 @@ export class Session {
     this.#referenceBudgetFlops = options.referenceBudgetFlops ?? referenceBudget(cases, gpu.adapter.software);
   }
 
-  /** Opens the device for a sweep of `cases` where `options` has none, and reads its clock and its limits where cases are timed. */
+  /**
+   * Opens the device for a sweep of `cases` where `options` has none, and reads its clock and its limits where cases
+   * are timed.
+   */
   static async open(options: SweepOptions, cases: number): Promise<Session> {
     const session = new Session(options.gpu ?? await openGpu(), options, cases);
     await session.#startClock();
@@ -127,8 +135,8 @@ export class Session {
   }
 
   /**
-   * Hands `work` the inputs of `c`, with the limits of its kernel's precision. They are made at most once while their shape is in
-   * use or next, and so is what each precision adds.
+   * Hands `work` the inputs of `c`, with the limits of its kernel's precision. They are made at most once while their
+   * shape is in use or next, and so is what each precision adds.
    */
   async withInputs<T>(c: Case, work: (inputs: CaseInputs) => Promise<T>): Promise<T> {
     const key = inputsKey(c);
@@ -153,8 +161,8 @@ export class Session {
   }
 
   /**
-   * Begins to make the inputs of `cases`, which are to run next, where they are not there, in that order; they are kept until
-   * other cases are next. What cannot be made is tried again by the case that needs it.
+   * Begins to make the inputs of `cases`, which are to run next, where they are not there, in that order; they are kept
+   * until other cases are next. What cannot be made is tried again by the case that needs it.
    */
   makeAhead(cases: readonly Case[]): void {
     this.#ahead = new Set(cases.map(inputsKey));
@@ -194,7 +202,8 @@ export class Session {
     if (options.timing === false || !gpu.traits.features.has("timestamp-query")) return;
     this.clock = await calibrateClock(gpu, gpu.adapter.software ? 0 : undefined);
     if (!gpu.adapter.software) await warmUp(gpuPassTimer(gpu, []), this.clock, { minMs: 1000, maxMs: 12_000 });
-    // A device that is opened anew is the same one: its limits are, and results of one run are held against one of each.
+    // A device that is opened anew is the same one: its limits are, and results of one run are held against one of
+    // each.
     if (this.calibration) return;
     this.calibration = await calibrate(gpu, this.clock);
     options.onCalibration?.(this.calibration);

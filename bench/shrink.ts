@@ -21,8 +21,8 @@ export interface ShrinkBudget {
 export const SHRUNK_PER_KERNEL = 3;
 
 /**
- * Goes through the ways to make `c` smaller, each as long as it leaves a case that fails, until none does any more or the
- * budget is spent.
+ * Goes through the ways to make `c` smaller, each as long as it leaves a case that fails, until none does any more or
+ * the budget is spent.
  *
  * @param c A case that fails.
  * @param fails Whether a case fails in the same way; undefined ends the search.

@@ -11,7 +11,9 @@ export interface Summary {
   readonly n: number;
   /** Median of what {@linkcode repetitionsOf} gives, the headline figure; the other quantiles are of the samples. */
   readonly medianNs: number;
-  /** Lower end of the 95 % interval of that median; absent for fewer than 6 repetitions, where no such interval exists. */
+  /**
+   * Lower end of the 95 % interval of that median; absent for fewer than 6 repetitions, where no such interval exists.
+   */
   readonly ciLowNs?: number;
   /** Upper end of that interval. */
   readonly ciHighNs?: number;
@@ -57,8 +59,8 @@ export interface Modes {
 }
 
 /**
- * A median whose 95 % interval is wider than ±5 % is `unstable` whatever ended sampling: the gate's default margin is 5 %
- * too, and a figure that cannot tell apart what the gate must tell apart is no basis for it.
+ * A median whose 95 % interval is wider than ±5 % is `unstable` whatever ended sampling: the gate's default margin is 5
+ * % too, and a figure that cannot tell apart what the gate must tell apart is no basis for it.
  */
 export const maxRelativeHalfWidth = 0.05;
 
@@ -145,8 +147,8 @@ export function medianHalfWidth(samples: readonly number[]): number | undefined 
 }
 
 /**
- * The median of each batch. Passes of one submission share a moment of the device, so the interval of their median is too
- * narrow; that of batch medians is what a repetition would stay in.
+ * The median of each batch. Passes of one submission share a moment of the device, so the interval of their median is
+ * too narrow; that of batch medians is what a repetition would stay in.
  */
 export function batchMedians({ samplesNs, batches = [] }: RawSamples): number[] {
   let end = 0;

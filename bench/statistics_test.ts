@@ -92,7 +92,8 @@ Deno.test("summarize() describes a sample worked by hand", () => {
 
 Deno.test("summarize() tells mild outliers from severe ones on both sides", () => {
   const summary = summarize({ samplesNs: [-30, -8, 0, 1, 2, 3, 4, 5, 7, 8, 8.5, 18, 27] });
-  // Sorted, n = 13: q1 = x[3] = 1, q3 = x[9] = 8, reach 1.5·7 = 10.5 and 21: mild outside [−9.5, 18.5], severe [−20, 29].
+  // Sorted, n = 13: q1 = x[3] = 1, q3 = x[9] = 8, reach 1.5·7 = 10.5 and 21: mild outside [−9.5, 18.5], severe [−20,
+  // 29].
   assertEquals([summary.q1Ns, summary.q3Ns], [1, 8]);
   assertEquals([summary.outliersMild, summary.outliersSevere], [1, 1]);
 });

@@ -1,9 +1,10 @@
 /**
  * Outputs of verified cases in a folder, to be compared with those of another adapter: two files.
  *
- * - `outputs.ndjson`: a line `{ outputs: 1, environment }`, then one line per case: id, hash of its inputs, and per output
- *   name, width and number of rows; where they lie in the other file, and their SHA-256.
- * - `outputs.bin`: per case, one output after another, its row numbers as i32, then its rows as f32; little-endian, no gaps.
+ * - `outputs.ndjson`: a line `{ outputs: 1, environment }`, then one line per case: id, hash of its inputs, and per
+ *   output name, width and number of rows; where they lie in the other file, and their SHA-256.
+ * - `outputs.bin`: per case, one output after another, its row numbers as i32, then its rows as f32; little-endian, no
+ *   gaps.
  *
  * @module
  */
@@ -57,8 +58,9 @@ export const MAX_OUTPUT_BYTES: number = 2 ** 29;
 const ROW_STREAM = 11;
 
 /**
- * Packs the outputs of a case. Where they have more than `maxElements`, of every output the same rows are kept, those that a
- * fixed hash of their numbers puts first: two adapters that verify different samples keep as many common rows as they can.
+ * Packs the outputs of a case. Where they have more than `maxElements`, of every output the same rows are kept, those
+ * that a fixed hash of their numbers puts first: two adapters that verify different samples keep as many common rows as
+ * they can.
  */
 export function packOutputs(
   id: string,

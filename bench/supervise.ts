@@ -221,7 +221,8 @@ export async function supervise(
     let suspects = 0;
     while (done < cases.length && !signal?.aborted) {
       child ??= await restart(options);
-      // Ctrl-C in a terminal reaches the child as well: one that was just starting is gone, and there is nothing to say.
+      // Ctrl-C in a terminal reaches the child as well: one that was just starting is gone, and there is nothing to
+      // say.
       if (!child || signal?.aborted) return;
       const doneBefore = done;
       const end = suspects > 0 ? done + suspects : cases.length;

@@ -1,6 +1,6 @@
 /**
- * Runs cases on a device of this process, several in flight, so that the host's work for one hides the waiting for another:
- * of timed ones the variants of a shape, which are timed together once each is verified.
+ * Runs cases on a device of this process, several in flight, so that the host's work for one hides the waiting for
+ * another: of timed ones the variants of a shape, which are timed together once each is verified.
  *
  * @module
  */
@@ -35,8 +35,8 @@ interface Flight {
 }
 
 /**
- * Runs `cases` and yields the result of each, in their order. A case that fails leaves the others a working device: those
- * that were in flight when it was lost run again, one at a time.
+ * Runs `cases` and yields the result of each, in their order. A case that fails leaves the others a working device:
+ * those that were in flight when it was lost run again, one at a time.
  *
  * @throws {NoAdapterError} Where WebGPU finds no adapter.
  */
@@ -116,9 +116,9 @@ function beginGroup(session: Session, cases: readonly Case[], most: number): Fli
 }
 
 /**
- * The first of `cases` whose inputs are made ahead: of several shapes, because the thread that hands a reference's parts to the
- * Workers is blocked most of the time by the GPU that it waits for, so that one shape alone would leave them idle between the
- * parts; and of no more than fit `bytes`, one in any case.
+ * The first of `cases` whose inputs are made ahead: of several shapes, because the thread that hands a reference's
+ * parts to the Workers is blocked most of the time by the GPU that it waits for, so that one shape alone would leave
+ * them idle between the parts; and of no more than fit `bytes`, one in any case.
  */
 export function casesAhead(cases: readonly Case[], bytes: number): Case[] {
   const shapes = new Set<string>();
@@ -153,8 +153,8 @@ function footprint({ operation, shape }: Case): number {
 }
 
 /**
- * What became of `flights`, the first of which lost its device: those that failed run again alone, so that the others do
- * not fail with the one whose fault it is.
+ * What became of `flights`, the first of which lost its device: those that failed run again alone, so that the others
+ * do not fail with the one whose fault it is.
  */
 async function* runAlone(
   session: Session,

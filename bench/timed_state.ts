@@ -48,8 +48,8 @@ export interface TimedState {
 }
 
 /**
- * Reads it. Buffers stay on the device: their digests are compared, where a cache of hundreds of megabytes would have to be
- * copied after each mode.
+ * Reads it. Buffers stay on the device: their digests are compared, where a cache of hundreds of megabytes would have
+ * to be copied after each mode.
  *
  * @param digests Those of inputs and results before, by name.
  */

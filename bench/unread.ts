@@ -1,6 +1,6 @@
 /**
- * What a call may not depend on, in the buffers that it is given: slots of the cache that hold no token, entries of the page
- * table past a sequence's pages, rows of padding. They hold poison from the start (`reference/inputs.ts`).
+ * What a call may not depend on, in the buffers that it is given: slots of the cache that hold no token, entries of the
+ * page table past a sequence's pages, rows of padding. They hold poison from the start (`reference/inputs.ts`).
  *
  * @module
  */
@@ -76,8 +76,8 @@ export function readSlots({ shape, pageTable, tableWidth, pages }: AttendInputs 
 }
 
 /**
- * The slots of a cache `[pages·page]` that hold a token: those that do not begin with the poison. A flow's cache has tokens
- * of sequences that are not part of a call, so that its page table does not tell.
+ * The slots of a cache `[pages·page]` that hold a token: those that do not begin with the poison. A flow's cache has
+ * tokens of sequences that are not part of a call, so that its page table does not tell.
  */
 export function heldSlots(state: ReadonlyMap<string, Uint8Array>, shape: CacheShape): Uint8Array {
   const { R, Dr, cache } = shape;

@@ -24,8 +24,9 @@ interface Shared {
   readonly gpu: Gpu;
   readonly ranges: Promise<ReadonlyMap<string, BufferRange>>;
   /**
-   * What buffers that are changed in place hold at first, from which each case gets its own: copying a large cache takes the device
-   * less than a millisecond, uploading it again a tenth of a second. Undefined where there is no room for it.
+   * What buffers that are changed in place hold at first, from which each case gets its own: copying a large cache
+   * takes the device less than a millisecond, uploading it again a tenth of a second. Undefined where there is no room
+   * for it.
    */
   readonly originals: Promise<ReadonlyMap<string, BufferRange> | undefined>;
   users: number;

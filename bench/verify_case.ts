@@ -1,6 +1,6 @@
 /**
- * Verifies the calls of a case: each runs three times (`rounds.ts`), its results are compared with the reference, and the
- * runs with each other.
+ * Verifies the calls of a case: each runs three times (`rounds.ts`), its results are compared with the reference, and
+ * the runs with each other.
  *
  * @module
  */
@@ -53,8 +53,8 @@ export interface CallsOutcome {
 }
 
 /**
- * Runs the calls in order, each on the state that the one before it left, until one is wrong. A call whose shaders are those
- * of the plan before takes that plan; the first plan is the caller's to destroy.
+ * Runs the calls in order, each on the state that the one before it left, until one is wrong. A call whose shaders are
+ * those of the plan before takes that plan; the first plan is the caller's to destroy.
  */
 export async function verifyCalls(run: CallsToVerify): Promise<CallsOutcome> {
   const { gpu, paired, launches, inputs, upload, first } = run;

@@ -12,8 +12,8 @@ interface Response {
 }
 
 /**
- * Requests that a Worker has at most, the one that it answers among them. While the GPU works the thread that hands them out is
- * blocked for a quarter of a second at a time: a Worker that had to wait for it would be idle.
+ * Requests that a Worker has at most, the one that it answers among them. While the GPU works the thread that hands
+ * them out is blocked for a quarter of a second at a time: a Worker that had to wait for it would be idle.
  */
 const MOST_REQUESTS = 4;
 
@@ -39,7 +39,9 @@ export class WorkerPool<Request extends object> {
   readonly #waiting: Waiting[] = [];
   #nextId = 0;
 
-  /** @param module A module that answers `{ ...request, id }` with `{ id, value }` or `{ id, error }`, in their order. */
+  /**
+   * @param module A module that answers `{ ...request, id }` with `{ id, value }` or `{ id, error }`, in their order.
+   */
   constructor(module: URL, size: number) {
     this.#module = module;
     this.size = size;

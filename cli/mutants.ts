@@ -46,8 +46,8 @@ const BUILT_IN: MutantSet = {
 };
 
 /**
- * Runs `mutants` and returns the exit code: 2 where a mutant survived or is broken, 4 where the device could run none, 130
- * interrupted, else 0.
+ * Runs `mutants` and returns the exit code: 2 where a mutant survived or is broken, 4 where the device could run none,
+ * 130 interrupted, else 0.
  *
  * @param set The mutants to choose from. @default those of `kernels/mutants`
  */
@@ -143,8 +143,8 @@ async function describeRun({ adapter }: Provider, argv: readonly string[]): Prom
 const JOURNAL = "cases.ndjson";
 
 /**
- * The mutants that `flags` select, with their cases: those chosen for the fault, or with `--full` those of the suites as
- * well.
+ * The mutants that `flags` select, with their cases: those chosen for the fault, or with `--full` those of the suites
+ * as well.
  *
  * @throws {RangeError} If a name or the filter fits none.
  */

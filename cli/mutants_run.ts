@@ -15,7 +15,10 @@ import type { Progress } from "./progress.ts";
 const CASE_LIMIT_MS = 120_000;
 /** Processes at once: compiling, which takes most of the time, keeps one core each busy. */
 const CHILDREN = 2;
-/** Mutants whose cases one process runs where it runs them all: each compiles its pipelines anew for every rank and dtype. */
+/**
+ * Mutants whose cases one process runs where it runs them all: each compiles its pipelines anew for every rank and
+ * dtype.
+ */
 const MUTANTS_OF_A_CHILD = 24;
 
 /** What {@linkcode runMutants} needs. */
@@ -39,9 +42,9 @@ export interface MutantsRun {
 }
 
 /**
- * Runs what is not among the results yet, in rounds: the next case of every mutant that no case has seen; at the end the
- * controls, which are the cases that saw something with the kernels as they are. Cases of one shape run one after another, so
- * that they share their reference.
+ * Runs what is not among the results yet, in rounds: the next case of every mutant that no case has seen; at the end
+ * the controls, which are the cases that saw something with the kernels as they are. Cases of one shape run one after
+ * another, so that they share their reference.
  */
 export async function runMutants(run: MutantsRun): Promise<void> {
   let first: GpuChild | undefined = run.provider.child;

@@ -120,8 +120,8 @@ async function sweep(
   const { software } = provider.adapter;
   const interruption = new AbortController();
   let breakdown: unknown;
-  // A resumed run measures it again, since times of now must be held against the device of now: another of the same name may
-  // be in its place. Where nothing was left to run, what the journal has holds.
+  // A resumed run measures it again, since times of now must be held against the device of now: another of the same
+  // name may be in its place. Where nothing was left to run, what the journal has holds.
   let calibration = resumed?.calibration;
   const stopListening = terminal.onInterrupt(() => interruption.abort());
   try {

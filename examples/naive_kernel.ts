@@ -5,8 +5,9 @@
  * - `deno task verify --fuzz 1000` draws cases over all that it does not refuse, and makes a failing one small;
  * - `deno task verify --against attend/fused` compares its outputs with another kernel's, in ULPs and with both errors.
  *
- * It may lie anywhere: then import the type from the `mod.ts` of this project, by path. Buffers have the names and shapes
- * that `BufferSpec` lists; `refuses` says what is skipped and why, `requires` the device features without which it is.
+ * It may lie anywhere: then import the type from the `mod.ts` of this project, by path. Buffers have the names and
+ * shapes that `BufferSpec` lists; `refuses` says what is skipped and why, `requires` the device features without which
+ * it is.
  *
  * @module
  */

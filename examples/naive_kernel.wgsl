@@ -1,6 +1,8 @@
 // out[b,h,:] = softmax over t of scale·(q_latent·cache[t,:R] + q_pe·cache[t,R:]) times cache[t,:R]; cache in f32.
-// Shapes: q_latent [B,H,R], q_pe [B,H,DR], cache [pages,page,R+DR] through page_table [B,width]; out [B,H,R], lse [B,H].
-// Mapping: workgroup ↔ (sequence, head), token by token with an online softmax; thread t ↔ elements t, t + 64, … of a row.
+// Shapes: q_latent [B,H,R], q_pe [B,H,DR], cache [pages,page,R+DR] through page_table [B,width]; out [B,H,R], lse
+// [B,H].
+// Mapping: workgroup ↔ (sequence, head), token by token with an online softmax; thread t ↔ elements t, t + 64, … of a
+// row.
 // Needs: nothing. Every head reads every key for itself: short, right and slow.
 
 struct Params {

@@ -10,10 +10,10 @@ import type { AppendKernel } from "./kernel.ts";
 /**
  * Append to the combined latent cache, in place.
  *
- * - **Shapes** those of {@linkcode AppendKernel}. No tokens: no dispatch. A page outside `cache_loc`'s own entries or outside
- *   the cache is not written; nor are rows of the inputs past the last new token.
- * - **Mapping** thread ↔ 4 pieces of 16 bytes of the cache; the sequence of a token by binary search, so the host need not
- *   know it.
+ * - **Shapes** those of {@linkcode AppendKernel}. No tokens: no dispatch. A page outside `cache_loc`'s own entries or
+ *   outside the cache is not written; nor are rows of the inputs past the last new token.
+ * - **Mapping** thread ↔ 4 pieces of 16 bytes of the cache; the sequence of a token by binary search, so the host need
+ *   not know it.
  * - **Accuracy** bit-exact: f32 rounded to nearest, ties to even, in integers.
  */
 export const appendCombined: AppendKernel = appendKernel({

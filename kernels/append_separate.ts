@@ -9,7 +9,8 @@ import store from "./append_separate.wgsl" with { type: "text" };
 import type { AppendKernel } from "./kernel.ts";
 
 /**
- * Append to the separate latent and rope caches, in place: as {@linkcode AppendKernel} says, under the same page numbers.
+ * Append to the separate latent and rope caches, in place: as {@linkcode AppendKernel} says, under the same page
+ * numbers.
  *
  * - **Shapes** those of `append/combined`; without rope (Dr 0) `kpe_cache` is 16 bytes that nobody writes.
  * - **Mapping**, **accuracy** those of `append/combined`.

@@ -1,8 +1,13 @@
-// slot[i] = cache_loc[cu_num_pages[b] + pos / page]·page + pos % page, pos = input_pos[b] + i − cu_seqlen[b]; cache[slot[i]] = (compressed_kv[i], kpe[i]).
-// Shapes: compressed_kv [≥tokens,R], kpe [≥tokens,DR] f32 bits; cu_seqlen, cu_num_pages [B+1]; cache_loc [entries]; input_pos [B].
-// Mapping: workgroup ↔ 256 pieces of 16 bytes, of latents (the first ones) or of rope keys; thread ↔ 4 of them. The slots of its tokens
-//   are found once, by binary search over cu_seqlen, while the loads of all threads are in flight: they are in no branch.
-// Needs: nothing optional. Appended: R, DR, HALF (elements of 2 bytes, not 4), `narrow`, which rounds to them, and the two stores.
+// slot[i] = cache_loc[cu_num_pages[b] + pos / page]·page + pos % page, pos = input_pos[b] + i − cu_seqlen[b];
+// cache[slot[i]] = (compressed_kv[i], kpe[i]).
+// Shapes: compressed_kv [≥tokens,R], kpe [≥tokens,DR] f32 bits; cu_seqlen, cu_num_pages [B+1]; cache_loc [entries];
+// input_pos [B].
+// Mapping: workgroup ↔ 256 pieces of 16 bytes, of latents (the first ones) or of rope keys; thread ↔ 4 of them. The
+// slots of its tokens
+//   are found once, by binary search over cu_seqlen, while the loads of all threads are in flight: they are in no
+//   branch.
+// Needs: nothing optional. Appended: R, DR, HALF (elements of 2 bytes, not 4), `narrow`, which rounds to them, and the
+// two stores.
 
 struct Params {
   B: u32,

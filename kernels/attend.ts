@@ -16,7 +16,9 @@ export const ROPE_WIDTHS: readonly number[] = [0, 16, 32, 64];
 
 export const MAX_HEADS = 65536;
 
-/** Lengths stay below the offset of rows that see every token; rows are counted in u32 with room for a block's padding. */
+/**
+ * Lengths stay below the offset of rows that see every token; rows are counted in u32 with room for a block's padding.
+ */
 const MAX_COUNT = 2 ** 30;
 
 /** Smallest normal f32: what is smaller a GPU may take for 0. */
@@ -26,7 +28,9 @@ const MERGE_THREADS = 64;
 /** Bytes of workgroup memory of the merge: a maximum, a sum of weights and four elements for each thread. */
 const MERGE_BYTES = 24 * MERGE_THREADS;
 
-/** Threads that share the splits of one place of a merge: few splits are summed by one, of many the steps would be long. */
+/**
+ * Threads that share the splits of one place of a merge: few splits are summed by one, of many the steps would be long.
+ */
 function mergeGroups(splits: number): number {
   return splits <= 8 ? 1 : splits <= 32 ? 4 : 16;
 }
@@ -144,7 +148,8 @@ export interface MergePlan {
 /**
  * Merge of the partial results of each row, weighted by their log-sum-exp.
  *
- * - **Shapes** `partial_out` `[partialRows, R]`, `partial_lse` `[partialRows]` → `out`, `lse`. **Mapping** threads ↔ 4 elements.
+ * - **Shapes** `partial_out` `[partialRows, R]`, `partial_lse` `[partialRows]` → `out`, `lse`. **Mapping** threads ↔ 4
+ *   elements.
  */
 export function planMerge(shape: AttendShape, list: WorkList, { limits }: DeviceTraits): MergePlan {
   const { merges, partialRows } = list;

@@ -35,7 +35,10 @@ function fusedBytes({ R, Dr, cache }: AttendShape, { ROWS, T, SLICES }: FusedTil
   return T * (R + Dr) * DTYPE_BYTES[cache] + 4 * T + 4 * SLICES * T * ROWS + 4 * T * ROWS + 4 * ROWS;
 }
 
-/** Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, hidden tokens, latent, rope, softmax, product. */
+/**
+ * Iterations of the loops inside that over tiles, a loop of n counted as n + 1: staging, hidden tokens, latent, rope,
+ * softmax, product.
+ */
 export function fusedLoop({ R, Dr }: AttendShape, { T, THREADS, SLICES }: FusedTiles): TokenLoop {
   const quads = T / 4;
   const staging = Math.ceil(T * (R + Dr) / CHUNK / (5 * THREADS)) + 1;
@@ -63,8 +66,8 @@ function refuses(shape: AttendShape, tuning: Tuning, device?: DeviceTraits): str
  * Fused attention over a paged latent cache with an online softmax .
  *
  * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; R while a tile of 4 tokens fits 16 KiB.
- * - **Mapping** workgroup ↔ item of the work list: a span of tokens of `rows` = 8, 16 or 32 rows (query token, head); tiles of
- *   `tile` = 8 or 4 tokens staged as they lie.
+ * - **Mapping** workgroup ↔ item of the work list: a span of tokens of `rows` = 8, 16 or 32 rows (query token, head);
+ *   tiles of `tile` = 8 or 4 tokens staged as they lie.
  * - **Precision** scores, softmax and sums in f32.
  * - **Source** Milakov & Gimelshein, arXiv:1805.02867 (online softmax); Flash-Decoding, 2023 (splits and their merge).
  */

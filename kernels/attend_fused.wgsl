@@ -1,6 +1,9 @@
-// out[r,:] = Σ_t p[t]·cache[t,:R], p = softmax over the t that row r sees of scale·(q_latent[r,:]·cache[t,:R] + q_pe[r,:]·cache[t,R:]).
-// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out [rows,R], lse [rows].
-// Mapping: workgroup ↔ item (work_list.ts): up to ROWS rows of one sequence, its tokens from begin to end in tiles of T, online softmax.
+// out[r,:] = Σ_t p[t]·cache[t,:R], p = softmax over the t that row r sees of scale·(q_latent[r,:]·cache[t,:R] +
+// q_pe[r,:]·cache[t,R:]).
+// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out
+// [rows,R], lse [rows].
+// Mapping: workgroup ↔ item (work_list.ts): up to ROWS rows of one sequence, its tokens from begin to end in tiles of
+// T, online softmax.
 // Needs: nothing optional. Appended: R, DR, ROWS, T, THREADS, SLICES, the cache's Chunk and cache_chunk().
 
 struct Params {
@@ -40,12 +43,14 @@ var<workgroup> partial: array<vec4<f32>, SLICES * QUADS * ROWS>; // scores befor
 var<workgroup> prob: array<vec4<f32>, QUADS * ROWS>; // scores, then exp(score − maximum), vec4 over tokens
 var<workgroup> factor: array<f32, ROWS>; // by which the tile changes what was summed before; at the end 1/sum
 
-// Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative or not.
+// Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative
+// or not.
 fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
   return min(end, u32(max(i32(row / P.H) + bitcast<i32>(offset), 0)));
 }
 
-// Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is touched.
+// Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is
+// touched.
 fn slot_of(sequence: u32, token: u32, end: u32) -> u32 {
   if (token >= end) { return NOWHERE; }
   let page_id = u32(page_table[sequence * P.width + token / P.page]);
@@ -196,7 +201,8 @@ fn main(
   workgroupBarrier();
 
   for (var first = begin; first < end; first += T) {
-    // Stage the tile. Five loads are in flight before the first is stored: one round for 9 rows and more, two for up to 8.
+    // Stage the tile. Five loads are in flight before the first is stored: one round for 9 rows and more, two for up to
+    // 8.
     for (var i = t; i < T * CHUNKS; i += 5u * THREADS) {
       let c0 = fetch(i);
       let c1 = fetch(i + THREADS);
@@ -236,7 +242,8 @@ fn main(
     partial[(slice * QUADS + quad) * ROWS + row + 1u] = s1;
     workgroupBarrier();
 
-    // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in their score.
+    // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in
+    // their score.
     if (visible < end && first + T > visible) {
       for (var i = t; i < T * CHUNKS; i += THREADS) { tile[i] = finite(tile[i]); }
     }

@@ -21,7 +21,10 @@ const KERNEL: TeamKernel = {
   teamsAhead: 1,
 };
 
-/** Chains: of scores two chunks and a rope pair of two lanes, even and odd elements apart; of outputs the tokens of a block. */
+/**
+ * Chains: of scores two chunks and a rope pair of two lanes, even and odd elements apart; of outputs the tokens of a
+ * block.
+ */
 const PRECISION: KernelPrecision = { scores: { f16Chain: MOST_CHAIN }, values: { f16Chain: 32 } };
 
 /**
@@ -29,10 +32,12 @@ const PRECISION: KernelPrecision = { scores: { f16Chain: MOST_CHAIN }, values: {
  *
  * - **Shapes** those of {@linkcode AttendKernel}, caches of f16 only; any H, R, q, kv and page size.
  * - **Mapping** that of `attend/fused_subgroup`.
- * - **Long contexts** a weight below 2⁻¹⁹ of what weights are relative to is 0 in f16 and still counts in the sum of weights: of 131,072 tokens that
- *   weigh e⁻¹⁴ each beside one of 1, a tenth of the output is lost. `attend/fused_subgroup` loses none.
- * - **Precision** products in f16, of scores in chains of at most 18 and of outputs of at most 32 that are added up in f32, and
- *   scaled in f16 where what weights are relative to moves; the rest in f32. The resolver picks it only when it is asked for.
+ * - **Long contexts** a weight below 2⁻¹⁹ of what weights are relative to is 0 in f16 and still counts in the sum of
+ *   weights: of 131,072 tokens that weigh e⁻¹⁴ each beside one of 1, a tenth of the output is lost.
+ *   `attend/fused_subgroup` loses none.
+ * - **Precision** products in f16, of scores in chains of at most 18 and of outputs of at most 32 that are added up in
+ *   f32, and scaled in f16 where what weights are relative to moves; the rest in f32. The resolver picks it only when
+ *   it is asked for.
  */
 export const attendFusedF16: AttendKernel = withTable({
   operation: "attend",

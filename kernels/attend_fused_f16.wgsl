@@ -1,17 +1,21 @@
 enable f16; // As attend_fused_subgroup, with both products in chains of f16 that are added up in f32.
-// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out [rows,R], lse [rows].
-// Mapping: workgroup ↔ item; a team of LANES lanes ↔ ROWS rows; lane ↔ every LANES-th chunk of d, of queries, keys and output alike.
-// Needs: `shader-f16`, `subgroups` of a multiple of LANES lanes that divides THREADS, a cache of f16. Appended: as attend_fused_subgroup.
+// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out
+// [rows,R], lse [rows].
+// Mapping: workgroup ↔ item; a team of LANES lanes ↔ ROWS rows; lane ↔ every LANES-th chunk of d, of queries, keys and
+// output alike.
+// Needs: `shader-f16`, `subgroups` of a multiple of LANES lanes that divides THREADS, a cache of f16. Appended: as
+// attend_fused_subgroup.
 
-// A score's chain: even and odd elements of CHAIN chunks of a lane, and of the rope key. Where a lane has one chain, the first step
-// of the sum over lanes is in f16 as well: 18 products at rank 512. An output's chain: the tokens of a block, at most 32.
-// Appended beside those of attend_team.wgsl: CHAIN; FIRST_HALF values that the first step leaves in f16, else 0; WIDE_VALUES that are
-// widened before it, else 0; FIRST_WIDE, the first step in f32.
+// A score's chain: even and odd elements of CHAIN chunks of a lane, and of the rope key. Where a lane has one chain,
+// the first step of the sum over lanes is in f16 as well: 18 products at rank 512. An output's chain: the tokens of a
+// block, at most 32. Appended beside those of attend_team.wgsl: CHAIN; FIRST_HALF values that the first step leaves in
+// f16, else 0; WIDE_VALUES that are widened before it, else 0; FIRST_WIDE, the first step in f32.
 
-// Queries are scaled by a power of two, their largest element to [1/64, 1/32): no chain overflows, |key| being 65504 at most.
+// Queries are scaled by a power of two, their largest element to [1/64, 1/32): no chain overflows, |key| being 65504 at
+// most.
 const QUERY_EXPONENT = -5;
-// Weights are relative to a score that is at most this below the largest so far: sums are scaled anew only where a score exceeds it by
-// more.
+// Weights are relative to a score that is at most this below the largest so far: sums are scaled anew only where a
+// score exceeds it by more.
 const SLACK = 0.5;
 // So weights are at most exp(SLACK); scaled by this, no chain of 32 tokens overflows.
 const WEIGHT_SCALE = 0.015625;
@@ -23,7 +27,8 @@ fn halves(word: u32) -> Half2 { return Half2(unpack2x16float(word)); }
 
 fn word_of(h: Half2) -> u32 { return pack2x16float(vec2<f32>(h)); }
 
-// `v` in f16, whose halves no compiler finds: NVIDIA's else pairs halves of two rows, and puts them together again for each product.
+// `v` in f16, whose halves no compiler finds: NVIDIA's else pairs halves of two rows, and puts them together again for
+// each product.
 fn hidden(v: vec2<f32>) -> Half2 { return halves(pack2x16float(v) ^ hidden_zero()); }
 
 fn both(sum: Half2) -> f32 { return f32(sum.x) + f32(sum.y); }
@@ -55,8 +60,8 @@ fn main(
   let team_row = team * ROWS; // in the block
   if (subgroupBroadcastFirst(team_row) >= rows) { return; } // a subgroup as a whole: what follows stays uniform
 
-  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
-  // they are of one query token, or there is no causal rule.
+  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all
+  // the same: they are of one query token, or there is no causal rule.
   let own_row = l % ROWS;
   let own_token = l / (LANES >> LOG_OWN) * SELECTED;
   let soft_row = min(team_row + own_row, rows - 1u);
@@ -72,7 +77,8 @@ fn main(
     touched = merged(touched, touch_tile(places, i * TILE, team, l, first_lane, Touched()));
   }
 
-  // The exponent of each row's largest element, cut to what has an inverse: elements of 0, of infinity, and of sizes next to them.
+  // The exponent of each row's largest element, cut to what has an inverse: elements of 0, of infinity, and of sizes
+  // next to them.
   var exponents: array<i32, ROWS>; // unroll
   for (var r = 0u; r < ROWS; r++) { // unroll
     let row = first_row + min(team_row + r, rows - 1u);
@@ -194,8 +200,8 @@ fn main(
           }
         }
       }
-      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those: its first
-      // half as long as rows and tokens are in an order of its own.
+      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps
+      // those: its first half as long as rows and tokens are in an order of its own.
       for (var i = 0u; i < FIRST_HALF; i++) { // unroll
         s[i] = both(h[i] + halves(subgroupShuffleXor(word_of(h[i + FIRST_HALF]), LANE_OF[FIRST_HALF])));
       }
@@ -221,14 +227,15 @@ fn main(
 
       let present = block + tile + own_token + l / ROWS % SELECTED < limit;
       let score = select(MASKED, s[0] * scale_of_score, present);
-      // Seldom: a score is above the reference by more than the slack. Chains go on, scaled; what they are added to follows when they
-      // end.
+      // Seldom: a score is above the reference by more than the slack. Chains go on, scaled; what they are added to
+      // follows when they end.
       if (subgroupAny(score > reference + SLACK)) {
         var largest = max(reference, score);
         for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
           largest = max(largest, subgroupShuffleXor(largest, LANE_OF[VALUES >> (step + 1u)]));
         }
-        // Only of rows of which one does: what a row is does not depend on the others, and its sum is seldom rounded anew.
+        // Only of rows of which one does: what a row is does not depend on the others, and its sum is seldom rounded
+        // anew.
         largest = select(reference, largest, largest > reference + SLACK);
         let change = exp(reference - largest);
         reference = largest;

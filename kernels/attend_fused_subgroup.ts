@@ -23,8 +23,8 @@ const KERNEL: TeamKernel = {
  * Fused attention over a paged latent cache with an online softmax, without workgroup memory or barriers.
  *
  * - **Shapes** those of {@linkcode AttendKernel}; any H, R, q, kv and page size.
- * - **Mapping** workgroup ↔ item of the work list: a span of tokens of a block of rows (query token, head); a team of lanes ↔
- *   `rows` of them; lane ↔ a slice of d, of queries, keys and output alike. A key is read and widened once.
+ * - **Mapping** workgroup ↔ item of the work list: a span of tokens of a block of rows (query token, head); a team of
+ *   lanes ↔ `rows` of them; lane ↔ a slice of d, of queries, keys and output alike. A key is read and widened once.
  * - **Precision** scores, softmax and sums in f32.
  * - **Source** as `attend/fused`; scores are summed over lanes by a reduce-scatter butterfly.
  */

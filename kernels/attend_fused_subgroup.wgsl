@@ -1,16 +1,20 @@
-// out[r,:] = Σ_t p[t]·cache[t,:R], p = softmax over the t that row r sees of scale·(q_latent[r,:]·cache[t,:R] + q_pe[r,:]·cache[t,R:]).
-// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out [rows,R], lse [rows].
-// Mapping: workgroup ↔ item; a team of LANES lanes ↔ ROWS rows; lane ↔ every LANES-th chunk of d, of queries, keys and output alike.
-// Needs: `subgroups` of a multiple of LANES lanes that divides THREADS. Appended: the cache, attend_team.wgsl, and constants named there.
+// out[r,:] = Σ_t p[t]·cache[t,:R], p = softmax over the t that row r sees of scale·(q_latent[r,:]·cache[t,:R] +
+// q_pe[r,:]·cache[t,R:]).
+// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32, row = query token·H + head; page_table [B,width]; out
+// [rows,R], lse [rows].
+// Mapping: workgroup ↔ item; a team of LANES lanes ↔ ROWS rows; lane ↔ every LANES-th chunk of d, of queries, keys and
+// output alike.
+// Needs: `subgroups` of a multiple of LANES lanes that divides THREADS. Appended: the cache, attend_team.wgsl, and
+// constants named there.
 
-// Scores: lane ↔ its chunks of ROWS × TILE dot products. LANES lanes sum them by halves, so that each ends with the score of one row and
-// token. Softmax: lane ↔ that score. Product: lane ↔ its chunks of the output of all rows. A key is read once and widened once, as key
-// and as value: it never leaves the registers, and no barrier is needed. attend_team.wgsl tells the order of rows and tokens.
-// Loops marked `unroll` are written out by unroll.ts: WGSL's loop counters would cost half the speed, and indices of arrays that
-// are not literals would move those out of registers.
+// Scores: lane ↔ its chunks of ROWS × TILE dot products. LANES lanes sum them by halves, so that each ends with the
+// score of one row and token. Softmax: lane ↔ that score. Product: lane ↔ its chunks of the output of all rows. A key
+// is read once and widened once, as key and as value: it never leaves the registers, and no barrier is needed.
+// attend_team.wgsl tells the order of rows and tokens. Loops marked `unroll` are written out by unroll.ts: WGSL's loop
+// counters would cost half the speed, and indices of arrays that are not literals would move those out of registers.
 
-// Weights are relative to a score that is at most this below the largest so far: sums are scaled anew only where a score exceeds it by
-// more, seldom after the first tiles. What a sum can hold is less by exp(SLACK).
+// Weights are relative to a score that is at most this below the largest so far: sums are scaled anew only where a
+// score exceeds it by more, seldom after the first tiles. What a sum can hold is less by exp(SLACK).
 const SLACK = 2.0;
 
 @compute @workgroup_size(THREADS)
@@ -40,8 +44,8 @@ fn main(
   let team_row = team * ROWS; // in the block
   if (subgroupBroadcastFirst(team_row) >= rows) { return; } // a subgroup as a whole: what follows stays uniform
 
-  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all the same:
-  // they are of one query token, or there is no causal rule.
+  // Softmax: this lane's row and token of a tile, and the token after the last one that the rows of the team see, all
+  // the same: they are of one query token, or there is no causal rule.
   let own_row = l % ROWS;
   let own_token = l / (LANES >> LOG_OWN) * SELECTED;
   let soft_row = min(team_row + own_row, rows - 1u);
@@ -136,8 +140,8 @@ fn main(
           }
         }
       }
-      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps those: its first
-      // half as long as rows and tokens are in an order of its own.
+      // Sum over the team: at each step a lane keeps half of its values and gives the other half to the lane that keeps
+      // those: its first half as long as rows and tokens are in an order of its own.
       for (var step = 0u; step < LOG_ROWS + LOG_OWN; step++) { // unroll
         for (var i = 0u; i < VALUES >> (step + 1u); i++) { // unroll
           s[i] += subgroupShuffleXor(s[i + (VALUES >> (step + 1u))], LANE_OF[VALUES >> (step + 1u)]);
@@ -163,7 +167,8 @@ fn main(
         for (var step = LOG_ROWS; step < LOG_VALUES; step++) { // unroll
           largest = max(largest, subgroupShuffleXor(largest, LANE_OF[VALUES >> (step + 1u)]));
         }
-        // Only of rows of which one does: what a row is does not depend on the others, and its sum is seldom rounded anew.
+        // Only of rows of which one does: what a row is does not depend on the others, and its sum is seldom rounded
+        // anew.
         largest = select(reference, largest, largest > reference + SLACK);
         let change = exp(reference - largest);
         reference = largest;

@@ -1,7 +1,10 @@
-// out[r,:] = Σ_s w[s]·partial_out[p(s),:] / Σ_s w[s], w[s] = exp(partial_lse[p(s)] − max), p(s) = slot + s·rows + r − row; lse = max + log Σ w.
-// Shapes: merges [count] (row, rows, slot, splits); partial_out [partial rows,R], partial_lse natural → out [rows,R], lse [rows]; all f32.
-// Mapping: GROUPS threads ↔ 4 elements of one row of out, each over every GROUPS-th split; `parts` workgroups for each merge, enough for the one of most rows.
-// Empty splits (out 0, lse −1e30) weigh 0; where all of them are empty, all weigh 1 and the lse stays −1e30 in either base.
+// out[r,:] = Σ_s w[s]·partial_out[p(s),:] / Σ_s w[s], w[s] = exp(partial_lse[p(s)] − max), p(s) = slot + s·rows + r −
+// row; lse = max + log Σ w.
+// Shapes: merges [count] (row, rows, slot, splits); partial_out [partial rows,R], partial_lse natural → out [rows,R],
+// lse [rows]; all f32.
+// Mapping: GROUPS threads ↔ 4 elements of one row of out, each over every GROUPS-th split; `parts` workgroups for each
+// merge, enough for the one of most rows. Empty splits (out 0, lse −1e30) weigh 0; where all of them are empty, all
+// weigh 1 and the lse stays −1e30 in either base.
 // Needs: nothing optional. Appended: R, GROUPS (a power of two, at most 64).
 
 struct Params {

@@ -1,6 +1,6 @@
 /**
- * What the `attend` kernels have in common in which a team of lanes shares rows and keeps them in registers: the sizes of a
- * team, what is refused, and the launch.
+ * What the `attend` kernels have in common in which a team of lanes shares rows and keeps them in registers: the sizes
+ * of a team, what is refused, and the launch.
  *
  * @module
  */
@@ -14,7 +14,9 @@ import { missingFeature } from "./limits.ts";
 import { refuseTunables } from "./tunings.ts";
 import { CHUNK, composeWgsl } from "./wgsl.ts";
 
-/** Values of the tuning parameters that team kernels take: rows of a team, tokens of a tile, invocations of a workgroup. */
+/**
+ * Values of the tuning parameters that team kernels take: rows of a team, tokens of a tile, invocations of a workgroup.
+ */
 export const TEAM_TUNINGS: Tunings = { rows: [1, 2, 4, 8], tile: [2, 4, 8], threads: [32, 64, 128, 256] };
 
 /** Most lanes of a team: what NVIDIA's subgroups have, Apple's, and half of AMD's. */
@@ -25,9 +27,15 @@ const LEAST_LANES = 4;
 export const MOST_CHAIN = 18;
 /** Most tokens of a tile. */
 const MOST_TILE = 8;
-/** Most tokens of a tile that lanes have in an order of their own: so eight of 32 lanes read one token, 128 bytes in a row of a 16-bit cache. */
+/**
+ * Most tokens of a tile that lanes have in an order of their own: so eight of 32 lanes read one token, 128 bytes in a
+ * row of a 16-bit cache.
+ */
 const MOST_OWN = 4;
-/** Most words of a lane's keys of a tile that are read ahead beside what is touched: more and registers do not suffice for both. */
+/**
+ * Most words of a lane's keys of a tile that are read ahead beside what is touched: more and registers do not suffice
+ * for both.
+ */
 const WORDS_BESIDE_TOUCHES = 24;
 /** Most teams of a workgroup: all that an H200 multiprocessor holds when each lane takes 255 registers. */
 const MOST_TEAMS = 8;
@@ -67,11 +75,16 @@ export interface TeamKernel {
   readonly tile: number;
   /** Chunks of a chain of sums, of which a lane has a whole number. */
   readonly chain: number;
-  /** Most teams of a workgroup that each read a tile ahead rather than touch it for each other, where there is no room for both. */
+  /**
+   * Most teams of a workgroup that each read a tile ahead rather than touch it for each other, where there is no room
+   * for both.
+   */
   readonly teamsAhead: number;
 }
 
-/** Sizes for `shape` on `device`: what is asked for, else as many rows as registers hold and a tile that fits the team. */
+/**
+ * Sizes for `shape` on `device`: what is asked for, else as many rows as registers hold and a tile that fits the team.
+ */
 export function teamTiles({ tile }: TeamKernel, shape: AttendShape, tuning: Tuning, device: DeviceTraits): TeamTiles {
   const LANES = Math.min(MOST_LANES, 2 ** Math.floor(Math.log2(device.subgroupMinSize)));
   const slice = Math.ceil(shape.R / CHUNK / LANES);
@@ -86,7 +99,10 @@ export function teamTiles({ tile }: TeamKernel, shape: AttendShape, tuning: Tuni
   return { LANES, ROWS, TILE, THREADS };
 }
 
-/** Most rows of a team, a power of two, such that those of every team see the same tokens: of one query token under the causal rule. */
+/**
+ * Most rows of a team, a power of two, such that those of every team see the same tokens: of one query token under the
+ * causal rule.
+ */
 function rowsThatSeeAlike({ H, q, causal }: AttendShape): number {
   const isSplit = causal && q.some((n) => n > 1);
   return isSplit ? H & -H : Infinity;
@@ -178,7 +194,8 @@ function teamConstants(
   const CHAIN = Math.min(chain, chunks);
   const SLICE = CHAIN * Math.ceil(chunks / CHAIN);
   const PAIRS = Math.ceil(Dr / 2 / LANES);
-  // A lane with one chain gives half of its rows to its neighbour before they are widened, if both together are no longer than 18.
+  // A lane with one chain gives half of its rows to its neighbour before they are widened, if both together are no
+  // longer than 18.
   const isFirstInF16 = SLICE === CHAIN && ROWS > 1 && 2 * (SLICE * CHUNK / 2 + PAIRS) <= MOST_CHAIN;
   // Few teams read their next tile ahead. Many share what they read: they touch it for each other, a block before.
   const tileWords = TILE * (SLICE * CHUNK + PAIRS * 2) * DTYPE_BYTES[cache] / 4;
@@ -221,7 +238,10 @@ function ownTokens(tile: number): number {
   return Math.min(MOST_OWN, tile);
 }
 
-/** Lane of a team that ends with each value, row·TILE + token. Its lowest bits are the row, its highest the upper bits of the token. */
+/**
+ * Lane of a team that ends with each value, row·TILE + token. Its lowest bits are the row, its highest the upper bits
+ * of the token.
+ */
 function lanesOfValues({ LANES, ROWS, TILE }: TeamTiles): number[] {
   const own = ownTokens(TILE);
   const selected = TILE / own;

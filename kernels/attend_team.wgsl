@@ -1,15 +1,17 @@
-// What the kernels have in common in which a team of LANES lanes shares rows: bindings, where tokens are, reading them, and storing.
-// Appended constants: R, DR; LANES of a team, WHOLE where a team is a subgroup; ROWS of a team, TILE tokens, their VALUES; THREADS;
-// LOG_LANES, LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane, for which there is PAIR_ROOM, at least 1; ALIGNED where no
-// tile crosses a page; AHEAD where the next tile is read while this one is computed; SWEEPS reads of each lane that touch a tile, 0 where
-// none are, and their room TOUCHES, at least 1.
+// What the kernels have in common in which a team of LANES lanes shares rows: bindings, where tokens are, reading them,
+// and storing.
+// Appended constants: R, DR; LANES of a team, WHOLE where a team is a subgroup; ROWS of a team, TILE tokens, their
+// VALUES; THREADS; LOG_LANES, LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane, for which there is
+// PAIR_ROOM, at least 1; ALIGNED where no tile crosses a page; AHEAD where the next tile is read while this one is
+// computed; SWEEPS reads of each lane that touch a tile, 0 where none are, and their room TOUCHES, at least 1.
 
-// The order of rows and tokens. A lane of a team ends with the score of one row and one token of each tile: its lowest bits are the row,
-// its highest LOG_OWN bits the upper bits of the token, those above the row its lower ones (SELECTED tokens), and LOG_SPARE bits between
-// are left. LANE_OF has the lane, without those, of each value row·TILE + token; it is linear over exclusive or. Rows, and tokens by
-// their upper bits, are in an order of each lane's own: in place r a lane has row r ^ own_row, in place i token i ^ own_token. So a lane
-// keeps the first half of what it has and gives the second, where it else selects what it keeps; and what the lane with row r and token
-// i has is in the lane at LANE_OF[r·TILE + i] from it.
+// The order of rows and tokens. A lane of a team ends with the score of one row and one token of each tile: its lowest
+// bits are the row, its highest LOG_OWN bits the upper bits of the token, those above the row its lower ones (SELECTED
+// tokens), and LOG_SPARE bits between are left. LANE_OF has the lane, without those, of each value row·TILE + token; it
+// is linear over exclusive or. Rows, and tokens by their upper bits, are in an order of each lane's own: in place r a
+// lane has row r ^ own_row, in place i token i ^ own_token. So a lane keeps the first half of what it has and gives the
+// second, where it else selects what it keeps; and what the lane with row r and token i has is in the lane at
+// LANE_OF[r·TILE + i] from it.
 
 struct Params {
   H: u32,
@@ -45,8 +47,8 @@ const_assert LANES % TILE == 0u;
 const_assert SLICE * LANES >= LATENT;
 const_assert PAIRS * LANES >= DR / 2u;
 
-// Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key. What it has not is 0 in its queries; of keys it
-// reads the last one in its place, for what lies behind it may be NaN.
+// Whether lane `l` has a `c`-th chunk of the latent, and a `c`-th pair of the rope key. What it has not is 0 in its
+// queries; of keys it reads the last one in its place, for what lies behind it may be NaN.
 fn has_chunk(c: u32, l: u32) -> bool { return c * LANES + l < LATENT; }
 fn has_pair(c: u32, l: u32) -> bool { return c * LANES + l < DR / 2u; }
 
@@ -60,13 +62,15 @@ fn pair_of(c: u32, l: u32) -> u32 {
   return min(c * LANES + l, DR / 2u - 1u);
 }
 
-// Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative or not.
+// Token after the last one that row `row` of the batch sees of those before `end`: `offset` is its sequence's, negative
+// or not.
 fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
   return min(end, u32(max(i32(row / P.H) + bitcast<i32>(offset), 0)));
 }
 
-// Where in the cache token `token` is. One past the last that the team sees is that last one again: its weight is 0, and what it is
-// multiplied by was seen. The table is read only for tokens before `limit`, and no page outside the cache is touched.
+// Where in the cache token `token` is. One past the last that the team sees is that last one again: its weight is 0,
+// and what it is multiplied by was seen. The table is read only for tokens before `limit`, and no page outside the
+// cache is touched.
 fn place_of(sequence: u32, token: u32, limit: u32) -> u32 {
   if (limit == 0u) { return 0u; }
   let t = min(token, limit - 1u);
@@ -77,10 +81,11 @@ fn place_of(sequence: u32, token: u32, limit: u32) -> u32 {
 // 0, which no compiler knows: no launch has a count of 0.
 fn hidden_zero() -> u32 { return min(P.count, 1u) - 1u; }
 
-// The teams of a workgroup touch tokens `first` to `first + TILE` of a block together, whose places are `places`: one word of each 32
-// bytes is read, so that the caches have them a block later. A register holds 4 bytes of what comes, where reading ahead would hold all
-// of it. A word is waited for when the next one is asked for, a tile later, and not before: `before`, times zero, is part of where that
-// one is. Else compilers use it, or copy it, at the end of its own tile.
+// The teams of a workgroup touch tokens `first` to `first + TILE` of a block together, whose places are `places`: one
+// word of each 32 bytes is read, so that the caches have them a block later. A register holds 4 bytes of what comes,
+// where reading ahead would hold all of it. A word is waited for when the next one is asked for, a tile later, and not
+// before: `before`, times zero, is part of where that one is. Else compilers use it, or copy it, at the end of its own
+// tile.
 alias Touched = array<u32, TOUCHES>;
 
 fn touch_tile(places: u32, first: u32, team: u32, l: u32, first_lane: u32, before: Touched) -> Touched {

@@ -46,7 +46,9 @@ const MOST_TOGETHER = 64;
 /** Bytes of workgroup memory: two staged tiles of 32 rows and the slots of 32 tokens. */
 const SCORES_BYTES = 2 * SIDE * LINE_BYTES + 4 * SIDE;
 
-/** The product's loop over tokens, of which it takes T at a time in four groups; of all loops the one that binds first. */
+/**
+ * The product's loop over tokens, of which it takes T at a time in four groups; of all loops the one that binds first.
+ */
 const PRODUCT_LOOP: TokenLoop = { tile: SIDE, tileIterations: SIDE / T * (1 + (T / 4 + 1)) };
 
 /** What the dispatches of one launch are made from. */
@@ -137,10 +139,10 @@ function productDispatch(plan: Plan, { suffix, first, count, out }: WorkPart): D
 /**
  * Attention over a paged latent cache in three kernels: the baseline of every fused speed-up, and the fallback.
  *
- * - **Shapes** those of {@linkcode AttendKernel}; any H, R, page size, q and kv. Scratch: `4·rows·tokens` bytes of scores for
- *   each item of the work list, its tokens rounded up to 16.
- * - **Mapping** scores and product tiled as matrix products, 32 rows × 32 tokens and 32 rows × 64 of R; a row of the softmax
- *   is a workgroup. Tiles that no row of an item sees are not computed.
+ * - **Shapes** those of {@linkcode AttendKernel}; any H, R, page size, q and kv. Scratch: `4·rows·tokens` bytes of
+ *   scores for each item of the work list, its tokens rounded up to 16.
+ * - **Mapping** scores and product tiled as matrix products, 32 rows × 32 tokens and 32 rows × 64 of R; a row of the
+ *   softmax is a workgroup. Tiles that no row of an item sees are not computed.
  * - **Precision** scores, softmax and sums in f32.
  */
 export const attendUnfused: AttendKernel = {

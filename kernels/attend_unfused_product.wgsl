@@ -1,5 +1,6 @@
 // out[r,:] = Σ_t probabilities[i][r,t]·cache[t,:R] over the tokens begin ≤ t < end of work item i.
-// Shapes: work [items,2]; page_table [B,width]; probabilities of an item [rows, tokens up to T] f32, 0 for masked tokens and past the
+// Shapes: work [items,2]; page_table [B,width]; probabilities of an item [rows, tokens up to T] f32, 0 for masked
+// tokens and past the
 //   last one; out [rows of the batch, R] or, of split items, [partial rows, R] f32.
 // Mapping: workgroup ↔ the up to 32 rows of an item × 64 of R, tokens in steps of T; thread ↔ 4 rows × 8 of R.
 // Needs: nothing optional. Appended: R, DR, T, the cache's Chunk and `cache_chunk`.
@@ -30,7 +31,8 @@ var<workgroup> values: array<Chunk, T * 8u>; // [T][8 chunks]
 var<workgroup> prob: array<vec4<f32>, 32 * LINE>; // [32 rows][T], vec4 over tokens
 var<workgroup> slots: array<u32, T>; // where in the cache the tokens are
 
-// Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is touched.
+// Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is
+// touched.
 fn slot_of(b: u32, token: u32, end: u32) -> u32 {
   if (token >= end) { return NOWHERE; }
   let page_id = u32(page_table[b * P.width + token / P.page]);
@@ -93,7 +95,8 @@ fn main(
     if (t / 4u + 16u < rows.z) { q = probabilities[four + (t / 4u + 16u) * stride]; }
     prob[t / 4u * LINE + t % 4u] = p;
     prob[(t / 4u + 16u) * LINE + t % 4u] = q;
-    // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in p.
+    // Some row weighs a token that it does not see with 0, and 0·NaN is NaN: NaN becomes 0. Rows that see it have it in
+    // p.
     if (visible < end && first + T > visible) {
       values[t] = finite(values[t]);
       values[t + 64u] = finite(values[t + 64u]);

@@ -1,5 +1,7 @@
-// scores[i][r,t] = scale·(q_latent[row+r,:]·cache[t,:R] + q_pe[row+r,:]·cache[t,R:]) over the tokens begin ≤ t < end of work item i.
-// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32; page_table [B,width]; scores of an item [rows, tokens up to 16] f32.
+// scores[i][r,t] = scale·(q_latent[row+r,:]·cache[t,:R] + q_pe[row+r,:]·cache[t,R:]) over the tokens begin ≤ t < end of
+// work item i.
+// Shapes: work [items,2]; q_latent [rows,R], q_pe [rows,DR] f32; page_table [B,width]; scores of an item [rows, tokens
+// up to 16] f32.
 // Mapping: workgroup ↔ the up to 32 rows of an item × 32 of its tokens, d in steps of 16; thread ↔ 4 rows × 4 tokens.
 // Needs: nothing optional. Appended: R, DR, the cache's Chunk and `cache_chunk`.
 
@@ -28,7 +30,8 @@ var<workgroup> queries: array<vec4<f32>, 32 * LINE>; // [32 rows][16 of d]
 var<workgroup> keys: array<vec4<f32>, 32 * LINE>; // [32 tokens][16 of d]
 var<workgroup> slots: array<u32, 32>; // where in the cache the tokens are
 
-// Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is touched.
+// Index into the cache, in tokens. The table is read only for tokens before `end`, and no page outside the cache is
+// touched.
 fn slot_of(b: u32, token: u32, end: u32) -> u32 {
   if (token >= end) { return NOWHERE; }
   let page_id = u32(page_table[b * P.width + token / P.page]);

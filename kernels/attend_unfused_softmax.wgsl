@@ -1,7 +1,9 @@
 // scores[i][r,t] ← exp(scores[i][r,t] − max) / sum over the tokens of work item i that row r sees, 0 for the others;
 //   lse[r] = (max + log sum)·lse_factor.
-// Shapes: work [items,2]; scores of an item [rows, tokens up to 16] f32; lse [rows of the batch] or, of split items, [partial rows] f32.
-// Mapping: workgroup ↔ (item, row); thread ↔ every 64th group of four tokens, which it reads twice: once for its maximum and the sum
+// Shapes: work [items,2]; scores of an item [rows, tokens up to 16] f32; lse [rows of the batch] or, of split items,
+// [partial rows] f32.
+// Mapping: workgroup ↔ (item, row); thread ↔ every 64th group of four tokens, which it reads twice: once for its
+// maximum and the sum
 //   relative to that, once to write.
 // Needs: nothing optional, and nothing is appended.
 

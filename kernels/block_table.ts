@@ -18,8 +18,8 @@ export function tableWidthOf({ kv, page }: Pick<MlaShape, "kv" | "page">): numbe
 }
 
 /**
- * `page_table` `[B, width]` from `cu_num_pages` `[B+1]` and `cache_loc` `[layout.tableWidth]`; entries past a sequence's own
- * pages are 0. Page 0 may hold anything: kernels read no token past kv.
+ * `page_table` `[B, width]` from `cu_num_pages` `[B+1]` and `cache_loc` `[layout.tableWidth]`; entries past a
+ * sequence's own pages are 0. Page 0 may hold anything: kernels read no token past kv.
  */
 export function launchBlockTable(
   { B, kv, page }: Pick<MlaShape, "B" | "kv" | "page">,

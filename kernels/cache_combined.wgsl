@@ -7,8 +7,9 @@ fn cache_chunk(slot: u32, i: u32) -> Chunk {
   return cache[slot * ((R + DR) / 8u) + i];
 }
 
-// The same for kernels that read many chunks of a token: where it begins, by how much the next one of its page follows, a chunk of
-// it, and part `j` of a chunk, counted from the latent or from the rope key: two elements of 16 bits, or four of f32.
+// The same for kernels that read many chunks of a token: where it begins, by how much the next one of its page follows,
+// a chunk of it, and part `j` of a chunk, counted from the latent or from the rope key: two elements of 16 bits, or
+// four of f32.
 const TOKEN = (R + DR) / 8u;
 fn token_place(slot: u32) -> u32 { return slot * TOKEN; }
 fn chunk_at(place: u32, i: u32) -> Chunk { return cache[place + i]; }

@@ -9,8 +9,9 @@ fn cache_chunk(slot: u32, i: u32) -> Chunk {
   return kpe_cache[slot * (DR / 8u) + i - R / 8u];
 }
 
-// The same for kernels that read many chunks of a token: where it begins, by how much the next one of its page follows, a chunk of
-// its latent, and part `j` of a chunk, counted from the latent or from the rope key: two elements of 16 bits, or four of f32.
+// The same for kernels that read many chunks of a token: where it begins, by how much the next one of its page follows,
+// a chunk of its latent, and part `j` of a chunk, counted from the latent or from the rope key: two elements of 16
+// bits, or four of f32.
 const TOKEN = 1u;
 fn token_place(slot: u32) -> u32 { return slot; }
 fn chunk_at(place: u32, i: u32) -> Chunk { return ckv_cache[place * (R / 8u) + i]; }

@@ -1,6 +1,6 @@
 /**
- * Finds the mistakes in the description of a launch that would otherwise show as wrong numbers, or as an error far from their
- * cause: kernels may come from modules that nobody type-checked.
+ * Finds the mistakes in the description of a launch that would otherwise show as wrong numbers, or as an error far from
+ * their cause: kernels may come from modules that nobody type-checked.
  *
  * @module
  */
@@ -45,9 +45,9 @@ const CONTRACTS: Readonly<Record<Operation, Contract>> = {
 const ROLES: readonly string[] = ["input", "inout", "output", "scratch", "plan"] satisfies BufferSpec["role"][];
 
 /**
- * Demands that `launch` is a description of how `kernel` is launched: members of the right form, buffers by the names of the
- * contract in the role that they have there, dispatches that agree with their shaders (`check_shader.ts`), features that the
- * shaders use among those that the kernel requires.
+ * Demands that `launch` is a description of how `kernel` is launched: members of the right form, buffers by the names
+ * of the contract in the role that they have there, dispatches that agree with their shaders (`check_shader.ts`),
+ * features that the shaders use among those that the kernel requires.
  *
  * @throws {TypeError} If it is not; the message has one line.
  */

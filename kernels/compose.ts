@@ -27,12 +27,13 @@ export interface ComposeOptions {
  * The launch that runs `parts` in order.
  *
  * - **Buffers** An input that an earlier part writes is scratch of the whole. Scratch and plans of a part are its own:
- *   `part/name`. Of what is bound under one name the largest size holds; a cache that one part writes and another reads is
- *   `inout`.
- * - **Labels** `part/label`, or the part alone where both are equal. **Chosen** of all parts; a name that several parts use
- *   is `part.name`.
+ *   `part/name`. Of what is bound under one name the largest size holds; a cache that one part writes and another reads
+ *   is `inout`.
+ * - **Labels** `part/label`, or the part alone where both are equal. **Chosen** of all parts; a name that several parts
+ *   use is `part.name`.
  *
- * @throws {RangeError} If a part writes what the whole or an earlier part takes as input, or an output is written by none.
+ * @throws {RangeError} If a part writes what the whole or an earlier part takes as input, or an output is written by
+ * none.
  */
 export function composeLaunches(parts: readonly Part[], { buffers = [], outputs }: ComposeOptions): Launch {
   const specs = new Map<string, BufferSpec>(buffers.map((spec) => [spec.name, spec]));

@@ -28,8 +28,8 @@ const DEFAULT_INVOCATIONS = 256;
 const MAX_ROWS = 32;
 
 /**
- * Rows of a workgroup, and the threads that accumulate 8 rows × 8 elements of their output each. Rows of a block share each
- * tile: more rows read the cache less often, up to 128 threads. A ragged batch is blocked for where its work is.
+ * Rows of a workgroup, and the threads that accumulate 8 rows × 8 elements of their output each. Rows of a block share
+ * each tile: more rows read the cache less often, up to 128 threads. A ragged batch is blocked for where its work is.
  *
  * @param asked Rows that were asked for. @default the choice above
  */
@@ -97,8 +97,8 @@ export interface FusedPlan {
 }
 
 /**
- * The launch of a fused kernel: a workgroup for each item of the work list. Items that write the result and items that write
- * partial results are two dispatches of one shader, which differ in their buffers; then the merge.
+ * The launch of a fused kernel: a workgroup for each item of the work list. Items that write the result and items that
+ * write partial results are two dispatches of one shader, which differ in their buffers; then the merge.
  */
 export function launchFused(
   shape: AttendShape,

@@ -45,8 +45,8 @@ export interface DeviceTraits {
    * Loop iterations that an invocation gets in all its loops together, where the driver stops there without an error.
    *
    * llvmpipe gives 65,535 and then leaves every loop: one that adds 1 a hundred thousand times ends with 65,535, two of
-   * 50,000 end with 65,534 together, and 1,000 × 100 with 64,251. So a loop of n iterations counts n + 1, and one inside
-   * another counts each time. Absent: no such limit is known.
+   * 50,000 end with 65,534 together, and 1,000 × 100 with 64,251. So a loop of n iterations counts n + 1, and one
+   * inside another counts each time. Absent: no such limit is known.
    */
   readonly maxLoopIterations?: number;
   /** What names the hardware, as WebGPU tells it: by it measured tunings are found. Absent: none is. */
@@ -87,8 +87,8 @@ export type Tunable = (typeof TUNABLES)[number];
 export type Tunings = { readonly [T in Tunable]?: readonly number[] };
 
 /**
- * How a buffer of a launch is used. `input` is never written; `scratch` and `output` are poisoned before each run. `plan` is
- * an input whose content the launch itself gives: what follows from the lengths, such as a work list.
+ * How a buffer of a launch is used. `input` is never written; `scratch` and `output` are poisoned before each run.
+ * `plan` is an input whose content the launch itself gives: what follows from the lengths, such as a work list.
  */
 export type BufferRole = "input" | "inout" | "output" | "scratch" | "plan";
 
@@ -121,8 +121,8 @@ export interface BufferSpec {
   /** Content of a `plan` buffer, at most `bytes` long; no other role has one. */
   readonly contents?: Uint32Array | Int32Array;
   /**
-   * Which work list `contents` is, that of `work_list.ts` or that of `prefill_plan.ts`: from it `reduction.ts` tells which
-   * results must not depend on the rest of the batch, bit by bit. Absent: they may, within their bounds.
+   * Which work list `contents` is, that of `work_list.ts` or that of `prefill_plan.ts`: from it `reduction.ts` tells
+   * which results must not depend on the rest of the batch, bit by bit. Absent: they may, within their bounds.
    */
   readonly list?: "attend" | "prefill";
 }
@@ -141,8 +141,8 @@ export interface DispatchSpec {
   /** Names of the storage buffers at `@binding(1)`, `@binding(2)`, … of `@group(0)`. */
   readonly bindings: readonly string[];
   /**
-   * Names of the storage buffers at `@binding(0)`, `@binding(1)`, … of `@group(1)`: the paged cache, one buffer or two by
-   * its layout (`wgsl.ts` appends the declarations). Absent: the shader has no group 1.
+   * Names of the storage buffers at `@binding(0)`, `@binding(1)`, … of `@group(1)`: the paged cache, one buffer or two
+   * by its layout (`wgsl.ts` appends the declarations). Absent: the shader has no group 1.
    */
   readonly cacheBindings?: readonly string[];
   /** Workgroups; the bench refuses what exceeds the device's limit. */
@@ -196,19 +196,19 @@ export interface KernelBase<O extends Operation, S> {
   /** Element types of the cache that it takes; suites make no case of another. @default all */
   readonly dtypes?: readonly Dtype[];
   /**
-   * Whether it leaves the same bits each time that it runs on the same inputs. Not so is also a `project` that sums in an order
-   * which depends on the number of tokens by data alone, without showing in its shaders or in what it chose: a token alone
-   * would otherwise have to give the bits that it gives among others. @default {true}
+   * Whether it leaves the same bits each time that it runs on the same inputs. Not so is also a `project` that sums in
+   * an order which depends on the number of tokens by data alone, without showing in its shaders or in what it chose: a
+   * token alone would otherwise have to give the bits that it gives among others. @default {true}
    */
   readonly deterministic?: boolean;
   /**
-   * What it computes in. It is held against what honest kernels of that precision err by; only `attend` and `mla`, that of the
-   * `attend` in it, may declare less than f32. @default all f32
+   * What it computes in. It is held against what honest kernels of that precision err by; only `attend` and `mla`, that
+   * of the `attend` in it, may declare less than f32. @default all f32
    */
   readonly precision?: KernelPrecision;
   /**
-   * Values of `rows`, `tile` and `threads` that can be asked for; others are refused for it. A combination of them it may
-   * still refuse. @default none
+   * Values of `rows`, `tile` and `threads` that can be asked for; others are refused for it. A combination of them it
+   * may still refuse. @default none
    */
   readonly tunings?: Tunings;
   /**

@@ -57,12 +57,16 @@ function step<S>(
   };
 }
 
-/** Form in which a call attends: the one asked for, else the absorbed one where what only it has is, else the choice. */
+/**
+ * Form in which a call attends: the one asked for, else the absorbed one where what only it has is, else the choice.
+ */
 export function formOf(shape: MlaShape, { form, ...tuned }: Tuning, device?: DeviceTraits): "absorbed" | "expanded" {
   return form ?? (TUNED.every((name) => tuned[name] === undefined) ? chooseForm(shape, device) : "absorbed");
 }
 
-/** What follows the page table; with no token at all nothing to append, and the projection for the zeros of the padding. */
+/**
+ * What follows the page table; with no token at all nothing to append, and the projection for the zeros of the padding.
+ */
 function stepsOf(attend: AttendKernel, shape: MlaShape, tuning: Tuning, device?: DeviceTraits): Step[] {
   const { q, H, R, Dn, Dv, weight, padding } = shape;
   const project = { tokens: total(q), padding, H, R, Dn, Dv, weight };
@@ -123,15 +127,16 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
 /**
  * The operator that attends with `attend`: append first, then attend, then project.
  *
- * - **Shapes** those of {@linkcode MlaKernel}. Sequences in any order: prompts, chunks and decode steps run in one call, those
- *   without new tokens or without any are fine. Rows of `out` past the last new token are zero; they are never appended.
- * - **Page table** gathered on the GPU from `cu_num_pages` and `cache_loc`, in rows of {@linkcode tableWidthOf}; what is past a
- *   sequence's own pages is page 0, which is never read for it.
- * - **Forms** `absorbed`: q_nope·W_k, attention on latents, ·W_v. `expanded`: keys and values of every head, whatever `attend`
- *   is. {@linkcode chooseForm} decides where `form` is not given.
+ * - **Shapes** those of {@linkcode MlaKernel}. Sequences in any order: prompts, chunks and decode steps run in one
+ *   call, those without new tokens or without any are fine. Rows of `out` past the last new token are zero; they are
+ *   never appended.
+ * - **Page table** gathered on the GPU from `cu_num_pages` and `cache_loc`, in rows of {@linkcode tableWidthOf}; what
+ *   is past a sequence's own pages is page 0, which is never read for it.
+ * - **Forms** `absorbed`: q_nope·W_k, attention on latents, ·W_v. `expanded`: keys and values of every head, whatever
+ *   `attend` is. {@linkcode chooseForm} decides where `form` is not given.
  * - **Tuning** that of `attend`, whose entries of the table of tunings hold here, too.
- * - **Precision** that of the parts; what passes between them is f32. It declares that of `attend`, in the expanded form too,
- *   which computes in f32 and is then held against more than it needs.
+ * - **Precision** that of the parts; what passes between them is f32. It declares that of `attend`, in the expanded
+ *   form too, which computes in f32 and is then held against more than it needs.
  */
 export function mlaKernel(attend: AttendKernel): MlaKernel {
   const name = `mla/${attend.variant}`;

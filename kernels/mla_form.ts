@@ -1,6 +1,6 @@
 /**
- * In which form `mla` attends: `absorbed`, on latents between two projections, or `expanded`, on keys and values of every
- * head.
+ * In which form `mla` attends: `absorbed`, on latents between two projections, or `expanded`, on keys and values of
+ * every head.
  *
  * @module
  */
@@ -14,13 +14,13 @@ import { projectFlops } from "./work_project.ts";
 /**
  * What the parts of both forms were measured at. Where nothing is cached both multiply every token with the whole of
  * `kv_b_proj`, and a pair costs `2R+Dr` in one and `Dn+Dr+Dv` in the other, about a third; but the expanded form has
- * longer tiles to fill and stores what it expands. Cached tokens are expanded too, once for all queries of the call: that
- * pays for chunks of prompts, never for decode.
+ * longer tiles to fill and stores what it expands. Cached tokens are expanded too, once for all queries of the call:
+ * that pays for chunks of prompts, never for decode.
  *
- * - **Source** One NVIDIA H200, R=512, bf16, nothing cached, absorbed against expanded in µs: 16 heads, 16 tokens 30 against
- *   72, 64 tokens 86 / 82, 256 tokens 171 / 131, 1024 tokens 1090 / 466; 128 heads, 16 tokens 62 / 103, 64 tokens 158 / 137, 256
- *   tokens 801 / 423. A chunk of 512 tokens on 8,192 cached ones at 128 heads 59 / 20 ms. Only the ratio of the two sums
- *   matters, so what holds there should hold on GPUs of a like balance.
+ * - **Source** One NVIDIA H200, R=512, bf16, nothing cached, absorbed against expanded in µs: 16 heads, 16 tokens 30
+ *   against 72, 64 tokens 86 / 82, 256 tokens 171 / 131, 1024 tokens 1090 / 466; 128 heads, 16 tokens 62 / 103, 64
+ *   tokens 158 / 137, 256 tokens 801 / 423. A chunk of 512 tokens on 8,192 cached ones at 128 heads 59 / 20 ms. Only
+ *   the ratio of the two sums matters, so what holds there should hold on GPUs of a like balance.
  */
 export const FORM_RATES = {
   /** Attention on latents, flop/s. */

@@ -1,4 +1,5 @@
-// f32 bits → bf16 bits, to nearest, ties to even; a NaN keeps its sign and stays one. In integers: WGSL leaves rounding open.
+// f32 bits → bf16 bits, to nearest, ties to even; a NaN keeps its sign and stays one. In integers: WGSL leaves rounding
+// open.
 const HALF = 1u;
 
 fn narrow(x: vec4<u32>) -> vec4<u32> {

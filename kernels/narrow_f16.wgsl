@@ -1,4 +1,5 @@
-// f32 bits → f16 bits, to nearest, ties to even; overflow gives ∞, a NaN keeps its sign and stays one, subnormals are kept.
+// f32 bits → f16 bits, to nearest, ties to even; overflow gives ∞, a NaN keeps its sign and stays one, subnormals are
+// kept.
 // In integers: the rounding of pack2x16float is left open by WGSL.
 const HALF = 1u;
 
@@ -12,7 +13,8 @@ fn narrow(x: vec4<u32>) -> vec4<u32> {
   // From 2^-14 to below 2^16 that is all, and nearly every value lies there: the rest costs more than the copy.
   if (all(magnitude - 0x38800000u < vec4(0x0f000000u))) { return sign | normal; }
 
-  // Subnormal results, in units of 2^-24: shift the significand right by 126 − exponent, 14 to 24 bits; smaller ones vanish.
+  // Subnormal results, in units of 2^-24: shift the significand right by 126 − exponent, 14 to 24 bits; smaller ones
+  // vanish.
   let significand = (magnitude & vec4(0x7fffffu)) | vec4(0x800000u);
   let shift = clamp(126u - min(magnitude >> vec4(23u), vec4(112u)), vec4(14u), vec4(25u));
   let half = (vec4(1u) << (shift - 1u)) - 1u;

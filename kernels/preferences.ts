@@ -16,9 +16,9 @@ export interface Preference extends ShapeClass {
 }
 
 /**
- * The first that fits counts; the last one fits all. `fused_subgroup` leads everywhere: on an H200 it was the fastest for
- * 66 of 77 shapes of `default` on 2026-11-30, and for the others, all of at most 300 tokens, at most 1.25 times as slow
- * as `unfused`.
+ * The first that fits counts; the last one fits all. `fused_subgroup` leads everywhere: on an H200 it was the fastest
+ * for 66 of 77 shapes of `default` on 2026-11-30, and for the others, all of at most 300 tokens, at most 1.25 times as
+ * slow as `unfused`.
  */
 export const PREFERENCES: readonly Preference[] = [
   {

@@ -1,5 +1,7 @@
-// K[h,j,:] = W_k[h]·latent[j], V[h,j,:] = W_v[h]·latent[j] for the cached tokens of all sequences; the rope keys beside them, transposed.
-// Shapes: kv_b_proj [H·(DN+DV),R]; keys [heads,DN,tokens]; values [heads,tokens,DV]; rope [DR,tokens]; sequences start at multiples of four.
+// K[h,j,:] = W_k[h]·latent[j], V[h,j,:] = W_v[h]·latent[j] for the cached tokens of all sequences; the rope keys beside
+// them, transposed.
+// Shapes: kv_b_proj [H·(DN+DV),R]; keys [heads,DN,tokens]; values [heads,tokens,DV]; rope [DR,tokens]; sequences start
+// at multiples of four.
 // Mapping: workgroup ↔ 64 tokens × 128 rows of kv_b_proj, R in steps of 16; thread ↔ 8 tokens × 8 rows.
 // Needs: nothing optional. Appended: R, DN, DR, DV, the cache's Chunk and cache_chunk, and the weight's weight_Chunk.
 
@@ -26,7 +28,8 @@ const ROW_QUADS = 32u; // groups of four rows in a workgroup
 const STEP = 16u; // elements of the latent at a time
 const NOWHERE = 0xffffffffu; // slot of a token that is not there
 
-// [r][tokens, rows]. An array of arrays: an index that is a literal needs no bounds check, and the checks of the others are shared.
+// [r][tokens, rows]. An array of arrays: an index that is a literal needs no bounds check, and the checks of the others
+// are shared.
 var<workgroup> pool: array<array<vec4<f32>, TOKEN_QUADS + ROW_QUADS>, STEP>;
 
 // Where in the cache the tokens of group `quad` are. All four belong to one sequence: the last that starts at or before
@@ -135,8 +138,8 @@ fn add_product(sums: ptr<function, Sums>, r: u32, tg: u32, rg: u32) {
   (*sums)[15] += b.w * w;
 }
 
-// Four rows of four tokens; `m` has a column for each token. DN and DV are multiples of eight, so the rows are all of keys
-// or all of values, of one head.
+// Four rows of four tokens; `m` has a column for each token. DN and DV are multiples of eight, so the rows are all of
+// keys or all of values, of one head.
 fn store_block(quad: u32, row: u32, m: mat4x4<f32>) {
   if (quad >= P.token_quads || row >= P.rows) { return; }
   let head = row / (DN + DV);

@@ -28,7 +28,9 @@ const THREADS = 128;
 /** Tokens and rows of `kv_b_proj` of a workgroup of `expand`, and elements of the latent at a time. */
 const EXPAND = { tokens: 64, rows: 128, step: 16 };
 
-/** Most bytes of a scratch buffer: enough for tens of thousands of workgroups, and three of them leave room for a model. */
+/**
+ * Most bytes of a scratch buffer: enough for tens of thousands of workgroups, and three of them leave room for a model.
+ */
 const SCRATCH_BYTES = 2 ** 29;
 
 /** Tile sizes of the attention, appended to its text. */
@@ -43,7 +45,9 @@ export interface PrefillTiles {
   readonly WIDTH: number;
 }
 
-/** Tile sizes for values of width `Dv`: a thread has 8 rows × 8 elements of the output, and 8 rows × 4 tokens of a tile. */
+/**
+ * Tile sizes for values of width `Dv`: a thread has 8 rows × 8 elements of the output, and 8 rows × 4 tokens of a tile.
+ */
 export function prefillTiles(Dv: number): PrefillTiles {
   const groups = Dv <= 64 ? 8 : Dv <= 128 ? 16 : 32;
   const ROWS = 8 * THREADS / groups;
@@ -227,9 +231,9 @@ function launch(shape: PrefillShape, layout: CacheLayout, tuning: Tuning, device
  * Attention in the expanded form over a paged latent cache.
  *
  * - **Shapes** those of {@linkcode PrefillKernel}; any H, page size, lengths; Dn any multiple of 8, Dv one up to 256.
- * - **Mapping** `queries` transposes the queries block by block; `expand` is a matrix product of the cached latents with
- *   `kv_b_proj`, 64 tokens × 128 rows a workgroup; `attend` walks the unfolded tokens, workgroup ↔ (block of 32, 64 or 128
- *   query tokens, head). Heads are done in rounds where their keys and values exceed a buffer.
+ * - **Mapping** `queries` transposes the queries block by block; `expand` is a matrix product of the cached latents
+ *   with `kv_b_proj`, 64 tokens × 128 rows a workgroup; `attend` walks the unfolded tokens, workgroup ↔ (block of 32,
+ *   64 or 128 query tokens, head). Heads are done in rounds where their keys and values exceed a buffer.
  * - **Precision** f32 throughout.
  * - **Source** Milakov & Gimelshein, arXiv:1805.02867 (online softmax); Dao et al., arXiv:2205.14135 (tiles).
  */

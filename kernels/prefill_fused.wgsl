@@ -1,7 +1,11 @@
-// out[i,h,:] = Σ_j p[j]·V[h,j,:], p = softmax over j of scale·(q_nope[i,h,:]·K[h,j,:] + q_pe[i,h,:]·k_pe[j,:]), j below what query i sees.
-// Shapes: queries, scaled by scale·log₂e, per block [D,rows]; keys [heads,DN,tokens]; rope [DR,tokens]; values [heads,tokens,DV]; out [T+P,H,DV]; lse [T,H].
-// Mapping: workgroup ↔ (item of the work list: ROWS query tokens of a sequence; head), walking the tokens in tiles of TILE.
-//   thread ↔ 8 rows × 4 tokens of the scores and 8 rows × 8 elements of the output, operands in steps of STEP through the pool.
+// out[i,h,:] = Σ_j p[j]·V[h,j,:], p = softmax over j of scale·(q_nope[i,h,:]·K[h,j,:] + q_pe[i,h,:]·k_pe[j,:]), j below
+// what query i sees.
+// Shapes: queries, scaled by scale·log₂e, per block [D,rows]; keys [heads,DN,tokens]; rope [DR,tokens]; values
+// [heads,tokens,DV]; out [T+P,H,DV]; lse [T,H].
+// Mapping: workgroup ↔ (item of the work list: ROWS query tokens of a sequence; head), walking the tokens in tiles of
+// TILE.
+//   thread ↔ 8 rows × 4 tokens of the scores and 8 rows × 8 elements of the output, operands in steps of STEP through
+//   the pool.
 // Needs: nothing optional. Appended: DN, DR, DV, ROWS, TILE, STEP, WIDTH, LSE2.
 
 struct Params {
@@ -49,8 +53,9 @@ const_assert STEP == 8u || STEP == 16u;
 const_assert 4u * THREADS >= STEP * QUERY_QUADS && 2u * THREADS >= STEP * COLUMN_GROUPS;
 const_assert 4u * THREADS >= STEP * VALUE_QUADS && STEP % (THREADS / VALUE_QUADS) == 0u;
 
-// One memory for three uses: [d][queries, keys], [column group][maxima or sums of all rows], [token][probabilities, values].
-// An array of arrays: an index that is a literal needs no bounds check, and the checks of the others are shared.
+// One memory for three uses: [d][queries, keys], [column group][maxima or sums of all rows], [token][probabilities,
+// values]. An array of arrays: an index that is a literal needs no bounds check, and the checks of the others are
+// shared.
 var<workgroup> pool: array<array<vec4<f32>, WIDTH>, STEP>;
 
 // Where the operands begin: vec4 of each array.
@@ -100,8 +105,9 @@ fn store_key(t: u32, n: u32, v: vec4<f32>) {
   if (n * KEY_ROWS < STEP && row < STEP) { pool[row][QUERY_QUADS + t % COLUMN_GROUPS] = v; }
 }
 
-// NaN and ∞ as 0, in tokens that some rows do not see: their probability is 0, but 0·NaN is NaN. Rows that do see one have
-// NaN in their scores already, because keys and values come of the same latent. Token 0 keeps what a weight did to it.
+// NaN and ∞ as 0, in tokens that some rows do not see: their probability is 0, but 0·NaN is NaN. Rows that do see one
+// have NaN in their scores already, because keys and values come of the same latent. Token 0 keeps what a weight did to
+// it.
 fn finite(v: vec4<f32>) -> vec4<f32> {
   return select(v, vec4(0.0), (bitcast<vec4<u32>>(v) & vec4(0x7f800000u)) == vec4(0x7f800000u));
 }

@@ -22,7 +22,9 @@ export interface PrefillPlan {
   readonly work: Int32Array;
   /** Items in `work`; rows past the last query token among them, as rows that see no token. */
   readonly items: number;
-  /** First token, a multiple of four, and tokens to unfold of each sequence `[B, 2]`: none where no query asks for them. */
+  /**
+   * First token, a multiple of four, and tokens to unfold of each sequence `[B, 2]`: none where no query asks for them.
+   */
   readonly sequences: Uint32Array;
   /** Groups of four tokens of all sequences. */
   readonly tokenQuads: number;
@@ -88,14 +90,19 @@ export interface HeadRounds {
   readonly rounds: number;
 }
 
-/** As few rounds as keep `headBytes`, the bytes that a head takes of the largest buffer, below `bytes`, of like size. */
+/**
+ * As few rounds as keep `headBytes`, the bytes that a head takes of the largest buffer, below `bytes`, of like size.
+ */
 export function planRounds(H: number, headBytes: number, bytes: number): HeadRounds {
   const most = Math.max(1, Math.min(H, Math.floor(bytes / headBytes)));
   const rounds = Math.ceil(H / most);
   return { heads: Math.ceil(H / rounds), rounds: Math.ceil(H / Math.ceil(H / rounds)) };
 }
 
-/** Query tokens, cached tokens of sequences that have any, and attended (query token, token) pairs of one head, of a shape. */
+/**
+ * Query tokens, cached tokens of sequences that have any, and attended (query token, token) pairs of one head, of a
+ * shape.
+ */
 export function prefillCounts(shape: PrefillShape): { queries: number; tokens: number; pairs: number } {
   const { q, kv, causal } = shape;
   const pairs = total(q.map((n, b) => {

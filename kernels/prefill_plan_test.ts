@@ -112,7 +112,8 @@ Deno.test("prefill/fused is refused where the driver would leave its loops", () 
 Deno.test("prefillIterations() are what the loops do", () => {
   const shape = prefillShape({ q: [129], R: 512, Dr: 64, Dn: 72, Dv: 128, B: 5 });
   const tiles = prefillTiles(128);
-  // A loop of n counts n + 1: queries 16 · 36 places for 128 threads; search, rope and latent of expand; 3 tiles of attend.
+  // A loop of n counts n + 1: queries 16 · 36 places for 128 threads; search, rope and latent of expand; 3 tiles of
+  // attend.
   assertEquals(prefillIterations(shape, tiles, 129), {
     queries: 5 + 1,
     expand: (3 + 1) + (4 + 1) + (32 + 1),

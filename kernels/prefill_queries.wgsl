@@ -1,5 +1,7 @@
-// queries[h, block, d, r] = scale·log₂e·(q_nope[first + r, h, :] | q_pe[first + r, h, :])[d] for the blocks of the work list.
-// Shapes: q_nope [T+P,H,DN], q_pe [T+P,H,DR]; queries [heads, blocks one after the other: [DN+DR, rows up to a multiple of four]].
+// queries[h, block, d, r] = scale·log₂e·(q_nope[first + r, h, :] | q_pe[first + r, h, :])[d] for the blocks of the work
+// list.
+// Shapes: q_nope [T+P,H,DN], q_pe [T+P,H,DR]; queries [heads, blocks one after the other: [DN+DR, rows up to a multiple
+// of four]].
 // Mapping: workgroup ↔ (item of the work list, head); thread ↔ 4 rows × 4 elements.
 // Needs: nothing optional. Appended: DN, DR.
 

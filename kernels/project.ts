@@ -12,10 +12,11 @@ import { projectVector, vectorWork } from "./project_vector.ts";
  * What a workgroup of each kernel takes, in µs, as long as it has a place at once; where there are more workgroups than
  * places, the time grows in proportion.
  *
- * - **Source** 180 times of both kernels on an NVIDIA H200 at 4 to 128 heads, 1 to 256 tokens, R=512, Dn=Dv=128, bf16, of which
- *   these give all but a few within 15 % (3 µs of launch added), and everywhere the faster kernel. Hot, tiled against vector
- *   in µs: part v, 16 heads, 16 tokens 42 / 7.4, 64 tokens 38 / 10.9, 256 tokens 39 / 33; 32 heads, 256 tokens 41 / 51; part q, 16
- *   heads, 64 tokens 11.8 / 10.4, 128 tokens 12.8 / 15.6; 128 heads, 16 tokens 19.5 / 15.7, 32 tokens 20.5 / 30.7.
+ * - **Source** 180 times of both kernels on an NVIDIA H200 at 4 to 128 heads, 1 to 256 tokens, R=512, Dn=Dv=128, bf16,
+ *   of which these give all but a few within 15 % (3 µs of launch added), and everywhere the faster kernel. Hot, tiled
+ *   against vector in µs: part v, 16 heads, 16 tokens 42 / 7.4, 64 tokens 38 / 10.9, 256 tokens 39 / 33; 32 heads, 256
+ *   tokens 41 / 51; part q, 16 heads, 64 tokens 11.8 / 10.4, 128 tokens 12.8 / 15.6; 128 heads, 16 tokens 19.5 / 15.7,
+ *   32 tokens 20.5 / 30.7.
  */
 const RATES = {
   /** A step of `tiled`: sixteen elements of the sum. */
@@ -42,8 +43,8 @@ export function estimateProject(shape: ProjectShape): { readonly tiled: number; 
 const KERNELS: Readonly<Record<"tiled" | "vector", ProjectKernel>> = { tiled: projectTiled, vector: projectVector };
 
 /**
- * The variant for `shape`: the faster one by {@linkcode estimateProject}. With few tokens or heads that is `vector`, which
- * divides the sums among more threads; both run everywhere.
+ * The variant for `shape`: the faster one by {@linkcode estimateProject}. With few tokens or heads that is `vector`,
+ * which divides the sums among more threads; both run everywhere.
  *
  * @example A prompt
  * ```ts

@@ -30,8 +30,8 @@ export function refuseProject(shape: ProjectShape, { splits, form }: Tuning): st
 }
 
 /**
- * The product of a head: `out[t, n] = Σ_k x[t, k]·W`, W `[K, N]` rows of `kv_b_proj` (part q), or `[N, K]` rows of it and so
- * transposed (part v). Names are those of the constants that are appended.
+ * The product of a head: `out[t, n] = Σ_k x[t, k]·W`, W `[K, N]` rows of `kv_b_proj` (part q), or `[N, K]` rows of it
+ * and so transposed (part v). Names are those of the constants that are appended.
  */
 export interface HeadProduct extends Readonly<Record<string, number>> {
   /** Length of the sums: Dn, or R. */

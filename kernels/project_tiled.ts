@@ -23,9 +23,9 @@ export interface ProjectTiles extends Readonly<Record<string, number>> {
 }
 
 /**
- * Tile sizes for `shape`. 64 × 64 where that leaves few rows empty, else 32 tokens, with twice the outputs if there are as
- * many, so that a workgroup has two warps of an NVIDIA GPU either way. A tile of 32 tokens reads the more for its work: it
- * must save more than a fifth of the rows.
+ * Tile sizes for `shape`. 64 × 64 where that leaves few rows empty, else 32 tokens, with twice the outputs if there are
+ * as many, so that a workgroup has two warps of an NVIDIA GPU either way. A tile of 32 tokens reads the more for its
+ * work: it must save more than a fifth of the rows.
  */
 export function projectTiles(shape: ProjectShape): ProjectTiles {
   const { N } = headProduct(shape);
@@ -51,8 +51,8 @@ function tiledBytes({ ROWS, COLUMNS }: ProjectTiles): number {
 /**
  * Product of the activations of every head with its part of `kv_b_proj`.
  *
- * - **Shapes** those of {@linkcode ProjectKernel}; any H, tokens and padding, Dn and Dv multiples of 8, R of 16. No tokens and
- *   no padding: no dispatch.
+ * - **Shapes** those of {@linkcode ProjectKernel}; any H, tokens and padding, Dn and Dv multiples of 8, R of 16. No
+ *   tokens and no padding: no dispatch.
  * - **Mapping** workgroup ↔ 64 or 32 tokens × 64 or 128 outputs of a head; thread ↔ 8 × 8 of them.
  * - **Precision** products and sums in f32, whatever the weight's type.
  * - **Source** Volkov & Demmel, "Benchmarking GPUs to tune dense linear algebra", SC 2008 (register tiles).

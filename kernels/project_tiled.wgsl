@@ -1,8 +1,10 @@
 // out[t,h,n] = Σ_k x[t,h,k]·w(h,k,n): w is row k of the head's weight (part q), or its row n (part v, TRANSPOSED).
-// Shapes: x [tokens,heads,K] f32; weight [heads·HEAD_ROWS,R], the head's rows from FIRST_ROW on; out [tokens+padding,heads,N] f32.
-// Mapping: workgroup ↔ ROWS tokens × COLUMNS outputs of a head, in steps of 16 along k; thread ↔ 8 × 8 of them. Workgroups past
-// the last tile write the zeros of the padding rows.
-// Needs: nothing optional. Appended: K, N, R, HEAD_ROWS, FIRST_ROW, TRANSPOSED, ROWS, COLUMNS, THREADS and the weight's Chunk.
+// Shapes: x [tokens,heads,K] f32; weight [heads·HEAD_ROWS,R], the head's rows from FIRST_ROW on; out
+// [tokens+padding,heads,N] f32.
+// Mapping: workgroup ↔ ROWS tokens × COLUMNS outputs of a head, in steps of 16 along k; thread ↔ 8 × 8 of them.
+// Workgroups past the last tile write the zeros of the padding rows.
+// Needs: nothing optional. Appended: K, N, R, HEAD_ROWS, FIRST_ROW, TRANSPOSED, ROWS, COLUMNS, THREADS and the weight's
+// Chunk.
 
 struct Params {
   tokens: u32,
@@ -28,8 +30,8 @@ const_assert THREADS % ROWS == 0u; // a piece of x for each of the first ROWS th
 const_assert PIECES <= THREADS; // at most one piece of the weight for a thread
 const_assert ROW_GROUPS % 2u == 0u && COLUMN_GROUPS % 2u == 0u;
 
-// Tiles [k % 4][k / 4][tokens or outputs, four to a vector]. Stride + 2: eight threads that store pieces of four k next to
-// each other meet eight different groups of banks.
+// Tiles [k % 4][k / 4][tokens or outputs, four to a vector]. Stride + 2: eight threads that store pieces of four k next
+// to each other meet eight different groups of banks.
 var<workgroup> x_tile: array<array<array<vec4<f32>, ROWS / 4u + 2u>, 4>, 4>;
 var<workgroup> w_tile: array<array<array<vec4<f32>, COLUMNS / 4u + 2u>, 4>, 4>;
 
@@ -41,8 +43,8 @@ struct Rows {
   r3: vec4<f32>,
 }
 
-// Four elements along k, from 4·quad on, of four tokens. The last token stands in for those past it: there may be NaN there,
-// and their results go nowhere. Past the end of the sum there are zeros.
+// Four elements along k, from 4·quad on, of four tokens. The last token stands in for those past it: there may be NaN
+// there, and their results go nowhere. Past the end of the sum there are zeros.
 fn load_x(h: u32, row: u32, quad: u32) -> Rows {
   if (quad >= K / 4u) { return Rows(); }
   let last = P.tokens - 1u;
@@ -76,8 +78,8 @@ fn load_rows(row: u32, chunk: u32) -> Piece {
   return Piece(weight[at], weight[at + R / 8u], weight[at + 2u * (R / 8u)], weight[at + 3u * (R / 8u)]);
 }
 
-// Piece `i` of the tile that begins at element `k` of the sum and output `n`. Rows past the last output are repeated, their
-// results go nowhere; past the end of the sum there are zeros.
+// Piece `i` of the tile that begins at element `k` of the sum and output `n`. Rows past the last output are repeated,
+// their results go nowhere; past the end of the sum there are zeros.
 fn load_w(i: u32, h: u32, k: u32, n: u32) -> Piece {
   let first = h * HEAD_ROWS + FIRST_ROW;
   if (TRANSPOSED == 1u) {
@@ -115,8 +117,8 @@ fn store_w_transposed(kq: u32, nq: u32, p: Rows) {
   w_tile[3][kq][nq] = vec4(p.r0.w, p.r1.w, p.r2.w, p.r3.w);
 }
 
-// Eight tokens × eight outputs: s[2i] and s[2i+1] belong to token i. Indices are literals because a dynamic index would move
-// the array out of registers.
+// Eight tokens × eight outputs: s[2i] and s[2i+1] belong to token i. Indices are literals because a dynamic index would
+// move the array out of registers.
 alias Sums = array<vec4<f32>, 16>;
 
 // Adds one element of the sum: eight tokens in a and b, eight outputs in c and d.
@@ -165,7 +167,8 @@ fn main(
     zero(at + 3u * THREADS);
     return;
   }
-  // Tiles of the same outputs, then of the same head, run next to each other, so that they share x and weight in the cache.
+  // Tiles of the same outputs, then of the same head, run next to each other, so that they share x and weight in the
+  // cache.
   let first_row = item % P.row_tiles * ROWS;
   let first_column = item / P.row_tiles % COLUMN_TILES * COLUMNS;
   let h = item / P.row_tiles / COLUMN_TILES;

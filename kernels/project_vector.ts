@@ -1,6 +1,6 @@
 /**
- * `project/vector`: the product per head for few tokens or heads, where what takes the time is reading the weight, or that
- * tiles are too few to fill a GPU.
+ * `project/vector`: the product per head for few tokens or heads, where what takes the time is reading the weight, or
+ * that tiles are too few to fill a GPU.
  *
  * @module
  */
@@ -15,7 +15,10 @@ const GROUP_TOKENS = 8;
 
 const THREADS = 128;
 
-/** Fewest and most slices: below the fewest the last sums would leave threads idle, the most read 1 KiB of a row at once. */
+/**
+ * Fewest and most slices: below the fewest the last sums would leave threads idle, the most read 1 KiB of a row at
+ * once.
+ */
 const LEAST_SLICES = 8;
 const MOST_SLICES = 64;
 
@@ -85,9 +88,10 @@ function vectorIterations(K: number, { TOKENS, SLICES, ROUND }: VectorTiles): nu
 /**
  * Product of the activations of every head with its part of `kv_b_proj`, the weight read once for up to 8 tokens.
  *
- * - **Shapes** those of {@linkcode ProjectKernel}; any H, tokens and padding, Dn and Dv multiples of 8, R of 16. No tokens and
- *   no padding: no dispatch.
- * - **Mapping** thread ↔ 8 outputs × the tokens of a group × a slice of the sum; slices are added up in workgroup memory.
+ * - **Shapes** those of {@linkcode ProjectKernel}; any H, tokens and padding, Dn and Dv multiples of 8, R of 16. No
+ *   tokens and no padding: no dispatch.
+ * - **Mapping** thread ↔ 8 outputs × the tokens of a group × a slice of the sum; slices are added up in workgroup
+ *   memory.
  * - **Precision** products and sums in f32, whatever the weight's type.
  */
 export const projectVector: ProjectKernel = {

@@ -1,8 +1,10 @@
 // out[t,h,n] = Σ_k x[t,h,k]·w(h,k,n): w is row k of the head's weight (part q), or its row n (part v, TRANSPOSED).
-// Shapes: x [tokens,heads,K] f32; weight [heads·HEAD_ROWS,R], the head's rows from FIRST_ROW on; out [tokens+padding,heads,N] f32.
-// Mapping: workgroup ↔ OUTPUTS outputs of a head and TOKENS tokens; thread ↔ 8 outputs × TOKENS × every SLICES-th block of 8 along k.
-// Workgroups past the last block write the zeros of the padding rows.
-// Needs: nothing optional. Appended: K, N, R, HEAD_ROWS, FIRST_ROW, TRANSPOSED, TOKENS, SLICES, ROUND, THREADS and the weight's Chunk.
+// Shapes: x [tokens,heads,K] f32; weight [heads·HEAD_ROWS,R], the head's rows from FIRST_ROW on; out
+// [tokens+padding,heads,N] f32.
+// Mapping: workgroup ↔ OUTPUTS outputs of a head and TOKENS tokens; thread ↔ 8 outputs × TOKENS × every SLICES-th block
+// of 8 along k. Workgroups past the last block write the zeros of the padding rows.
+// Needs: nothing optional. Appended: K, N, R, HEAD_ROWS, FIRST_ROW, TRANSPOSED, TOKENS, SLICES, ROUND, THREADS and the
+// weight's Chunk.
 
 struct Params {
   tokens: u32,
@@ -151,7 +153,8 @@ fn main(
     zero(at + 3u * THREADS);
     return;
   }
-  // Groups of tokens of the same block run next to each other, so that they share its weight in the cache of the device.
+  // Groups of tokens of the same block run next to each other, so that they share its weight in the cache of the
+  // device.
   let token = item % P.groups * TOKENS;
   let block = item / P.groups % BLOCKS;
   let h = item / P.groups / BLOCKS;

@@ -1,6 +1,6 @@
 /**
- * In which order a launch sums what a sequence sees, read off its work list: where it is the same in two launches, the bits
- * of the results are the same, whatever else is in the batch.
+ * In which order a launch sums what a sequence sees, read off its work list: where it is the same in two launches, the
+ * bits of the results are the same, whatever else is in the batch.
  *
  * @module
  */
@@ -22,8 +22,8 @@ export interface ReducedBatch {
 /** How one launch reduces. */
 export interface Reductions {
   /**
-   * Of each sequence which rows are blocked together and over which tokens each block runs, as a text; undefined where the
-   * launch has no list that tells.
+   * Of each sequence which rows are blocked together and over which tokens each block runs, as a text; undefined where
+   * the launch has no list that tells.
    */
   readonly sequences: readonly (string | undefined)[];
   /** The shaders, which hold every tile size, and what else must agree. */
@@ -33,10 +33,10 @@ export interface Reductions {
 /**
  * How `launch` reduces each sequence of `batch`.
  *
- * The blocks of a sequence start at its own first row and the spans of a block are those of its items, so both say all of
- * the order of its sums, together with the tile sizes in the shaders. Of the causal rule nothing enters: it decides what is
- * right, not in which order it is summed. `append` sums nothing; in a `project` a token is summed for itself, by what the
- * kernel chose; so is one of `mla` where no token is new.
+ * The blocks of a sequence start at its own first row and the spans of a block are those of its items, so both say all
+ * of the order of its sums, together with the tile sizes in the shaders. Of the causal rule nothing enters: it decides
+ * what is right, not in which order it is summed. `append` sums nothing; in a `project` a token is summed for itself,
+ * by what the kernel chose; so is one of `mla` where no token is new.
  */
 export function reductionsOf(operation: Operation, { B, q, H }: ReducedBatch, launch: Launch): Reductions {
   const starts = queryStarts({ B, q });
@@ -52,7 +52,9 @@ export function reductionsOf(operation: Operation, { B, q, H }: ReducedBatch, la
   return { sequences: blocks.map((own) => isTold ? own.sort().join(" ") : undefined), shaders };
 }
 
-/** Adds `row+rows:begin-end`, rows counted from the sequence's own first one, of every item; `*` marks a partial result. */
+/**
+ * Adds `row+rows:begin-end`, rows counted from the sequence's own first one, of every item; `*` marks a partial result.
+ */
 function attendBlocks(words: ArrayLike<number>, starts: Int32Array, H: number, blocks: string[][]): void {
   for (let at = 0; at + ITEM_WORDS <= words.length; at += ITEM_WORDS) {
     const [sequence, row, rows, slot, begin, end] = [0, 1, 2, 3, 4, 5].map((i) => words[at + i]);
@@ -81,7 +83,10 @@ function sequenceOf(token: number, starts: Int32Array): number {
   return low;
 }
 
-/** Spans into which the tokens of sequence `i` are cut, 1 where none is; undefined where the launch has no list that tells. */
+/**
+ * Spans into which the tokens of sequence `i` are cut, 1 where none is; undefined where the launch has no list that
+ * tells.
+ */
 export function splitsOf({ sequences }: Reductions, i: number): number | undefined {
   const spans = new Map<string, number>();
   for (const item of sequences[i]?.split(" ") ?? []) {
@@ -92,8 +97,9 @@ export function splitsOf({ sequences }: Reductions, i: number): number | undefin
 }
 
 /**
- * Whether sequence `i` of one launch and sequence `j` of another are summed in the same order. The shaders of one launch
- * must be among those of the other: a batch with a sequence that is split has a merge beside what one without has.
+ * Whether sequence `i` of one launch and sequence `j` of another are summed in the same order. The shaders of one
+ * launch must be among those of the other: a batch with a sequence that is split has a merge beside what one without
+ * has.
  */
 export function isSameReduction(a: Reductions, i: number, b: Reductions, j: number): boolean {
   const own = a.sequences[i];

@@ -39,9 +39,9 @@ export const REFERENCE = "reference";
  * - Nothing requested: the safe default, as the original's `torch_mla`: `unfused`, or what stands for it in operations
  *   without one.
  * - Any request but `auto` is returned unchanged, whatever the dimensions; the reasons say whether it will be refused.
- * - `auto`: the fastest expected first ({@linkcode preferenceOf}), the first one that runs: all dimensions, dtypes, layout and
- *   lengths, features and limits of the device count, buffers for a cache without shared pages among them. Then `unfused`,
- *   then `reference`, which is also all there is without a device.
+ * - `auto`: the fastest expected first ({@linkcode preferenceOf}), the first one that runs: all dimensions, dtypes,
+ *   layout and lengths, features and limits of the device count, buffers for a cache without shared pages among them.
+ *   Then `unfused`, then `reference`, which is also all there is without a device.
  * - Whatever is taken: where `table` has a tuning for the shape on the device, the kernel is launched with it.
  *
  * @example A device without subgroups

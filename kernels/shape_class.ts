@@ -39,8 +39,8 @@ export function isInClass(of: ShapeClass, { B, H, R, q, kv, cache }: ClassedShap
 }
 
 /**
- * The class in which `shape` is tuned: its rank and dtype, and the octave around a power of two of everything else, so that
- * every shape has one and no two overlap.
+ * The class in which `shape` is tuned: its rank and dtype, and the octave around a power of two of everything else, so
+ * that every shape has one and no two overlap.
  *
  * @example 48 sequences are nearer to 64 than to 32
  * ```ts

@@ -57,8 +57,8 @@ export function sequenceSpan(blocks: readonly BlockLength[], span: number, tile:
 
 /**
  * The span that ends the last workgroup soonest, the longest span where several are equal. Spans run long ones first on
- * {@linkcode SLOTS} slots: the last ends no sooner than the work spread evenly, and no sooner than n of the n·SLOTS longest
- * ones in a row; each workgroup has a fixed cost, and so has the merge.
+ * {@linkcode SLOTS} slots: the last ends no sooner than the work spread evenly, and no sooner than n of the n·SLOTS
+ * longest ones in a row; each workgroup has a fixed cost, and so has the merge.
  *
  * - **Source** Measured on an H200 with a prototype of 16 heads per workgroup: B=1, H=128, kv=8192 is fastest with 32
  *   splits (16: +35 %, 64: +4 %), B=64, H=16, kv=4096 with 4 (2: +37 %, 8: +0.4 %).
@@ -69,8 +69,8 @@ export function sequenceSpan(blocks: readonly BlockLength[], span: number, tile:
  * const sequence = Array(8).fill({ rows: 16, end: 8192 });
  * assertEquals(chooseSpan({ sequences: [sequence], tile: 16 }), 8192 / 32);
  * ```
- * @returns A positive multiple of `tile`; the longest block has 1 to {@linkcode MAX_SPLITS} of them, and unless `longest`
- * demands it none is much below `least`.
+ * @returns A positive multiple of `tile`; the longest block has 1 to {@linkcode MAX_SPLITS} of them, and unless
+ * `longest` demands it none is much below `least`.
  */
 export function chooseSpan(request: SpanRequest): number {
   const { sequences, tile, groups = 1, slots = SLOTS, least = MIN_SPLIT_TOKENS } = request;
@@ -124,7 +124,9 @@ function blockKinds(sequences: SpanRequest["sequences"]): BlockKind[] {
 /** Spans of one length. */
 type SpanCount = readonly [tokens: number, count: number];
 
-/** Spans of all blocks where `end` tokens are cut into `splits`, tiles left aside, and partial rows of the blocks cut. */
+/**
+ * Spans of all blocks where `end` tokens are cut into `splits`, tiles left aside, and partial rows of the blocks cut.
+ */
 function cutKinds(
   kinds: readonly BlockKind[],
   end: number,

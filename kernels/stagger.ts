@@ -1,7 +1,7 @@
 /**
- * Shaders whose threads run late by turns. A missing barrier need not show: the threads of a workgroup mostly keep step. Here
- * half of the groups of threads wait after each barrier, the even ones after one and the odd ones after the next, so that who
- * is not waited for is overtaken. What a right kernel computes does not depend on it.
+ * Shaders whose threads run late by turns. A missing barrier need not show: the threads of a workgroup mostly keep
+ * step. Here half of the groups of threads wait after each barrier, the even ones after one and the odd ones after the
+ * next, so that who is not waited for is overtaken. What a right kernel computes does not depend on it.
  *
  * @module
  */
@@ -25,8 +25,8 @@ const INDEX = /@builtin\(\s*local_invocation_index\s*,?\s*\)\s*(\w+)/;
 const STRUCT = /\bstruct\s+(\w+)\s*\{([^}]*)\}/g;
 
 /**
- * `shader` with a delay after each `workgroupBarrier()`, undefined where it has none or its entry point is not found. It
- * needs four more bytes of workgroup memory.
+ * `shader` with a delay after each `workgroupBarrier()`, undefined where it has none or its entry point is not found.
+ * It needs four more bytes of workgroup memory.
  *
  * @param shader WGSL with the entry point `main`.
  */

@@ -6,7 +6,9 @@
 import type { AppendShape, AttendShape, MlaShape } from "../reference/shapes.ts";
 import type { DeviceTraits } from "./kernel.ts";
 
-/** A decode shape: one sequence of 65 tokens, 16 heads, R 256, Dr 64, f16, pages of 64; `values` replace what they name. */
+/**
+ * A decode shape: one sequence of 65 tokens, 16 heads, R 256, Dr 64, f16, pages of 64; `values` replace what they name.
+ */
 export function decodeShape(values: Partial<AttendShape> = {}): AttendShape {
   const kv = values.kv ?? [65];
   return {

@@ -19,8 +19,8 @@ const BOUNDS = ["minB", "maxB", "minRows", "maxRows", "minKv", "maxKv", "minR", 
  *
  * @param text JSON: an array of entries.
  * @param path Of the file, for the message of an error.
- * @throws {SyntaxError} If it is none, or an entry names no kernel or asks of it what it does not take, matches every device,
- * has no source, or was measured on a software adapter; the message has one line.
+ * @throws {SyntaxError} If it is none, or an entry names no kernel or asks of it what it does not take, matches every
+ * device, has no source, or was measured on a software adapter; the message has one line.
  */
 export function readTunings(text: string, path: string): TuningEntry[] {
   let entries: unknown;

@@ -1,6 +1,6 @@
 /**
- * Tunings that were measured to be faster than what kernels choose by themselves, by device and class of shapes. `deno task
- * tune` measures them, `deno task tune --keep` puts them into `tuning_table.json`.
+ * Tunings that were measured to be faster than what kernels choose by themselves, by device and class of shapes.
+ * `deno task tune` measures them, `deno task tune --keep` puts them into `tuning_table.json`.
  *
  * @module
  */
@@ -63,8 +63,8 @@ export interface TuningRequest {
 }
 
 /**
- * The entry that {@linkcode withTable} uses: none where `rows`, `tile` or `threads` are asked for, because values were measured
- * together, and none that the kernel refuses for the shape, so that the table never costs a shape its kernel.
+ * The entry that {@linkcode withTable} uses: none where `rows`, `tile` or `threads` are asked for, because values were
+ * measured together, and none that the kernel refuses for the shape, so that the table never costs a shape its kernel.
  */
 export function usedEntry(
   kernel: AttendKernel,

@@ -12,8 +12,8 @@ export const TUNED = ["splits", ...TUNABLES] as const satisfies readonly (keyof 
 export type TunedValues = Omit<Tuning, "form">;
 
 /**
- * Why a kernel does not take the values of {@linkcode TUNABLES} in `tuning`, undefined where it does. Whether it takes their
- * combination is asked of `refuses`.
+ * Why a kernel does not take the values of {@linkcode TUNABLES} in `tuning`, undefined where it does. Whether it takes
+ * their combination is asked of `refuses`.
  *
  * @example
  * ```ts

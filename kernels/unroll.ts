@@ -1,9 +1,10 @@
 /**
  * Writes out the loops and private arrays of a kernel that are marked for it.
  *
- * A loop of WGSL costs more than its body where that is short: naga counts every loop against an endless one, and indices of
- * private arrays that are no literals move them out of registers. Arrays of `vec2<f16>` are taken apart into halves by NVIDIA's
- * compiler, and put together again for each use. So a kernel is written with loops and arrays, and valid with them,
+ * A loop of WGSL costs more than its body where that is short: naga counts every loop against an endless one, and
+ * indices of private arrays that are no literals move them out of registers. Arrays of `vec2<f16>` are taken apart into
+ * halves by NVIDIA's compiler, and put together again for each use. So a kernel is written with loops and arrays, and
+ * valid with them,
  *
  * ```wgsl
  * var sum: array<f32, ROWS>; // unroll
@@ -12,8 +13,9 @@
  * }
  * ```
  *
- * and compiled without: each copy of a loop has the number in place of the variable, each element of an array is a variable. Copies
- * after the first follow on the line of the closing brace, so that line numbers in a compiler's messages stay those of the file.
+ * and compiled without: each copy of a loop has the number in place of the variable, each element of an array is a
+ * variable. Copies after the first follow on the line of the closing brace, so that line numbers in a compiler's
+ * messages stay those of the file.
  *
  * @module
  */
@@ -28,8 +30,8 @@ const MARKED = /^\s*[^\s/].*\/\/ unroll$/;
 const ARRAY = /^(\s*)var (\w+): array<(.+), ([^,]+)>; \/\/ unroll$/;
 
 /**
- * `text` with its marked loops written out, outer ones first, so that bounds of inner ones may depend on them, and then its marked
- * arrays as one variable an element, zero where they are declared.
+ * `text` with its marked loops written out, outer ones first, so that bounds of inner ones may depend on them, and then
+ * its marked arrays as one variable an element, zero where they are declared.
  *
  * @example Two copies on the lines of one
  * ```ts
@@ -44,7 +46,8 @@ const ARRAY = /^(\s*)var (\w+): array<(.+), ([^,]+)>; \/\/ unroll$/;
  * assertEquals(unroll(array, { ROWS: 1 }), "var a_0 = f32(); var a_1 = f32();\na_0 = 1.0;\n");
  * ```
  * @param constants Values of the names that bounds, sizes and indices are made of.
- * @throws {RangeError} If one of them is no expression of constants, a marked loop does not end, or a marked line is neither.
+ * @throws {RangeError} If one of them is no expression of constants, a marked loop does not end, or a marked line is
+ * neither.
  */
 export function unroll(text: string, constants: Readonly<Record<string, number>>): string {
   const arrays = new Set<string>();

@@ -1,7 +1,7 @@
 /**
  * Puts a kernel's WGSL together: the file first, unchanged, so that the line numbers of compiler messages are those of
- * the file; then functions that it shares with other kernels, those that decode or encode the cache, and one `const` per size.
- * Loops and arrays that are marked for it are written out on their lines (`unroll.ts`).
+ * the file; then functions that it shares with other kernels, those that decode or encode the cache, and one `const`
+ * per size. Loops and arrays that are marked for it are written out on their lines (`unroll.ts`).
  *
  * @module
  */
@@ -31,9 +31,14 @@ export const CHUNK = 8;
 export interface WgslParts {
   /** Element type whose `Chunk`, `low` and `high` are appended; absent for kernels that read no cache and no weight. */
   readonly cache?: Dtype;
-  /** Layout whose `@group(1)` and `cache_chunk(slot, i)` are appended; absent for kernels that do not read the cache. */
+  /**
+   * Layout whose `@group(1)` and `cache_chunk(slot, i)` are appended; absent for kernels that do not read the cache.
+   */
   readonly layout?: Layout;
-  /** Whether `rope_pair`, `wide_pair` and `touch` are appended, which read parts of chunks; with `cache` and `layout`. @default false */
+  /**
+   * Whether `rope_pair`, `wide_pair` and `touch` are appended, which read parts of chunks; with `cache` and `layout`.
+   * @default false
+   */
   readonly words?: boolean;
   /** Texts of functions that several kernels share. */
   readonly shared?: readonly string[];
@@ -75,8 +80,8 @@ function u32(name: string, value: number): string {
 
 /**
  * Workgroups of a dispatch of `items` workgroups, folded over x and y below `limit` per dimension. The kernel reads
- * `x + y·width` and returns where that is past the last item. Past `limit²` items y exceeds the limit, for `checkLimits`
- * to refuse.
+ * `x + y·width` and returns where that is past the last item. Past `limit²` items y exceeds the limit, for
+ * `checkLimits` to refuse.
  */
 export function foldWorkgroups(items: number, limit: number): [number, number, number] {
   const y = Math.max(1, Math.ceil(items / limit));

@@ -22,7 +22,8 @@ export { appendMinBytes } from "./work_append.ts";
 
 /**
  * Bytes that `attend` must move: every input read once — queries, the cached tokens of all sequences that have a query,
- * their page-table entries, all lengths — and every output written once. Pages that sequences share count for each of them.
+ * their page-table entries, all lengths — and every output written once. Pages that sequences share count for each of
+ * them.
  */
 export function attendMinBytes({ H, R, Dr, q, kv, page, cache }: AttendShape): number {
   const rows = total(q) * H;

@@ -1,9 +1,9 @@
 /**
  * The work list of the `attend` family: which workgroup computes which rows over which tokens.
  *
- * A row is (query token, head), numbered `query token of the batch · H + head`; rows of one sequence share its keys. The
- * host makes the list from the lengths alone, so decode, q_len > 1, chunked prefill and mixed batches are one kernel, and a
- * plan is brought up to date by writing a new list: nothing is read back from the device.
+ * A row is (query token, head), numbered `query token of the batch · H + head`; rows of one sequence share its keys.
+ * The host makes the list from the lengths alone, so decode, q_len > 1, chunked prefill and mixed batches are one
+ * kernel, and a plan is brought up to date by writing a new list: nothing is read back from the device.
  *
  * @module
  */
@@ -21,8 +21,8 @@ export const DIRECT = 0xffff_ffff;
  * One workgroup's work. On the GPU two `vec4<u32>`: `(sequence, row, rows, slot)` and `(begin, end, offset, scores)`.
  *
  * Row `r` of the batch sees the tokens below `min(end, r / H + offset)`, `offset` as i32: by the causal rule
- * `kv − q − (first query token of the sequence) + 1`, without it 2³⁰. `end` is already cut to what the last row sees, so
- * masked tiles are never loaded.
+ * `kv − q − (first query token of the sequence) + 1`, without it 2³⁰. `end` is already cut to what the last row sees,
+ * so masked tiles are never loaded.
  */
 export interface WorkItem {
   /** Sequence: row of the page table. */
@@ -57,7 +57,9 @@ export interface MergeItem {
 
 /** What all workgroups of a launch have to do. */
 export interface WorkList {
-  /** Items, the {@linkcode DIRECT} ones first. Those of the same span of one sequence stand together, long ones first. */
+  /**
+   * Items, the {@linkcode DIRECT} ones first. Those of the same span of one sequence stand together, long ones first.
+   */
   readonly items: readonly WorkItem[];
   /** How many of them are {@linkcode DIRECT}. */
   readonly direct: number;
@@ -105,8 +107,9 @@ interface Block {
  * Cuts a batch into items: blocks of rows, and where few of them would leave the device idle, spans of their tokens.
  *
  * Blocks of one sequence share the bounds of their spans, and ragged batches are cut into spans of about equal length
- * ({@linkcode chooseSpan}); `tuning.splits` cuts every block into that many instead. Spans without tokens are dropped, but a
- * block that sees no token keeps one item, which writes 0 and −1e30. A block with a single item writes the result itself.
+ * ({@linkcode chooseSpan}); `tuning.splits` cuts every block into that many instead. Spans without tokens are dropped,
+ * but a block that sees no token keeps one item, which writes 0 and −1e30. A block with a single item writes the result
+ * itself.
  *
  * @example One query token of one sequence, and nothing to split
  * ```ts
@@ -186,7 +189,10 @@ function spanFor(
   });
 }
 
-/** Items in the order in which they run: direct ones first, then long before short, so that no long one runs alone at last. */
+/**
+ * Items in the order in which they run: direct ones first, then long before short, so that no long one runs alone at
+ * last.
+ */
 function ordered(
   groups: readonly WorkItem[][],
   scores: boolean,

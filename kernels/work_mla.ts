@@ -11,9 +11,9 @@ import { prefillFlops, prefillMinBytes } from "./work_prefill.ts";
 import { projectFlops } from "./work_project.ts";
 
 /**
- * Bytes that `mla` must move, summed over the calls of a flow: those of appending the new tokens, and those of attending
- * to the cache that then is, weights and outputs included. What lies between (latent queries, unfolded keys) is not counted:
- * a kernel that never stores it needs none of it.
+ * Bytes that `mla` must move, summed over the calls of a flow: those of appending the new tokens, and those of
+ * attending to the cache that then is, weights and outputs included. What lies between (latent queries, unfolded keys)
+ * is not counted: a kernel that never stores it needs none of it.
  */
 export function mlaMinBytes(shape: MlaShape): number {
   return total(callsOf(shape).map(({ shape: call }) => appendMinBytes(call) + prefillMinBytes(call)));

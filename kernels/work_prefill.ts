@@ -21,8 +21,8 @@ export function prefillMinBytes(shape: PrefillShape): number {
 }
 
 /**
- * Floating-point operations of `prefill`: `2·(Dn+Dr+Dv)` for each attended (row, token) pair, and `2·R·(Dn+Dv)` for each
- * head of a cached token, to unfold its keys and values.
+ * Floating-point operations of `prefill`: `2·(Dn+Dr+Dv)` for each attended (row, token) pair, and `2·R·(Dn+Dv)` for
+ * each head of a cached token, to unfold its keys and values.
  */
 export function prefillFlops(shape: PrefillShape): number {
   const { H, R, Dn, Dr, Dv } = shape;

@@ -41,8 +41,8 @@ export function checkAttend(
 }
 
 /**
- * The same of a `prefill` or a call of `mla`, and that the padding rows of `out` are exactly zero (`padding`, where there are
- * any).
+ * The same of a `prefill` or a call of `mla`, and that the padding rows of `out` are exactly zero (`padding`, where
+ * there are any).
  *
  * @param actual `out` `[Σq + padding, H, Dv]` and natural `lse` `[Σq, H]`.
  * @param emulation What an emulation of some rows erred by (`emulation.ts`). @default {the a-priori bounds alone}
@@ -64,8 +64,8 @@ export function checkProjected(
 }
 
 /**
- * Compares the reference's rows of a `project`, looks at all others (`unsampled`), and demands that the padding rows of part
- * `v` are exactly zero (`padding`).
+ * Compares the reference's rows of a `project`, looks at all others (`unsampled`), and demands that the padding rows of
+ * part `v` are exactly zero (`padding`).
  *
  * @param actual `q_latent` `[tokens, H, R]`, or `out` `[tokens + padding, H, Dv]`.
  * @param emulation What an emulation of some rows erred by (`emulation.ts`). @default {the a-priori bounds alone}

@@ -18,8 +18,8 @@ type Bits = ReturnType<typeof bitsView>;
 const EXPONENT: Readonly<Record<Dtype, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
 
 /**
- * Compares the cache after an `append` with the expected one: every bit, so neither a value, nor the poison of slots that
- * were not to be written, may differ.
+ * Compares the cache after an `append` with the expected one: every bit, so neither a value, nor the poison of slots
+ * that were not to be written, may differ.
  *
  * @throws {RangeError} If the caches differ in size.
  */
@@ -117,7 +117,9 @@ function cachePlaces({ shape, pages, cacheLoc, cuNumPages }: AppendInputs) {
   };
 }
 
-/** Checks that memory which the kernel may only read holds the bytes it held before; the check is `<name>_unchanged`. */
+/**
+ * Checks that memory which the kernel may only read holds the bytes it held before; the check is `<name>_unchanged`.
+ */
 export function checkUnchanged(name: string, before: Uint8Array, after: Uint8Array): Check {
   let mismatches = Math.abs(before.length - after.length);
   let first = mismatches > 0 ? Math.min(before.length, after.length) : -1;

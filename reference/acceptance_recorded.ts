@@ -22,14 +22,14 @@ const ROUNDOFF: Readonly<Record<Dtype, number>> = { f32: 0, f16: 2 ** -11, bf16:
 /**
  * Projects the latent output of a kernel, `W_v·out`, in f64 and compares it with the recorded output (`recorded_out`).
  *
- * The two differ by rounding that neither side is to blame for: the cache holds the keys in its dtype (unit roundoff ε),
- * kernel and recording compute in f32 (u), and the absorbed queries were rounded to f32. Rounding errors of single
+ * The two differ by rounding that neither side is to blame for: the cache holds the keys in its dtype (unit roundoff
+ * ε), kernel and recording compute in f32 (u), and the absorbed queries were rounded to f32. Rounding errors of single
  * elements are independent, so the bound goes by Euclidean norms of products, `‖a∘b‖ = √(Σ a_d²·b_d²)`, with every key
  * element replaced by the root mean square of its column, times the ratio of the longest key to the rms key:
  *
  * - scores are off by `δ = λ·(ε + √(R+Dr)·u)·|scale|·‖q∘k‖`, for each row;
- * - weights are then off by the factor 1±δ, in the numerator and in the denominator, and values by ε and the sums' `(√R + √n)·u`:
- *   `bound = (2δ + λ·(ε + (√R + √n)·u))·‖W_v∘c‖`, for each head and element.
+ * - weights are then off by the factor 1±δ, in the numerator and in the denominator, and values by ε and the sums'
+ *   `(√R + √n)·u`: `bound = (2δ + λ·(ε + (√R + √n)·u))·‖W_v∘c‖`, for each head and element.
  *
  * A product in f16 adds to ε where it stands, what its chains err by ({@linkcode f16Roundoff}).
  *
@@ -67,8 +67,8 @@ export function checkRecorded(
 
 /**
  * Compares the output of one call of a replay through `mla` or `prefill` with the recorded output of the same tokens
- * (`recorded_out`), by the rule of {@linkcode checkRecorded}. A weight that is rounded to its dtype counts like the cache, as
- * ε = ε_cache + ε_weight.
+ * (`recorded_out`), by the rule of {@linkcode checkRecorded}. A weight that is rounded to its dtype counts like the
+ * cache, as ε = ε_cache + ε_weight.
  *
  * @param call Inputs of the call (`recordedMlaInputs`).
  * @param out What the kernel wrote `[T + padding, H, Dv]`, T the tokens of the call.

@@ -1,16 +1,17 @@
 /**
  * How an honest kernel computes: what it rounds, in which order it sums, and how far its built-in functions may be off.
  *
- * Every operation of f32 is done in f64 and rounded once. A product and the sum it goes into are rounded together, as by
- * `fma`: WGSL lets a compiler contract them or not, and the products' own roundings are n of up to u·|x_i| beside n of the
- * partial sums', each about √i times as large, so for sums of 16 and more they change the error by a few per cent.
+ * Every operation of f32 is done in f64 and rounded once. A product and the sum it goes into are rounded together, as
+ * by `fma`: WGSL lets a compiler contract them or not, and the products' own roundings are n of up to u·|x_i| beside n
+ * of the partial sums', each about √i times as large, so for sums of 16 and more they change the error by a few per
+ * cent.
  *
- * Built-ins err by what WGSL allows them ("Accuracy of Concrete Floating Point Expressions"): `exp` by 3 + 2|x| ULP, `log` by
- * 2⁻²¹ in [½, 2] and 3 ULP elsewhere, a division by 2.5 ULP. An error is a function of the argument, as with a table or a
- * polynomial, so equal arguments err alike; half of it is drawn for each argument and half for the variant, because
- * polynomials and a rounded log₂e are also off to one side. Mesa's llvmpipe shows a bias of (1 + ⅓|x|)·u in `exp`, about a
- * sixth of what is allowed, and as much of scatter; NVIDIA's `ex2.approx` is documented with 2 ULP. Results below the normal
- * numbers become zero, as where a GPU flushes them. `exp(0)` is 1 on all of them.
+ * Built-ins err by what WGSL allows them ("Accuracy of Concrete Floating Point Expressions"): `exp` by 3 + 2|x| ULP,
+ * `log` by 2⁻²¹ in [½, 2] and 3 ULP elsewhere, a division by 2.5 ULP. An error is a function of the argument, as with a
+ * table or a polynomial, so equal arguments err alike; half of it is drawn for each argument and half for the variant,
+ * because polynomials and a rounded log₂e are also off to one side. Mesa's llvmpipe shows a bias of (1 + ⅓|x|)·u in
+ * `exp`, about a sixth of what is allowed, and as much of scatter; NVIDIA's `ex2.approx` is documented with 2 ULP.
+ * Results below the normal numbers become zero, as where a GPU flushes them. `exp(0)` is 1 on all of them.
  *
  * @module
  */
@@ -23,15 +24,18 @@ export interface SummationOrder {
   /** Partial sums of a dot product, added up pairwise; a power of two. 1 is a single chain. */
   readonly lanes: number;
   /**
-   * Where a chain goes on after its first {@linkcode HEAD} steps, 0…1: an order is as good as another, but kernels start
-   * with the first elements, and where those are large, all later sums are.
+   * Where a chain goes on after its first {@linkcode HEAD} steps, 0…1: an order is as good as another, but kernels
+   * start with the first elements, and where those are large, all later sums are.
    */
   readonly start: number;
   /** Tokens after which an online softmax may move its maximum. */
   readonly tile: number;
   /** Parts of a row's tokens, each with a softmax of its own; merged by their log-sum-exp. */
   readonly splits: number;
-  /** Whether weights are divided by their sum before values are multiplied by them, as where softmax is a pass of its own. */
+  /**
+   * Whether weights are divided by their sum before values are multiplied by them, as where softmax is a pass of its
+   * own.
+   */
   readonly normalizes?: boolean;
 }
 
@@ -88,10 +92,10 @@ export const REDUCTION_SHAPES = 3;
 const MOST_LANES = 32;
 
 /**
- * An honest kernel, one of many: `variant` draws the errors of its built-ins and the order of its sums. Of every three the
- * first is naive, a single chain and token by token; the second has lanes, tiles and splits as fused kernels do; the third
- * is naive with softmax as a pass of its own: its sums differ where all weights do not, n times 1 is exact and n times 1/n
- * is not.
+ * An honest kernel, one of many: `variant` draws the errors of its built-ins and the order of its sums. Of every three
+ * the first is naive, a single chain and token by token; the second has lanes, tiles and splits as fused kernels do;
+ * the third is naive with softmax as a pass of its own: its sums differ where all weights do not, n times 1 is exact
+ * and n times 1/n is not.
  */
 export function kernelArithmetic(precision: KernelPrecision, variant: number): Arithmetic {
   return inPrecision(precision, f32Arithmetic(orderOf(variant, precision), variant));
@@ -230,7 +234,9 @@ function pairwise(values: Float64Array, at: number, count: number): number {
   return values[at];
 }
 
-/** {@linkcode Arithmetic.addValues}, token by token; four at a time, so that `out` is read and written once for four. */
+/**
+ * {@linkcode Arithmetic.addValues}, token by token; four at a time, so that `out` is read and written once for four.
+ */
 function addF32Values(
   out: Float64Array,
   { values, stride }: Vectors,

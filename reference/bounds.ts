@@ -1,12 +1,12 @@
 /**
- * How far an honest kernel may be from the f64 reference, whatever its inputs and its order of sums: the ceiling over what
- * an emulation of the case leaves (`emulation.ts`).
+ * How far an honest kernel may be from the f64 reference, whatever its inputs and its order of sums: the ceiling over
+ * what an emulation of the case leaves (`emulation.ts`).
  *
  * With u = 2⁻²⁴, a sum of n products in any order has, with high probability, an error of at most λ√n·u times its
  * condition, the sum of the products' magnitudes (Higham & Mary, "A new approach to probabilistic rounding error
- * analysis", SIAM J. Sci. Comput. 41(5), 2019, theorem 3.1). λ is {@linkcode LAMBDA}. WGSL's accuracies of built-ins are
- * those of the specification ("Accuracy of Concrete Floating Point Expressions"); 1 ULP ≤ 2u relative. For a row that sees
- * n tokens:
+ * analysis", SIAM J. Sci. Comput. 41(5), 2019, theorem 3.1). λ is {@linkcode LAMBDA}. WGSL's accuracies of built-ins
+ * are those of the specification ("Accuracy of Concrete Floating Point Expressions"); 1 ULP ≤ 2u relative. For a row
+ * that sees n tokens:
  *
  * | what | relative error | condition |
  * |---|---|---|
@@ -16,30 +16,31 @@
  * | weight, from the rescalings of an online softmax | `6·u` each, by exp2 near 0 with 3 ULP; m on average, {@linkcode AttendReference.rescalings} | 1 |
  * | sum of n weights, sum of n weighted values | `(λ√n + 4)·u` each, 4 for merge and division, and `2·vanishing` | 1, `outAbs` |
  *
- * The errors of the rescalings add up instead of scattering: where the maximum rises by the same small step at every tile,
- * every factor is the exponential of the same number, with the same error. What those of larger steps add by their 2|x| ULP
- * is in the line above theirs, since the steps after a token add up to its x.
+ * The errors of the rescalings add up instead of scattering: where the maximum rises by the same small step at every
+ * tile, every factor is the exponential of the same number, with the same error. What those of larger steps add by
+ * their 2|x| ULP is in the line above theirs, since the steps after a token add up to its x.
  *
  * Nor do the errors scatter of addends below u of the sum, and of addends that differ by less than floats do there: one
- * accumulator loses all of the former, and rounds all of the latter the same way. The reference knows what share of the sum
- * that is, {@linkcode AttendReference.vanishing}; it counts twice, because rows that all err by it have an rms of as much.
+ * accumulator loses all of the former, and rounds all of the latter the same way. The reference knows what share of the
+ * sum that is, {@linkcode AttendReference.vanishing}; it counts twice, because rows that all err by it have an rms of
+ * as much.
  *
- * Nor do the errors scatter of n addends that are alike, where they are no integers: a kernel that divides the weights by
- * their sum first adds n times v/n, and every partial sum may be rounded the same way by up to u of it, n/2·u of the whole.
- * Weights that are alike are seen from `weightNorm`; that the values are is taken from their having one sign.
+ * Nor do the errors scatter of n addends that are alike, where they are no integers: a kernel that divides the weights
+ * by their sum first adds n times v/n, and every partial sum may be rounded the same way by up to u of it, n/2·u of the
+ * whole. Weights that are alike are seen from `weightNorm`; that the values are is taken from their having one sign.
  *
- * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and the
- * final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference works on
- * the same values. An LSE of base 2 needs no more: the 8·u of its size are the logarithm's 3 ULP, the final sum, and the
- * conversion of base that every kernel with exp2 makes once.
+ * `out` is a quotient, so every line counts twice. `lse` adds the logarithm (2⁻²¹ absolute in [½, 2], else 3 ULP) and
+ * the final sum. Nothing depends on the dtype of the cache: its values are decoded without error, and the reference
+ * works on the same values. An LSE of base 2 needs no more: the 8·u of its size are the logarithm's 3 ULP, the final
+ * sum, and the conversion of base that every kernel with exp2 makes once.
  *
- * With projections (`prefill`, `mla`) a kernel may absorb (q_latent, then sums of R+Dr, then W_v) or unfold (keys and values
- * of each head from the latents, then sums of Dn+Dr); a bound holds for both. Two long sums in a row would multiply
- * conditions of 10 to 20 by each other and leave nothing to see, so there the bound is that for random data, whose partial
- * sums grow with the square root (Higham & Mary, "Sharper probabilistic backward error analysis for basic linear algebra
- * kernels with random data", SIAM J. Sci. Comput. 42(5), 2020): `λ√n·u` times the Euclidean norm of the products, plus the
- * size of the result. Errors of different elements are independent, so they enter the next sum as a norm, too. The kinds
- * of inputs with cancellation by design are those of `attend`; here all are random.
+ * With projections (`prefill`, `mla`) a kernel may absorb (q_latent, then sums of R+Dr, then W_v) or unfold (keys and
+ * values of each head from the latents, then sums of Dn+Dr); a bound holds for both. Two long sums in a row would
+ * multiply conditions of 10 to 20 by each other and leave nothing to see, so there the bound is that for random data,
+ * whose partial sums grow with the square root (Higham & Mary, "Sharper probabilistic backward error analysis for basic
+ * linear algebra kernels with random data", SIAM J. Sci. Comput. 42(5), 2020): `λ√n·u` times the Euclidean norm of the
+ * products, plus the size of the result. Errors of different elements are independent, so they enter the next sum as a
+ * norm, too. The kinds of inputs with cancellation by design are those of `attend`; here all are random.
  *
  * | what | error | norm |
  * |---|---|---|
@@ -54,9 +55,9 @@
  * | absorbed: projection of the latent output, R products | `λ√R·u` | `latentNorm + \|out\|` |
  * | unfolded: value, R products | `λ√R·u` | `√(Σp²)·2·valueNorm` |
  *
- * Where an error of the weights is the same for all tokens it moves `out` by all of itself times the size of the values,
- * `valueNorm + |out|`; of one that differs from token to token, `√(Σp²)` is left. The denominator moves `out` by the same
- * share of its own size.
+ * Where an error of the weights is the same for all tokens it moves `out` by all of itself times the size of the
+ * values, `valueNorm + |out|`; of one that differs from token to token, `√(Σp²)` is left. The denominator moves `out`
+ * by the same share of its own size.
  *
  * Sums in f16, where a kernel declares them, add their lines (`f16_errors.ts`).
  *
@@ -75,13 +76,14 @@ import type { AttendShape, PrefillShape, ProjectShape } from "./shapes.ts";
 export const U32 = 2 ** -24;
 
 /**
- * Multiple of `√n·u` allowed to a sum. Where the addends have one sign and like sizes, a single accumulator shows a standard
- * deviation of 0.25 (rounding errors are uniform: √(½·⅓·⅓)): 2 is eight of them. Addends of mixed sign stay far below.
+ * Multiple of `√n·u` allowed to a sum. Where the addends have one sign and like sizes, a single accumulator shows a
+ * standard deviation of 0.25 (rounding errors are uniform: √(½·⅓·⅓)): 2 is eight of them. Addends of mixed sign stay
+ * far below.
  *
- * A score may have a product that is nearly all of it, as in the kind `large`, and then every partial sum is that large. No
- * partial sum exceeds half of `scoreAbs + |s|` (it and the rest add up to s, their sizes to no more than `scoreAbs`), an
- * addition errs by up to u of it, uniformly, with a standard deviation of √⅓: 2 times `scoreAbs + |s|` is seven of them. For s
- * stands the LSE: no score that has any weight is further from it than ln n.
+ * A score may have a product that is nearly all of it, as in the kind `large`, and then every partial sum is that
+ * large. No partial sum exceeds half of `scoreAbs + |s|` (it and the rest add up to s, their sizes to no more than
+ * `scoreAbs`), an addition errs by up to u of it, uniformly, with a standard deviation of √⅓: 2 times `scoreAbs + |s|`
+ * is seven of them. For s stands the LSE: no score that has any weight is further from it than ln n.
  */
 export const LAMBDA = 2;
 

@@ -1,6 +1,6 @@
 /**
- * What `append` does: new latents and rope keys of a ragged batch written into the paged cache; and the two layouts of the
- * cache.
+ * What `append` does: new latents and rope keys of a ragged batch written into the paged cache; and the two layouts of
+ * the cache.
  *
  * @module
  */
@@ -10,8 +10,8 @@ import type { CacheShape } from "./shapes.ts";
 
 /**
  * The cache after the call. New token `j` of sequence `b` becomes its token `inputPos[b] + j`; that one lies in page
- * `cacheLoc[cuNumPages[b] + ⌊token/page⌋]` at slot `token mod page`, latent first, rounded to the cache's dtype (nearest,
- * ties to even). Every other byte stays as it was. It is in shared memory where the cache is.
+ * `cacheLoc[cuNumPages[b] + ⌊token/page⌋]` at slot `token mod page`, latent first, rounded to the cache's dtype
+ * (nearest, ties to even). Every other byte stays as it was. It is in shared memory where the cache is.
  *
  * @throws {RangeError} If a token's page lies outside those of its sequence, or outside the cache.
  */
@@ -69,7 +69,8 @@ export function splitCache(cache: Uint8Array, shape: CacheShape): SeparateCache 
 }
 
 /**
- * The inverse of {@linkcode splitCache}. Of `kpe` only what the latents need is read: empty tensors are bound as a few bytes.
+ * The inverse of {@linkcode splitCache}. Of `kpe` only what the latents need is read: empty tensors are bound as a few
+ * bytes.
  *
  * @throws {RangeError} If `ckv` holds no whole number of latents, or `kpe` is too short for them.
  */

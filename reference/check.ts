@@ -10,7 +10,10 @@ export interface WorstElement {
   readonly sequence: number;
   /** Query head; absent for cache elements. */
   readonly head?: number;
-  /** Query token of the sequence (attend), or token of the sequence in the cache (append); −1 where nobody owns the page. */
+  /**
+   * Query token of the sequence (attend), or token of the sequence in the cache (append); −1 where nobody owns the
+   * page.
+   */
   readonly token: number;
   /** Element of the row; absent for the LSE. */
   readonly dim?: number;
@@ -47,8 +50,8 @@ export interface ErrorMap {
   /** To the right. */
   readonly columns: MapAxis;
   /**
-   * Largest share of the error bound in each bin, row by row, to two digits and at most 10⁶; above 1 is out of bound, −1
-   * stands for NaN or ∞ out of place, −2 for a bin of which nothing was compared.
+   * Largest share of the error bound in each bin, row by row, to two digits and at most 10⁶; above 1 is out of bound,
+   * −1 stands for NaN or ∞ out of place, −2 for a bin of which nothing was compared.
    */
   readonly values: readonly number[];
 }
@@ -81,7 +84,10 @@ export interface Check {
   readonly worst?: WorstElement;
   /** The first element that is wrong, in the order of the tensor. */
   readonly first?: WorstElement;
-  /** What all wrong elements have in common, and not all elements have, of a failed check: `last head`, `dims 256–511`, … */
+  /**
+   * What all wrong elements have in common, and not all elements have, of a failed check: `last head`, `dims 256–511`,
+   * …
+   */
   readonly pattern?: readonly string[];
   /** Where the errors lie, of a failed check. */
   readonly maps?: readonly ErrorMap[];
@@ -97,6 +103,9 @@ export interface Verification {
   readonly checks: readonly Check[];
   /** Share of output rows compared with the reference, 0…1. */
   readonly coverage: number;
-  /** Trivial outputs (`zeros`, …) that this case would have accepted though its answer is none; absent where it sees all. */
+  /**
+   * Trivial outputs (`zeros`, …) that this case would have accepted though its answer is none; absent where it sees
+   * all.
+   */
   readonly blind?: readonly string[];
 }

@@ -38,8 +38,8 @@ export class ColumnSizes {
   }
 
   /**
-   * Size of each element at the longest vector: the root mean square of its column, times the ratio of the longest vector
-   * to the rms vector. Zero where there are no vectors.
+   * Size of each element at the longest vector: the root mean square of its column, times the ratio of the longest
+   * vector to the rms vector. Zero where there are no vectors.
    */
   sizes(): Float64Array<ArrayBuffer> {
     const mean = this.#squares.reduce((a, b) => a + b, 0) / this.#count;

@@ -32,26 +32,27 @@ export interface Comparison {
 }
 
 /**
- * Root mean square error allowed, as a share of the root mean square bound, where the bound is a-priori. Rounding errors
- * scatter: of honest kernels the rms stays below a tenth of what single elements may take (`acceptance_test.ts` shows it),
- * whereas a systematic fault that hides below the bound of every element fills it evenly.
+ * Root mean square error allowed, as a share of the root mean square bound, where the bound is a-priori. Rounding
+ * errors scatter: of honest kernels the rms stays below a tenth of what single elements may take (`acceptance_test.ts`
+ * shows it), whereas a systematic fault that hides below the bound of every element fills it evenly.
  */
 const RMS_SHARE = 0.5;
 
 /**
- * The same of a limit that an emulation left (`emulation.ts`), six deviations of an honest error at least. The rms of N draws
- * exceeds their deviation σ by more than `1 + z/√N` no more often than one draw exceeds z·σ (Laurent & Massart, "Adaptive
- * estimation of a quadratic functional", Ann. Stat. 28(5), 2000, lemma 1, with x = z²/2); twice σ, as single errors have, and
- * that excess with z = 6 are `⅓ + 1/√N` of the limit. N counts rows, and where few of them hold most of the limits' energy,
- * only those.
+ * The same of a limit that an emulation left (`emulation.ts`), six deviations of an honest error at least. The rms of N
+ * draws exceeds their deviation σ by more than `1 + z/√N` no more often than one draw exceeds z·σ (Laurent & Massart,
+ * "Adaptive estimation of a quadratic functional", Ann. Stat. 28(5), 2000, lemma 1, with x = z²/2); twice σ, as single
+ * errors have, and that excess with z = 6 are `⅓ + 1/√N` of the limit. N counts rows, and where few of them hold most
+ * of the limits' energy, only those.
  */
 function rmsShareOf(draws: number): number {
   return Math.min(1, 1 / 3 + 1 / Math.sqrt(draws));
 }
 
 /**
- * Compares `actual` with `expected`: NaN and ±∞ must stand where the reference has them, every finite element within its
- * bound, and, where the reference is not zero throughout, the tensor as a whole within limits that follow from the bounds:
+ * Compares `actual` with `expected`: NaN and ±∞ must stand where the reference has them, every finite element within
+ * its bound, and, where the reference is not zero throughout, the tensor as a whole within limits that follow from the
+ * bounds:
  *
  * - NMSE, `Σ(a−e)²/Σe² ≤ L` with `L = ρ²·Σbound²/Σe²`, ρ the share of the rms bound that is allowed;
  * - cosine difference, `1 − 2Σae/Σ(a²+e²) ≤ L/(1+(1−√L)²)`, its largest value at that NMSE (for L < 1).

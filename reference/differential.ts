@@ -23,9 +23,9 @@ export interface DifferentElement extends ElementPlace {
 }
 
 /**
- * One output of two results. Differences are {@linkcode ulpDistance}s of f32, errors are {@linkcode ulpError}s: distances
- * from the f64 reference in units in the last place of the reference's value. Near zero such units are tiny, so the largest
- * figure of a sum that cancels may be large while its median is not.
+ * One output of two results. Differences are {@linkcode ulpDistance}s of f32, errors are {@linkcode ulpError}s:
+ * distances from the f64 reference in units in the last place of the reference's value. Near zero such units are tiny,
+ * so the largest figure of a sum that cancels may be large while its median is not.
  */
 export interface OutputDifference {
   /** `out`, `lse`, `lse2`, `q_latent`, or `cache`: the tokens that the last call appended. */

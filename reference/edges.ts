@@ -1,6 +1,6 @@
 /**
- * Which boundaries an element sits on, in words: kernels go wrong first where a page, a tile, a sequence or a chunk begins or
- * ends. A word is given only where it tells something: a single sequence is neither the first nor the last.
+ * Which boundaries an element sits on, in words: kernels go wrong first where a page, a tile, a sequence or a chunk
+ * begins or ends. A word is given only where it tells something: a single sequence is neither the first nor the last.
  *
  * @module
  */

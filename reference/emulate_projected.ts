@@ -1,5 +1,6 @@
 /**
- * Rows of a `prefill` or a call of `mla` as kernels of both forms compute them, and how far they are from the reference.
+ * Rows of a `prefill` or a call of `mla` as kernels of both forms compute them, and how far they are from the
+ * reference.
  *
  * The absorbed form is emulated on rows of the batch, the expanded one on probes (`expanded_probes.ts`).
  *

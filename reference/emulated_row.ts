@@ -1,6 +1,6 @@
 /**
- * Attention of one row as a kernel computes it: scores, an online softmax over tiles of tokens, in one part or in several
- * that are merged.
+ * Attention of one row as a kernel computes it: scores, an online softmax over tiles of tokens, in one part or in
+ * several that are merged.
  *
  * @module
  */

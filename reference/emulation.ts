@@ -163,7 +163,9 @@ export class RowDraws {
   }
 }
 
-/** Number of the pool of a variant's reduction shape; `form` tells apart kernels that differ by more than their order. */
+/**
+ * Number of the pool of a variant's reduction shape; `form` tells apart kernels that differ by more than their order.
+ */
 export function poolOf(variant: number, form = 0): number {
   return REDUCTION_SHAPES * form + variant % REDUCTION_SHAPES;
 }
@@ -177,14 +179,15 @@ export interface EmulatedRows {
 }
 
 /**
- * Chooses what to emulate of a reference, as many rows as the budget pays in every reduction shape: in turn one of a spread
- * over the numbers of tokens that rows see, the most and the fewest first, and one of those whose output depends most on
- * single weights. What is left of the budget draws the same rows again. Where nothing is left
+ * Chooses what to emulate of a reference, as many rows as the budget pays in every reduction shape: in turn one of a
+ * spread over the numbers of tokens that rows see, the most and the fewest first, and one of those whose output depends
+ * most on single weights. What is left of the budget draws the same rows again. Where nothing is left
  *
- * - the few rows that depend most on single weights are drawn more often all the same: of queries that mostly pick one token
- *   they may be the only ones whose errors are large;
- * - rows too long to be drawn {@linkcode FEW_DRAWS} times are also drawn over the first tokens of their sequences: errors in
- *   scales hardly depend on how many there are, up to 1.8 times between 128 and 4,096 ({@linkcode PREFIX_FACTOR}).
+ * - the few rows that depend most on single weights are drawn more often all the same: of queries that mostly pick one
+ *   token they may be the only ones whose errors are large;
+ * - rows too long to be drawn {@linkcode FEW_DRAWS} times are also drawn over the first tokens of their sequences:
+ *   errors in scales hardly depend on how many there are, up to 1.8 times between 128 and 4,096
+ *   ({@linkcode PREFIX_FACTOR}).
  *
  * @param flopsOf Flops of one emulation of a row, from the tokens it sees.
  * @param drawsPerRow Independent draws that a row is. @default {1}
@@ -240,7 +243,9 @@ function partOf(entries: readonly number[], first: number, count: number): Emula
   return { entries: Int32Array.from(entries).sort(), variants };
 }
 
-/** What wrong weights do to the output of a row: none where one token has all the weight, little where many share it. */
+/**
+ * What wrong weights do to the output of a row: none where one token has all the weight, little where many share it.
+ */
 function sensitivity(weightNorm: number): number {
   return weightNorm * (1 - weightNorm * weightNorm);
 }
@@ -298,7 +303,9 @@ export function referenceRows<Reference extends object & { readonly rows: Int32A
   return Object.fromEntries(picked) as Reference;
 }
 
-/** Largest error of the elements of a row, `actual`, in units of `scale`; the row begins at element `at` of the others. */
+/**
+ * Largest error of the elements of a row, `actual`, in units of `scale`; the row begins at element `at` of the others.
+ */
 export function errorInScales(
   actual: ArrayLike<number>,
   expected: Float64Array,

@@ -240,7 +240,8 @@ Deno.test("honest kernels of prefill stay within the limits in both forms", () =
         used.push(mostUsed(checks));
       }
       for (const fault of FINE_FAULTS) {
-        // Without queries all weights are 1, with large ones nearly all weight is on one token; `seed` has small scores.
+        // Without queries all weights are 1, with large ones nearly all weight is on one token; `seed` has small
+        // scores.
         if (kind !== "normal" && fault !== "one_key_skipped") continue;
         if (kind === "large") continue;
         const actual = emulateProjected(inputs, { form, order: "tiled", fault });
@@ -276,9 +277,10 @@ Deno.test("honest kernels of project stay within the limits, and one that is a l
 });
 
 /**
- * Faults of precision that change too little to be seen. `equal` has one score for all tokens, which f16 holds, and weights of
- * 1; scores of `large` are ±300 and rounded to 3·10⁻⁵ at every step of their sums; those of `flashmla` are all but 0; one
- * weight of `peak` is 1 where a thousand others share a thousandth; and tokens in the middle of `jump` weigh nothing.
+ * Faults of precision that change too little to be seen. `equal` has one score for all tokens, which f16 holds, and
+ * weights of 1; scores of `large` are ±300 and rounded to 3·10⁻⁵ at every step of their sums; those of `flashmla` are
+ * all but 0; one weight of `peak` is 1 where a thousand others share a thousandth; and tokens in the middle of `jump`
+ * weigh nothing.
  */
 const UNSEEN: Partial<Record<InputKind, readonly FineFault[]>> = {
   equal: ["f16_scores", "f16_weights", "bf16_weights"],

@@ -1,6 +1,6 @@
 /**
- * Where the wrong elements of a failed check lie: maps of the errors over two directions, and what the wrong ones have in
- * common. Passed checks cost none of this.
+ * Where the wrong elements of a failed check lie: maps of the errors over two directions, and what the wrong ones have
+ * in common. Passed checks cost none of this.
  *
  * @module
  */

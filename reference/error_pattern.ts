@@ -11,7 +11,10 @@ import type { Coordinates } from "./error_map.ts";
 /** Values of a direction that are listed one by one where nothing shorter describes them. */
 const MAX_LISTED = 4;
 
-/** What wrong elements have in common, one entry for each direction that says something; `[]` where none is wrong or all are. */
+/**
+ * What wrong elements have in common, one entry for each direction that says something; `[]` where none is wrong or all
+ * are.
+ */
 export function errorPattern({ of, wrongRows, wrongDims }: Coordinates, edges: EdgeWords): string[] {
   if (!wrongRows.includes(1)) return [];
   const rows = (name: MapAxis["name"]) => of.get(name) ?? new Int32Array(0);
@@ -29,7 +32,9 @@ export function errorPattern({ of, wrongRows, wrongDims }: Coordinates, edges: E
   ].filter((text) => text !== "");
 }
 
-/** One direction: the values of the wrong entries, with the edges that they share and the right ones do not all have. */
+/**
+ * One direction: the values of the wrong entries, with the edges that they share and the right ones do not all have.
+ */
 function describe(
   name: MapAxis["name"],
   values: Int32Array,
@@ -51,8 +56,8 @@ export function distinct(values: Int32Array): number[] {
 }
 
 /**
- * Whether it says something that `wrong` of `all` values of a direction have wrong elements. Where all but one in fifty have,
- * the others are right by chance: an element of 256 is close to any value.
+ * Whether it says something that `wrong` of `all` values of a direction have wrong elements. Where all but one in fifty
+ * have, the others are right by chance: an element of 256 is close to any value.
  */
 export function isTelling(wrong: number, all: number): boolean {
   return wrong > 0 && all - wrong >= Math.ceil(all / 50);

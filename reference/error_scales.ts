@@ -1,22 +1,23 @@
 /**
- * How the errors of honest kernels differ from row to row and element to element: the units in which `emulation.ts` pools
- * them.
+ * How the errors of honest kernels differ from row to row and element to element: the units in which `emulation.ts`
+ * pools them.
  *
- * The bounds of `bounds.ts` hold for every input and are no measure of what is typical: a row that puts its weight on one
- * token errs like that token's score, one that spreads it over n like their mean. As shares of bounds a few rows would have
- * all the large errors, and those that were emulated would say little about the others. The scales follow the bounds line by
- * line with norms for conditions, because independent errors add up like that. What matters is that rows of one case are
- * alike in them; a constant factor is the same for emulation and kernel. Of most kinds of inputs a naive kernel errs by 0.05
- * to 0.5 of the scale, root mean square, less where all values are alike.
+ * The bounds of `bounds.ts` hold for every input and are no measure of what is typical: a row that puts its weight on
+ * one token errs like that token's score, one that spreads it over n like their mean. As shares of bounds a few rows
+ * would have all the large errors, and those that were emulated would say little about the others. The scales follow
+ * the bounds line by line with norms for conditions, because independent errors add up like that. What matters is that
+ * rows of one case are alike in them; a constant factor is the same for emulation and kernel. Of most kinds of inputs a
+ * naive kernel errs by 0.05 to 0.5 of the scale, root mean square, less where all values are alike.
  *
  * With u = 2⁻²⁴, w = `weightNorm`, S what a row's scores err by and E its exponentials, logarithm and rescalings, in u:
  *
  * - `lse`: `‖S·w′, E, √n, 4, 2·lse‖`, w′ = `‖w, 0.2‖`: errors of scores with the same query and like keys are not quite
  *   independent;
- * - `out`: `m·w′·‖S, E‖` times the size of a value, where m = `min(1, √2·(1−w²))` is by how much changed weights can move the
- *   output; and `√n·w + 6` (sum, division, merge) times the size of the sum.
+ * - `out`: `m·w′·‖S, E‖` times the size of a value, where m = `min(1, √2·(1−w²))` is by how much changed weights can
+ *   move the output; and `√n·w + 6` (sum, division, merge) times the size of the sum.
  *
- * What one accumulator loses (`vanishing`), and how far sums of equal addends drift, is added in full. A `project` has its bounds for scales: it is one sum.
+ * What one accumulator loses (`vanishing`), and how far sums of equal addends drift, is added in full. A `project` has
+ * its bounds for scales: it is one sum.
  *
  * Sums in f16 add their lines (`f16_errors.ts`).
  *
@@ -65,9 +66,9 @@ function lseSize({ lse }: RowFigures, row: number): number {
 }
 
 /**
- * Scales of an `attend`. The norm of a score's products is taken to be `1.25·scoreAbs/√(R+Dr)`, as of normal ones; where one of
- * them is nearly all, the score is, and the log-sum-exp stands beside it. The size of a value is that of the element and, as
- * another token may have a larger one, of the row.
+ * Scales of an `attend`. The norm of a score's products is taken to be `1.25·scoreAbs/√(R+Dr)`, as of normal ones;
+ * where one of them is nearly all, the score is, and the log-sum-exp stands beside it. The size of a value is that of
+ * the element and, as another token may have a larger one, of the row.
  */
 export function attendScales(
   { R, Dr }: AttendShape,

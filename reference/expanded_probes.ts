@@ -1,7 +1,7 @@
 /**
- * Small batches on which the expanded form is emulated. Unfolding keys and values costs Dn+Dv sums of R for each token and
- * head, a hundred times an absorbed row, so a probe has one head and the first tokens of one sequence, asked by many of the
- * batch's queries: what an error is of its scale depends little on the number of tokens.
+ * Small batches on which the expanded form is emulated. Unfolding keys and values costs Dn+Dv sums of R for each token
+ * and head, a hundred times an absorbed row, so a probe has one head and the first tokens of one sequence, asked by
+ * many of the batch's queries: what an error is of its scale depends little on the number of tokens.
  *
  * @module
  */
@@ -26,8 +26,8 @@ const MODERATE_SCORE = 8;
 export type ProbedRows = Pick<ProjectedReference, "weightNorm" | "lse">;
 
 /**
- * Queries so large that one token takes the weight leave single weights unseen. How often a query is halved then, so that its
- * scores are moderate; else 0.
+ * Queries so large that one token takes the weight leave single weights unseen. How often a query is halved then, so
+ * that its scores are moderate; else 0.
  */
 export function halvingsOf({ weightNorm, lse }: ProbedRows): number {
   if (weightNorm.reduce((a, b) => a + b, 0) < ONE_TOKEN * weightNorm.length) return 0;
@@ -36,8 +36,8 @@ export function halvingsOf({ weightNorm, lse }: ProbedRows): number {
 }
 
 /**
- * Probes of a batch: the first tokens of its longest sequence with the first head, and of the shortest that has any with the
- * last.
+ * Probes of a batch: the first tokens of its longest sequence with the first head, and of the shortest that has any
+ * with the last.
  *
  * @param halvings How often queries are halved ({@linkcode halvingsOf}).
  */

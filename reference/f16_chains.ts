@@ -1,11 +1,12 @@
 /**
- * Sums of products in f16, as a kernel that declares them computes them (`precision.ts`): chains of `fma` rounded to f16, each
- * then added to a sum in f32. llvmpipe has no such `fma` and rounds the products first, which errs by a few per cent more
- * (`arithmetic.ts`).
+ * Sums of products in f16, as a kernel that declares them computes them (`precision.ts`): chains of `fma` rounded to
+ * f16, each then added to a sum in f32. llvmpipe has no such `fma` and rounds the products first, which errs by a few
+ * per cent more (`arithmetic.ts`).
  *
- * Subnormals are kept, though WGSL lets an implementation flush them: NVIDIA's drivers and llvmpipe keep them. Where they were
- * flushed every weight below 2⁻⁸ of the largest would vanish, a few per cent of a usual softmax, and limits that allow for
- * that would let a kernel pass which leaves those tokens out. A device that flushes fails instead, as it should.
+ * Subnormals are kept, though WGSL lets an implementation flush them: NVIDIA's drivers and llvmpipe keep them. Where
+ * they were flushed every weight below 2⁻⁸ of the largest would vanish, a few per cent of a usual softmax, and limits
+ * that allow for that would let a kernel pass which leaves those tokens out. A device that flushes fails instead, as it
+ * should.
  *
  * @module
  */
@@ -43,9 +44,9 @@ interface Deal {
 }
 
 /**
- * Where the order has lanes, they are a power of two that read side by side, one element or a vector each: elements whose
- * distance is one meet in a chain. Else a chain takes neighbours. Kernels round the same products in chains of their own, so
- * chains differ from order to order, and not all are as long as they may be.
+ * Where the order has lanes, they are a power of two that read side by side, one element or a vector each: elements
+ * whose distance is one meet in a chain. Else a chain takes neighbours. Kernels round the same products in chains of
+ * their own, so chains differ from order to order, and not all are as long as they may be.
  */
 function dealOf(width: number, { lanes, start }: SummationOrder, longest: number): Deal {
   if (lanes === 1) {
@@ -103,8 +104,8 @@ export function f16Dots(
 }
 
 /**
- * Adds weighted values to `out`. Where the order has lanes, tokens are dealt to groups of threads, and a chain takes those of
- * one; the first chain of a group is shorter by the order's start, as where a tile does not begin with it.
+ * Adds weighted values to `out`. Where the order has lanes, tokens are dealt to groups of threads, and a chain takes
+ * those of one; the first chain of a group is shorter by the order's start, as where a tile does not begin with it.
  *
  * @param longest Most tokens of a chain.
  */

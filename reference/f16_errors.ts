@@ -1,24 +1,27 @@
 /**
- * What sums in f16 add to the bounds (`bounds.ts`) and scales (`error_scales.ts`) of an attention: nothing where all is f32.
+ * What sums in f16 add to the bounds (`bounds.ts`) and scales (`error_scales.ts`) of an attention: nothing where all is
+ * f32.
  *
- * With u = 2⁻¹¹, a number of f16 and a sum in f16 are rounded by up to u of themselves, or by 2⁻²⁵ where that is more: half the
- * distance of subnormals. A chain of L products errs by at most L·u of the sizes of its products, whatever its order, and by u
- * more where a compiler does without `fma` and rounds the products: chains are short, so the bounds take that, where for sums of
- * thousands they take √n. Chains are added up in f32, as all else.
+ * With u = 2⁻¹¹, a number of f16 and a sum in f16 are rounded by up to u of themselves, or by 2⁻²⁵ where that is more:
+ * half the distance of subnormals. A chain of L products errs by at most L·u of the sizes of its products, whatever its
+ * order, and by u more where a compiler does without `fma` and rounds the products: chains are short, so the bounds
+ * take that, where for sums of thousands they take √n. Chains are added up in f32, as all else.
  *
- * - **A score**: each element of the query rounded once, then its chain, `(L+2)·u` of `scoreAbs`. A query is scaled so that its
- *   largest element is at least 2⁻⁶, so 2⁻²⁵ is 2⁻¹⁹ of that element. It is lost for every rounded element, times the key's,
- *   and twice at every step: together `2⁻¹⁹·Σ_d max|q|·(2+|k_d|) ≤ 2⁻¹⁸·√(R+Dr)·scoreReach`. A weight is off by the factor exp(±δ)
- *   then, δ the sum of both, and a quotient of sums of weights by exp(±2δ): `expm1(2δ)` of `outAbs`. δ is no small number where
- *   one product is large and the others count, and then the linear bound of f32 would be wrong.
- * - **A weighted value**: each weight rounded once, then its chain, which may be scaled between two tokens, by a factor rounded to
- *   f16, at every second one: `(2L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁶, so
- *   2⁻²⁵ is 2⁻¹⁹ of the largest of them. It is lost by every weight, times the value, and twice at every step: `2⁻¹⁹·n·(2+valueMost)`
- *   over the sum of weights, whose inverse is at most `weightNorm`. The sum of weights itself is of unrounded ones.
+ * - **A score**: each element of the query rounded once, then its chain, `(L+2)·u` of `scoreAbs`. A query is scaled so
+ *   that its largest element is at least 2⁻⁶, so 2⁻²⁵ is 2⁻¹⁹ of that element. It is lost for every rounded element,
+ *   times the key's, and twice at every step: together `2⁻¹⁹·Σ_d max|q|·(2+|k_d|) ≤ 2⁻¹⁸·√(R+Dr)·scoreReach`. A weight
+ *   is off by the factor exp(±δ) then, δ the sum of both, and a quotient of sums of weights by exp(±2δ): `expm1(2δ)` of
+ *   `outAbs`. δ is no small number where one product is large and the others count, and then the linear bound of f32
+ *   would be wrong.
+ * - **A weighted value**: each weight rounded once, then its chain, which may be scaled between two tokens, by a factor
+ *   rounded to f16, at every second one: `(2L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁶, so
+ *   2⁻²⁵ is 2⁻¹⁹ of the largest of them. It is lost by every weight, times the value, and twice at every step:
+ *   `2⁻¹⁹·n·(2+valueMost)` over the sum of weights, whose inverse is at most `weightNorm`. The sum of weights itself is
+ *   of unrounded ones.
  *
- * The scales take the same lines as independent errors: `√L` for L, norms for sizes, and of what is lost by subnormals one step:
- * it matters where the rest is nothing, as of values of one element. With projections the bounds are for random data
- * (`bounds.ts`), so they are these scales, 2λ of them, with √n steps of what is lost.
+ * The scales take the same lines as independent errors: `√L` for L, norms for sizes, and of what is lost by subnormals
+ * one step: it matters where the rest is nothing, as of values of one element. With projections the bounds are for
+ * random data (`bounds.ts`), so they are these scales, 2λ of them, with √n steps of what is lost.
  *
  * @module
  */
@@ -94,7 +97,9 @@ export function f16ScoreScale({ scores }: KernelPrecision, norm: number, size: n
   return scores === "f32" ? 0 : Math.sqrt(scores.f16Chain) * U16 * (norm + size) + LOST * reach;
 }
 
-/** What a weighted value usually errs by: its chains, and half a rounding of itself, as where a single weight makes it. */
+/**
+ * What a weighted value usually errs by: its chains, and half a rounding of itself, as where a single weight makes it.
+ */
 export function f16ValueScale({ values }: KernelPrecision, figures: ValueFigures, { row, i }: Place): number {
   if (values === "f32") return 0;
   const { out, outAbs, weightNorm } = figures;

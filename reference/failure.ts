@@ -9,8 +9,8 @@ import { elementFigures } from "./element.ts";
 import { isWrong, locateErrors, shareOf } from "./error_map.ts";
 
 /**
- * The first wrong element in the order of the tensor, the worst one with its edges, what the wrong ones have in common, and
- * maps of the errors.
+ * The first wrong element in the order of the tensor, the worst one with its edges, what the wrong ones have in common,
+ * and maps of the errors.
  *
  * @param worst Index of the worst element, −1 where there is none.
  */

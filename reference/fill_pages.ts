@@ -79,7 +79,9 @@ const DROPPED: Readonly<Record<Dtype, { readonly bits: number; readonly from: nu
   bf16: { bits: 16, from: 2 ** -126 },
 };
 
-/** Bits of f32 values on which conversions differ. A NaN has the one payload that every way of narrowing it drops alike. */
+/**
+ * Bits of f32 values on which conversions differ. A NaN has the one payload that every way of narrowing it drops alike.
+ */
 const SPECIAL_BITS: readonly number[] = [
   0x8000_0000, // −0
   0x7f80_0001, // a NaN that rounding alone would make ∞

@@ -14,11 +14,12 @@ export interface MlaCall {
 }
 
 /**
- * The calls of a shape. Without `steps` it is one call of all sequences, those without new tokens included; with `steps`
- * each call has the sequences that get new tokens in it. At first sequence b has `kv[b] − q[b]` tokens in the cache.
+ * The calls of a shape. Without `steps` it is one call of all sequences, those without new tokens included; with
+ * `steps` each call has the sequences that get new tokens in it. At first sequence b has `kv[b] − q[b]` tokens in the
+ * cache.
  *
- * @throws {RangeError} If lists differ in length, a sequence has more new tokens than tokens, the steps of a sequence do
- * not add up to its q, or a step has no new token at all.
+ * @throws {RangeError} If lists differ in length, a sequence has more new tokens than tokens, the steps of a sequence
+ * do not add up to its q, or a step has no new token at all.
  */
 export function callsOf(shape: MlaShape): MlaCall[] {
   const { steps, ...flow } = shape;

@@ -35,7 +35,9 @@ const MONOTONE_RANGE = 16;
 /** Element 0 of every key of `large`, and of the last ones of `jump`; a power of two, exact in every dtype. */
 const LARGE_ELEMENT = 8;
 
-/** `monotone` writes the token's number, counted from 1, in digits of this base: integers below 256 are exact in bf16. */
+/**
+ * `monotone` writes the token's number, counted from 1, in digits of this base: integers below 256 are exact in bf16.
+ */
 const DIGIT_BASE = 64;
 const DIGITS = 4;
 
@@ -133,7 +135,9 @@ export function scaleNewTokens(
   }
 }
 
-/** Element of the key that holds a digit of the token's number: the lowest in the latent, the others in the rope part. */
+/**
+ * Element of the key that holds a digit of the token's number: the lowest in the latent, the others in the rope part.
+ */
 function digitElement({ R, Dr }: AttendShape, digit: number): number {
   return digit === 0 || Dr === 0 ? digit : R + digit - 1;
 }
@@ -249,8 +253,8 @@ export function makeQueries(
 }
 
 /**
- * Logit of the peak above those of the `seen − 1` others, which share about `seen·e^−height`: e^−8, but e^−14 each at least
- * so that no sum in f32 swallows them one by one, nor more than e^−3 in a long context.
+ * Logit of the peak above those of the `seen − 1` others, which share about `seen·e^−height`: e^−8, but e^−14 each at
+ * least so that no sum in f32 swallows them one by one, nor more than e^−3 in a long context.
  */
 function peakHeight(seen: number): number {
   // The bit length stands for log₂: exact on every machine.
@@ -259,8 +263,8 @@ function peakHeight(seen: number): number {
 }
 
 /**
- * The token on which the `turn`-th row of kind `peak` puts its weight, of `seen` tokens: the last, 0, then the last token
- * of each page and the first of the next, over and over.
+ * The token on which the `turn`-th row of kind `peak` puts its weight, of `seen` tokens: the last, 0, then the last
+ * token of each page and the first of the next, over and over.
  */
 export function peakToken(seen: number, page: number, turn: number): number {
   const boundaries = 2 * Math.floor((seen - 1) / page) + 2;

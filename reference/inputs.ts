@@ -1,9 +1,9 @@
 /**
- * Seeded inputs of `attend` and `append`; `model_inputs.ts` has those of the other operations. The same shape, kind and seed give the same bytes on every machine and for every
- * kernel.
+ * Seeded inputs of `attend` and `append`; `model_inputs.ts` has those of the other operations. The same shape, kind and
+ * seed give the same bytes on every machine and for every kernel.
  *
- * Memory that no kernel may read is poisoned from the start: unused slots of last pages, pages that nobody owns and, for
- * `append`, slots not yet written hold NaN bits of the dtype; unused page-table entries are hostile (`paging.ts`).
+ * Memory that no kernel may read is poisoned from the start: unused slots of last pages, pages that nobody owns and,
+ * for `append`, slots not yet written hold NaN bits of the dtype; unused page-table entries are hostile (`paging.ts`).
  *
  * @module
  */
@@ -107,9 +107,9 @@ export function fillAttendCache(shape: AttendShape, { kind, seed, cache, part }:
 }
 
 /**
- * Makes seeded inputs of `append`: values N(0, 1), of which every 61st is moved to the exact middle between two values of
- * the cache's dtype, where rounding to nearest must take the even one, and every 29th is −0, a NaN, ∞, subnormal or beyond
- * the range of the dtype.
+ * Makes seeded inputs of `append`: values N(0, 1), of which every 61st is moved to the exact middle between two values
+ * of the cache's dtype, where rounding to nearest must take the even one, and every 29th is −0, a NaN, ∞, subnormal or
+ * beyond the range of the dtype.
  */
 export function makeAppendInputs(shape: AppendShape, seed: number): AppendInputs {
   const { B, R, Dr } = shape;

@@ -91,7 +91,10 @@ function rowLimits(
   });
 }
 
-/** `limit` times the scales, and more by the rounding of the result and by flushed subnormals, but never above the ceiling. */
+/**
+ * `limit` times the scales, and more by the rounding of the result and by flushed subnormals, but never above the
+ * ceiling.
+ */
 function tightened(ceiling: Float64Array, expected: Float64Array, limit: number, scale: Float64Array): Limits {
   if (limit === Infinity) return { bound: ceiling, ceiling };
   const bound = ceiling.map((most, i) => {

@@ -12,10 +12,10 @@ import { type Layout, type MlaShape, pagesOf, total } from "./shapes.ts";
 /** Host metadata of one call. Arrays may be longer than the batch needs: servers allocate them once. */
 export interface MlaMetadata {
   /**
-   * `[12]`: prefill sequences and their tokens, extend sequences and their tokens, decode sequences and their tokens, then
-   * longest sequence, most pages of a sequence, block offset multiplier, largest batch, tokens to gather, whether to gather.
-   * Sequences stand in that order. Slots 6, 7 and 9 are bounds where they are not 0; slots 8, 10 and 11 are not for this
-   * operator.
+   * `[12]`: prefill sequences and their tokens, extend sequences and their tokens, decode sequences and their tokens,
+   * then longest sequence, most pages of a sequence, block offset multiplier, largest batch, tokens to gather, whether
+   * to gather. Sequences stand in that order. Slots 6, 7 and 9 are bounds where they are not 0; slots 8, 10 and 11 are
+   * not for this operator.
    */
   readonly batchInfo: Int32Array;
   /** First new token of each sequence, and the end: `[≥ num_seq+1]`, starts at 0. */
@@ -90,9 +90,9 @@ export function lastPageLength(kv: number, page: number): number {
 
 /**
  * Metadata of a batch in any order of its sequences. Only groups in the order prefill, extend, decode can be written
- * down, so they are taken from the end: the last sequences of one new token on cached ones are decode, the last of those
- * before with cached tokens are extend, all before are prefill. A decode step in front of a prompt is thus a prefill
- * with cached tokens, which the operator runs alike.
+ * down, so they are taken from the end: the last sequences of one new token on cached ones are decode, the last of
+ * those before with cached tokens are extend, all before are prefill. A decode step in front of a prompt is thus a
+ * prefill with cached tokens, which the operator runs alike.
  *
  * @throws {RangeError} If a sequence has fewer pages than its tokens need.
  */
@@ -127,7 +127,9 @@ export function makeMetadata({ q, kv, page, pagesOfSequence }: Batch): MlaMetada
   };
 }
 
-/** The largest of the values, 0 of none. A spread of as many arguments as a batch has sequences may overflow the stack. */
+/**
+ * The largest of the values, 0 of none. A spread of as many arguments as a batch has sequences may overflow the stack.
+ */
 function largest(values: readonly number[]): number {
   return values.reduce((most, value) => Math.max(most, value), 0);
 }

@@ -27,22 +27,24 @@ export interface AttendReference {
   /** Maximum over the tokens of `|scale|·Σ_d |q_d·k_td|` `[rows]`: the condition of the scores. */
   readonly scoreAbs: Float64Array;
   /**
-   * `Σ_t p_t·m_t` `[rows]`, m_t the number of tokens after t that raise the running maximum: how often an online softmax
-   * rescales what is in its sums, at most (it may take several tokens at once).
+   * `Σ_t p_t·m_t` `[rows]`, m_t the number of tokens after t that raise the running maximum: how often an online
+   * softmax rescales what is in its sums, at most (it may take several tokens at once).
    */
   readonly rescalings: Float64Array;
   /** `√(Σ_t p_t²)` `[rows]`: 1 where one token has all the weight, 1/√n where n share it. */
   readonly weightNorm: Float64Array;
   /**
-   * What a sum of all weights in f32 need not notice, as a share of it `[rows]`: weights below u, and differences between
-   * weights where they are smaller than those between floats at the sum.
+   * What a sum of all weights in f32 need not notice, as a share of it `[rows]`: weights below u, and differences
+   * between weights where they are smaller than those between floats at the sum.
    */
   readonly vanishing: Float64Array;
-  /** Largest size of a value's element over the tokens `[rows]`: what weights too small for f16 move is in its measure. */
+  /**
+   * Largest size of a value's element over the tokens `[rows]`: what weights too small for f16 move is in its measure.
+   */
   readonly valueMost: Float64Array;
   /**
-   * `|scale|·max_d|q_d|·max_t‖1+|k_t|‖` `[rows]`: the measure of what a score loses where elements of the query and sums are
-   * too small for f16.
+   * `|scale|·max_d|q_d|·max_t‖1+|k_t|‖` `[rows]`: the measure of what a score loses where elements of the query and
+   * sums are too small for f16.
    */
   readonly scoreReach: Float64Array;
   /** Tokens that the row sees `[rows]`: the length of its sums. */
@@ -135,7 +137,9 @@ function measureKeys({ queries, keys, W, R, scale }: LatentAttention, { seen, ..
   }
 }
 
-/** Scores of one row against a block of keys, four keys at a time so that each query element is loaded once for four. */
+/**
+ * Scores of one row against a block of keys, four keys at a time so that each query element is loaded once for four.
+ */
 function scoreKeys(
   { queries, keys, W, scale }: LatentAttention,
   { scoreAbs, seen }: AttendReference,

@@ -22,8 +22,8 @@ export interface MlaCallReference {
 }
 
 /**
- * The calls of a flow in order, each with the cache that the one before it must leave. They are computed one at a time, as
- * they are taken.
+ * The calls of a flow in order, each with the cache that the one before it must leave. They are computed one at a time,
+ * as they are taken.
  */
 export function* mlaReference(inputs: MlaInputs): Generator<MlaCallReference> {
   let cache = inputs.cache;

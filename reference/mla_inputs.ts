@@ -1,8 +1,8 @@
 /**
  * Seeded inputs of `mla`, one call or a flow. Kinds and values are those of `model_inputs.ts`.
  *
- * Values belong to tokens, not to calls: the same flow cut into other steps has the same queries and the same keys, so its
- * outputs and the cache that it leaves are the same.
+ * Values belong to tokens, not to calls: the same flow cut into other steps has the same queries and the same keys, so
+ * its outputs and the cache that it leaves are the same.
  *
  * @module
  */
@@ -68,8 +68,8 @@ export function makeMlaInputs(
 }
 
 /**
- * Writes the tokens that are in the cache before the first call of `mla`. Parts may be filled in any order, and at once;
- * they count these tokens alone.
+ * Writes the tokens that are in the cache before the first call of `mla`. Parts may be filled in any order, and at
+ * once; they count these tokens alone.
  */
 export function fillMlaCache(shape: MlaShape, { kind, seed, cache, part }: CacheFill): void {
   const allocation = allocatePages(shape.kv, shape.page, streamKey(seed, STREAM.pages));

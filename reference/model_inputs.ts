@@ -1,7 +1,7 @@
 /**
- * Seeded inputs in the model's terms, before absorption: those of `project` and `prefill`, and what those of `mla` are made
- * of. As for `attend`, the same shape, kind and seed give the same bytes everywhere, and memory that no kernel may read
- * holds NaN: unused slots and pages of the cache, and the padding rows of the inputs.
+ * Seeded inputs in the model's terms, before absorption: those of `project` and `prefill`, and what those of `mla` are
+ * made of. As for `attend`, the same shape, kind and seed give the same bytes everywhere, and memory that no kernel may
+ * read holds NaN: unused slots and pages of the cache, and the padding rows of the inputs.
  *
  * The weight is N(0, 1)/√R in the dtype `weight`, so that keys and values of every head are N(0, 1) where latents are.
  *

@@ -13,12 +13,13 @@ export interface F16Chains {
 /**
  * Precision of the two products of an attention. All else is f32: softmax, sums of weights, merges, projections.
  *
- * A product in f16 rounds one factor that was f32; the other, the cache, is f16 already. It is scaled by a power of two first,
- * so that no chain overflows, and the chain's sum is scaled back in f32:
+ * A product in f16 rounds one factor that was f32; the other, the cache, is f16 already. It is scaled by a power of two
+ * first, so that no chain overflows, and the chain's sum is scaled back in f32:
  *
  * - `scores`: the query of a row, so that its largest element lies in [1/64, 1/32);
- * - `values`: the weights, by 1/64; they are relative to the running maximum, or to a score that follows it with a slack of at most
- *   half. Where that moves a chain ends, or is multiplied by a factor in f16, if each move is by more than half.
+ * - `values`: the weights, by 1/64; they are relative to the running maximum, or to a score that follows it with a
+ *   slack of at most half. Where that moves a chain ends, or is multiplied by a factor in f16, if each move is by more
+ *   than half.
  */
 export interface KernelPrecision {
   /** Products of queries with keys. */

@@ -1,12 +1,13 @@
 /**
- * What `prefill` and `mla` compute, in f64, row by row by absorption: `q_latent = q_nope·W_k`, latent attention over the
- * cached tokens (`mla.ts`), `out = W_v·latent`. A row costs no more than its own tokens and two small products, so single
- * rows of long prefills can be verified. `expanded.ts` is the independent second formulation.
+ * What `prefill` and `mla` compute, in f64, row by row by absorption: `q_latent = q_nope·W_k`, latent attention over
+ * the cached tokens (`mla.ts`), `out = W_v·latent`. A row costs no more than its own tokens and two small products, so
+ * single rows of long prefills can be verified. `expanded.ts` is the independent second formulation.
  *
  * Beside the answer it gives what the error bounds of a kernel are made of (`bounds.ts`), of one that absorbs as of one
- * that unfolds keys and values: Euclidean norms of the products in each sum. Keys and values of the second form are not at
- * hand here. Their sizes are taken from those of weights and latents: with `ĉ` the size of each latent element
- * over the tokens that the row sees (`column_sizes.ts`), an unfolded element is of size `‖W_d∘ĉ‖`, as where the latent's columns are uncorrelated.
+ * that unfolds keys and values: Euclidean norms of the products in each sum. Keys and values of the second form are not
+ * at hand here. Their sizes are taken from those of weights and latents: with `ĉ` the size of each latent element
+ * over the tokens that the row sees (`column_sizes.ts`), an unfolded element is of size `‖W_d∘ĉ‖`, as where the
+ * latent's columns are uncorrelated.
  *
  * @module
  */

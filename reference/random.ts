@@ -3,8 +3,9 @@
  *
  * Value `i` of a stream is `mix(key + i·0x9E3779B9)` over 32-bit integers, with the key mixed from seed and stream, and
  * `mix` the two-round hash `x ^= x≫16; x *= 0x21F0AAAD; x ^= x≫15; x *= 0x735A2D97; x ^= x≫15` (the least biased of its
- * form in Wellons' hash-prospector list). A value depends on seed, stream and index only, never on what was drawn before,
- * so parts of a tensor can be made in any order; integer arithmetic gives the same bits on every machine and in WGSL.
+ * form in Wellons' hash-prospector list). A value depends on seed, stream and index only, never on what was drawn
+ * before, so parts of a tensor can be made in any order; integer arithmetic gives the same bits on every machine and in
+ * WGSL.
  *
  * Normal values are Irwin–Hall sums: four 16-bit uniform integers, exact in f32, times a constant, rounded once. They
  * have mean 0, variance 1, kurtosis 2.7 and lie within ±3.4641; no transcendental function is involved.
@@ -64,8 +65,8 @@ export interface FillNormalOptions {
 }
 
 /**
- * Fills `target` with near-normal values `start`, `start + 1`, … of the stream. Value `i` uses bits `2i` and `2i + 1`, so
- * the stream repeats after 2³¹ values.
+ * Fills `target` with near-normal values `start`, `start + 1`, … of the stream. Value `i` uses bits `2i` and `2i + 1`,
+ * so the stream repeats after 2³¹ values.
  */
 export function fillNormal(target: Float32Array, key: number, options: FillNormalOptions = {}): void {
   const { start = 0, scale = 1 } = options;

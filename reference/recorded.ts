@@ -63,8 +63,8 @@ const SIZE_RULES: readonly (readonly [size: "T" | "H" | "R" | "Dn" | "Dr" | "Dv"
  * `softmax_scale`, by default 1/√(Dn+Dr). Other tensors and metadata are ignored.
  *
  * @param file Name or path of the file, for the name of the recording and for messages.
- * @throws {SyntaxError} If the file is not valid safetensors, a tensor is missing or has the wrong shape, or a value does
- * not fit; the message is one line.
+ * @throws {SyntaxError} If the file is not valid safetensors, a tensor is missing or has the wrong shape, or a value
+ * does not fit; the message is one line.
  */
 export function readRecorded(bytes: Uint8Array, file: string): RecordedTensors {
   const fail = (reason: string): never => {
@@ -136,9 +136,9 @@ export interface ReplayOptions {
 }
 
 /**
- * All decode steps of a recording as one batch: sequence `b` has b+1 tokens in the cache and query token b. The sequences
- * share their pages: every row of the page table is a prefix of one permuted list, then hostile. Absorbed queries are
- * computed in f64 and rounded once to f32.
+ * All decode steps of a recording as one batch: sequence `b` has b+1 tokens in the cache and query token b. The
+ * sequences share their pages: every row of the page table is a prefix of one permuted list, then hostile. Absorbed
+ * queries are computed in f64 and rounded once to f32.
  *
  * @throws {RangeError} If a latent or rope key is beyond the range of the cache's dtype.
  */

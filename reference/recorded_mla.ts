@@ -16,7 +16,9 @@ import { type MlaShape, total } from "./shapes.ts";
 export interface MlaReplayOptions extends ReplayOptions {
   /** Element type of `kv_b_proj`. */
   readonly weight: Dtype;
-  /** New tokens of each call, adding up to the recording's: `[140]`, `[64, 64, 12]`, `[100, 1, 1, …]`. @default {[T]} */
+  /**
+   * New tokens of each call, adding up to the recording's: `[140]`, `[64, 64, 12]`, `[100, 1, 1, …]`. @default {[T]}
+   */
   readonly steps?: readonly number[];
   /** Rows past the last token of each call. @default {0} */
   readonly padding?: number;

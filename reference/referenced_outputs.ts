@@ -1,5 +1,6 @@
 /**
- * Outputs cut down to the rows that have a reference, each with its reference and its place: what two runs are compared by.
+ * Outputs cut down to the rows that have a reference, each with its reference and its place: what two runs are compared
+ * by.
  *
  * @module
  */
@@ -92,8 +93,8 @@ export function projectOutput(
 }
 
 /**
- * The tokens that an `append` wrote. Their reference is the input rounded to the dtype of the cache, and so is every right
- * answer: these are compared bit by bit (`checkCache`), and differ between two runs only where their inputs do.
+ * The tokens that an `append` wrote. Their reference is the input rounded to the dtype of the cache, and so is every
+ * right answer: these are compared bit by bit (`checkCache`), and differ between two runs only where their inputs do.
  *
  * @param cache The cache after the call, in the combined layout.
  */

@@ -92,8 +92,8 @@ function referenceFlops(shape: AttendShape, perRow: number, rows?: Int32Array): 
 }
 
 /**
- * Rows to verify within `budgetFlops`: all of them if they fit. Otherwise always those of {@linkcode edgeRows}, then rows
- * drawn at random until the budget is used.
+ * Rows to verify within `budgetFlops`: all of them if they fit. Otherwise always those of {@linkcode edgeRows}, then
+ * rows drawn at random until the budget is used.
  *
  * @param perRow Flops that a row costs beside its attention. @default {0}
  * @returns Ascending row indices.
@@ -124,8 +124,8 @@ export function sampleRows(
 /**
  * Rows at which a kernel goes wrong first: the first and last head of the first and last query of the first, last,
  * shortest and longest sequence, of those with the fewest and the most new tokens, and of the first whose length ends a
- * page, passes its end by one, and misses it by one; and of all these the queries on both sides of the first and the last
- * page end among their own tokens, and the first query that sees a token.
+ * page, passes its end by one, and misses it by one; and of all these the queries on both sides of the first and the
+ * last page end among their own tokens, and the first query that sees a token.
  */
 function edgeRows(shape: AttendShape, starts: Int32Array): Set<number> {
   const { B, H, page, q, kv } = shape;
@@ -173,8 +173,8 @@ export function projectedFlops(shape: PrefillShape, rows?: Int32Array): number {
 }
 
 /**
- * Rows `token·H + head` of a `project` to verify within `budgetFlops`: all if they fit, otherwise the first and the last
- * head of the first and the last token, then rows drawn at random.
+ * Rows `token·H + head` of a `project` to verify within `budgetFlops`: all if they fit, otherwise the first and the
+ * last head of the first and the last token, then rows drawn at random.
  *
  * @returns Ascending row indices.
  */

@@ -1,7 +1,7 @@
 /**
  * Reads the safetensors format: 8 bytes of header length (little-endian), a JSON header
- * `{ name: { dtype, shape, data_offsets: [begin, end] }, __metadata__?: { key: string } }`, then the data, row-major and
- * little-endian, which the tensors must cover without holes or overlaps.
+ * `{ name: { dtype, shape, data_offsets: [begin, end] }, __metadata__?: { key: string } }`, then the data, row-major
+ * and little-endian, which the tensors must cover without holes or overlaps.
  *
  * @module
  */
@@ -46,8 +46,8 @@ function show(value: unknown): string {
 /**
  * Reads a whole file.
  *
- * @throws {SyntaxError} If anything in it breaks the format, or an element type is not one of F64, F32, F16 and BF16; the
- * message is one line that names the tensor and the value.
+ * @throws {SyntaxError} If anything in it breaks the format, or an element type is not one of F64, F32, F16 and BF16;
+ * the message is one line that names the tensor and the value.
  */
 export function readSafetensors(bytes: Uint8Array): Safetensors {
   if (bytes.length < 8) fail(`${bytes.length} bytes are too few, the header length alone takes 8`);

@@ -37,8 +37,8 @@ export const INPUT_KINDS: readonly InputKind[] = [
 export const PROJECTED_KINDS: readonly InputKind[] = ["normal", "large", "equal", "seed"];
 
 /**
- * How the paged latent cache lies in memory: `combined`, one cache `[pages, page, R+Dr]`, latent first; `separate`, two,
- * the latents `[pages, page, R]` and the rope keys `[pages, page, Dr]`, under the same page numbers.
+ * How the paged latent cache lies in memory: `combined`, one cache `[pages, page, R+Dr]`, latent first; `separate`,
+ * two, the latents `[pages, page, R]` and the rope keys `[pages, page, Dr]`, under the same page numbers.
  */
 export type Layout = "combined" | "separate";
 
@@ -93,7 +93,8 @@ export interface AppendShape extends CacheShape {
 
 /**
  * Size of one `project`, a product per head: with `part` `q` `q_latent[t, h] = q_nope[t, h]·W_k[h]`, with `v`
- * `out[t, h] = W_v[h]·latent[t, h]`. The weight is `kv_b_proj` `[H·(Dn+Dv), R]`, per head Dn rows W_k, then Dv rows W_v.
+ * `out[t, h] = W_v[h]·latent[t, h]`. The weight is `kv_b_proj` `[H·(Dn+Dv), R]`, per head Dn rows W_k, then Dv rows
+ * W_v.
  */
 export interface ProjectShape {
   /** Which projection. */
@@ -115,8 +116,8 @@ export interface ProjectShape {
 }
 
 /**
- * Size of one `prefill`: attention in the expanded form. K (width Dn+Dr) and V (width Dv) of every head are unfolded from
- * the cached latents, so queries and outputs are those of the model. Any kv is allowed; meant is kv = q.
+ * Size of one `prefill`: attention in the expanded form. K (width Dn+Dr) and V (width Dv) of every head are unfolded
+ * from the cached latents, so queries and outputs are those of the model. Any kv is allowed; meant is kv = q.
  */
 export interface PrefillShape extends AttendShape {
   /** Element type of `kv_b_proj`. */
@@ -126,13 +127,14 @@ export interface PrefillShape extends AttendShape {
 }
 
 /**
- * Size of one call of `mla`, the whole operator: append the new tokens, attend, project. `q[b] ≤ kv[b]`; `q[b]` 0 stands
- * for a sequence without new tokens. With `steps` it is a flow of several calls on one cache ({@linkcode MlaShape.steps}).
+ * Size of one call of `mla`, the whole operator: append the new tokens, attend, project. `q[b] ≤ kv[b]`; `q[b]` 0
+ * stands for a sequence without new tokens. With `steps` it is a flow of several calls on one cache
+ * ({@linkcode MlaShape.steps}).
  */
 export interface MlaShape extends PrefillShape {
   /**
-   * New tokens of each sequence `[calls][B]`, summing up to `q`; absent for a single call. A sequence with 0 is not part
-   * of that call's batch: it has not joined yet, has left, or waits. `flow.ts` gives the shape of each call.
+   * New tokens of each sequence `[calls][B]`, summing up to `q`; absent for a single call. A sequence with 0 is not
+   * part of that call's batch: it has not joined yet, has left, or waits. `flow.ts` gives the shape of each call.
    */
   readonly steps?: readonly (readonly number[])[];
 }

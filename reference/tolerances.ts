@@ -1,13 +1,15 @@
 /**
- * Tolerances of other systems' tests, by name: upper limits that a kernel meets beside our own bounds, which are tighter
- * as a rule, never instead of them.
+ * Tolerances of other systems' tests, by name: upper limits that a kernel meets beside our own bounds, which are
+ * tighter as a rule, never instead of them.
  *
  * @module
  */
 import { type AttendActual, rowsOf } from "./acceptance_rows.ts";
 import type { Check } from "./check.ts";
 
-/** How near an element, and the tensor, must be to the reference. NaN and ±∞ must stand where the reference has them. */
+/**
+ * How near an element, and the tensor, must be to the reference. NaN and ±∞ must stand where the reference has them.
+ */
 export interface Closeness {
   /** Absolute tolerance. */
   readonly atol: number;

@@ -1,10 +1,11 @@
 /**
- * Outputs that need no computation: zeros, a constant, the mean of the values that a row sees. A case that would accept one
- * although it is not the answer is blind: whatever passes it has shown nothing. KernelBench's level 1 had four such problems
- * among 60, a softmax one of them.
+ * Outputs that need no computation: zeros, a constant, the mean of the values that a row sees. A case that would accept
+ * one although it is not the answer is blind: whatever passes it has shown nothing. KernelBench's level 1 had four such
+ * problems among 60, a softmax one of them.
  *
- * They are judged as a kernel's output is, `out` on the reference's rows by the same limits, beside a log-sum-exp that is
- * right: a case must see a wrong output by itself. When one is the answer follows from shape and kind of inputs alone.
+ * They are judged as a kernel's output is, `out` on the reference's rows by the same limits, beside a log-sum-exp that
+ * is right: a case must see a wrong output by itself. When one is the answer follows from shape and kind of inputs
+ * alone.
  *
  * @module
  */

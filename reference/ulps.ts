@@ -4,7 +4,9 @@
  * @module
  */
 
-/** Farther than any two numbers are apart: a NaN against a number, and the cap of an error beside a reference near zero. */
+/**
+ * Farther than any two numbers are apart: a NaN against a number, and the cap of an error beside a reference near zero.
+ */
 export const FARTHEST_ULPS: number = 2 ** 32;
 
 /** Least spacing of f32: that of its subnormal numbers. */
@@ -18,8 +20,8 @@ const double = new Float64Array(1);
 const doubleBits = new BigUint64Array(double.buffer);
 
 /**
- * Steps from one f32 to the next between `a` and `b`: the difference of their places on the line on which sign and magnitude
- * are ordered. ±0 are one place, ±∞ are next to the largest numbers, and two NaNs are the same; a NaN is
+ * Steps from one f32 to the next between `a` and `b`: the difference of their places on the line on which sign and
+ * magnitude are ordered. ±0 are one place, ±∞ are next to the largest numbers, and two NaNs are the same; a NaN is
  * {@linkcode FARTHEST_ULPS} from every number.
  *
  * @param a Rounded to f32, as is `b`.
@@ -36,9 +38,9 @@ function orderedPlace(value: number): number {
 }
 
 /**
- * Error of an f32 beside a reference in f64, in units in the last place that f32 has at the reference: half of one is what
- * rounding the reference would leave. {@linkcode FARTHEST_ULPS} at most, and where only one is finite or they are different
- * infinities.
+ * Error of an f32 beside a reference in f64, in units in the last place that f32 has at the reference: half of one is
+ * what rounding the reference would leave. {@linkcode FARTHEST_ULPS} at most, and where only one is finite or they are
+ * different infinities.
  */
 export function ulpError(actual: number, expected: number): number {
   if (Object.is(actual, expected) || actual === expected) return 0;

@@ -1,6 +1,6 @@
 /**
- * Changes of a batch that must not change an answer: other order of its sequences, some of them alone, other pages, padding.
- * They move bytes and know nothing of values.
+ * Changes of a batch that must not change an answer: other order of its sequences, some of them alone, other pages,
+ * padding. They move bytes and know nothing of values.
  *
  * @module
  */
@@ -40,8 +40,8 @@ export interface Batch {
 export const ADDED = -1;
 
 /**
- * The sequences `order` alone, in that order; calls in which none of them takes part are left out. Pages stay where they are,
- * those of the other sequences included.
+ * The sequences `order` alone, in that order; calls in which none of them takes part are left out. Pages stay where
+ * they are, those of the other sequences included.
  */
 export function pickSequences(batch: Batch, order: readonly number[]): Batch {
   const calls = batch.calls.map((call) => pickInCall(call, order)).filter(({ sequences }) => sequences.length > 0);

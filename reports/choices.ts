@@ -16,8 +16,8 @@ export interface Choice {
   /** Why, one reason each. */
   readonly reasons: readonly string[];
   /**
-   * Median of the pick over that of the fastest kernel of its precision on the same shape, at least 1; absent where no other
-   * of that precision was timed, the pick was not, or the adapter is a CPU.
+   * Median of the pick over that of the fastest kernel of its precision on the same shape, at least 1; absent where no
+   * other of that precision was timed, the pick was not, or the adapter is a CPU.
    */
   readonly overFastest?: number;
   /** Whether no kernel was faster by more than the 95 % intervals of both; absent where `overFastest` is. */
@@ -71,7 +71,10 @@ function isBelieved({ result, run, summary, software }: Row): boolean {
     run === result.measurement.runs[0];
 }
 
-/** What cases of one shape share: the id without its variant, and without the form and the tuning that `auto` would choose. */
+/**
+ * What cases of one shape share: the id without its variant, and without the form and the tuning that `auto` would
+ * choose.
+ */
 function shapeOf({ id }: Result): string {
   const [operation] = id.split("/", 1);
   return `${operation}:${axesWithout(id, CHOSEN)}`;

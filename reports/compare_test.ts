@@ -130,7 +130,8 @@ const batched = (mediansNs: readonly number[]): Samples => ({
 });
 
 Deno.test("compareSamples() goes by batches: halves of one run that wanders differ for its passes, not for them", () => {
-  // Batches within ±4 % of one time, in two orders: of 150 passes each a regression by 1 % is shown, of 15 batches none.
+  // Batches within ±4 % of one time, in two orders: of 150 passes each a regression by 1 % is shown, of 15 batches
+  // none.
   const [before, after] = [0, 0.011].map((shift) =>
     makeSamplesNs(50_000 * (1 + shift), 0.04, 15).map((ns, i) => ns * (1 + (i % 2 ? 0.002 : -0.002)))
   ).map(batched);

@@ -22,7 +22,9 @@ export interface DifferentialOverview {
   readonly usual?: Pick<OutputDifference, "ulpMedian" | "errorUlpMedian" | "otherErrorUlpMedian">;
 }
 
-/** One overview for each other kernel or adapter, in the order of the results; empty where nothing was to be compared. */
+/**
+ * One overview for each other kernel or adapter, in the order of the results; empty where nothing was to be compared.
+ */
 export function differentialOverviews({ results }: Pick<Report, "results">): DifferentialOverview[] {
   const groups = Map.groupBy(
     results.filter(({ differential }) => differential),
@@ -74,8 +76,8 @@ function usualOf(outputs: readonly OutputDifference[]): DifferentialOverview["us
 }
 
 /**
- * Lines for a terminal: `against attend/unfused: 67 cases compared, differences of 10 ULP (errors 4.02 and 8.70 ULP), at most
- * 512 ULP in out of attend/fused:…`, where the first three are what is usual; then the reasons of those that were not compared.
+ * Lines for a terminal:
+ * `against attend/unfused: 67 cases compared, differences of 10 ULP (errors 4.02 and 8.70 ULP), at most 512 ULP in out of attend/fused:…`, where the first three are what is usual; then the reasons of those that were not compared.
  */
 export function differentialInWords(report: Pick<Report, "results">): string[] {
   return differentialOverviews(report).flatMap(({ against, compared, skipped, largest, usual }) => [

@@ -213,15 +213,18 @@ function share(name: string, label: string, value: Figure["value"], better: Figu
 }
 
 /**
- * The median of a row beside the limit that binds it; undefined where the time is not believed or a limit is not known. Given of
- * a software adapter as well: a share of what the same CPU does at best.
+ * The median of a row beside the limit that binds it; undefined where the time is not believed or a limit is not known.
+ * Given of a software adapter as well: a share of what the same CPU does at best.
  */
 export function rooflineOfRow({ result, summary, calibration }: Row): Roofline | undefined {
   if (result.status !== "measured" || result.verdict === "invalid" || summary === undefined) return undefined;
   return rooflineOf(result.measurement, summary.medianNs, calibration, result);
 }
 
-/** `work` over the median; undefined where the operation does none, the time is not believed, or it says nothing about GPUs. */
+/**
+ * `work` over the median; undefined where the operation does none, the time is not believed, or it says nothing about
+ * GPUs.
+ */
 function perSecond({ result, software, summary }: Row, work: (measured: Measured) => number): number | undefined {
   if (result.status !== "measured" || result.verdict === "invalid" || software || summary === undefined) {
     return undefined;

@@ -176,7 +176,8 @@ export function makeBrokenVerification(): Verification {
 
 /** `count` samples between `centreNs·(1 ± spread)`, in an order that looks random and is always the same. */
 export function makeSamplesNs(centreNs: number, spread = 0.01, count = 40): number[] {
-  // Multiples of the golden ratio modulo 1 fill the range evenly; the median is centreNs to within 1/count of the range.
+  // Multiples of the golden ratio modulo 1 fill the range evenly; the median is centreNs to within 1/count of the
+  // range.
   const golden = (Math.sqrt(5) - 1) / 2;
   return Array.from({ length: count }, (_, i) => centreNs * (1 + spread * (2 * ((0.5 + i * golden) % 1) - 1)));
 }

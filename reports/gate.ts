@@ -30,9 +30,9 @@ export interface GateOptions {
 }
 
 /**
- * What became of a case, worst first. `lost`: the baseline covers more of it, the candidate skips it, no longer times it
- * or leaves out a mode. `skipped`: not covered by the baseline either. `verified`: right, but its time was not compared,
- * for a reason that is given.
+ * What became of a case, worst first. `lost`: the baseline covers more of it, the candidate skips it, no longer times
+ * it or leaves out a mode. `skipped`: not covered by the baseline either. `verified`: right, but its time was not
+ * compared, for a reason that is given.
  */
 export const caseVerdicts = [
   "incorrect",

@@ -49,8 +49,8 @@ export function toStepSummary(report: Report, outcome?: GateOutcome): string {
 }
 
 /**
- * Workflow commands, one per case that is wrong, failed or (with a gate) keeps it from passing, worst first, then a warning per case that is blind, at most
- * {@linkcode maxAnnotations}: of more, the last says how many.
+ * Workflow commands, one per case that is wrong, failed or (with a gate) keeps it from passing, worst first, then a
+ * warning per case that is blind, at most {@linkcode maxAnnotations}: of more, the last says how many.
  *
  * @param report The run.
  * @param outcome Its gate, where there was one.

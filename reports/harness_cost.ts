@@ -16,7 +16,9 @@ export interface HarnessCost {
   /** Wall time of a case beyond its GPU time, ms: the median of the cases, and their 95th percentile. */
   readonly hostMedianMs: number;
   readonly hostP95Ms: number;
-  /** Of that, what a case waited for inputs, and what its checks took, ms: medians; undefined where they are not known. */
+  /**
+   * Of that, what a case waited for inputs, and what its checks took, ms: medians; undefined where they are not known.
+   */
   readonly inputsMedianMs?: number;
   readonly checksMedianMs?: number;
 }

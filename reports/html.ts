@@ -15,7 +15,8 @@ import { verdictOf } from "./html_verdict.ts";
 
 /**
  * What the page may do: run these very scripts, use these very styles, and nothing else. It also stands in the file, so
- * it holds for a report opened from disk; a server should send it with `frame-ancestors 'none'`, which a file cannot say.
+ * it holds for a report opened from disk; a server should send it with `frame-ancestors 'none'`, which a file cannot
+ * say.
  */
 export const contentSecurityPolicy: string = [
   "default-src 'none'",

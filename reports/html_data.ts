@@ -303,8 +303,8 @@ function runOf(row: Row): ViewRun[] {
 }
 
 /**
- * Bins by Freedman and Diaconis's width `2·IQR/∛n` (Z. Wahrscheinlichkeitstheorie 57, 1981), 5 to 40 of them: it follows
- * the bulk of the samples and is not widened by outliers.
+ * Bins by Freedman and Diaconis's width `2·IQR/∛n` (Z. Wahrscheinlichkeitstheorie 57, 1981), 5 to 40 of them: it
+ * follows the bulk of the samples and is not widened by outliers.
  */
 export function histogramOf(samplesNs: readonly number[], summary: Summary): Histogram {
   const { minNs, maxNs, q1Ns, q3Ns, n } = summary;

@@ -1,6 +1,6 @@
 /**
- * The roofline of a run (Williams, Waterman and Patterson, CACM 52(4), 2009): throughput over intensity, both logarithmic,
- * under what the device was seen to do at best. Needs no scripts.
+ * The roofline of a run (Williams, Waterman and Patterson, CACM 52(4), 2009): throughput over intensity, both
+ * logarithmic, under what the device was seen to do at best. Needs no scripts.
  *
  * @module
  */

@@ -11,7 +11,9 @@ import { outcome } from "./view/query.js";
 
 /** What the summary says, as plain text: also the document's title and what tests read. */
 export interface Verdict {
-  /** `bad` when a case is incorrect or failed, `doubt` when nothing was verified, a case is blind or times are invalid. */
+  /**
+   * `bad` when a case is incorrect or failed, `doubt` when nothing was verified, a case is blind or times are invalid.
+   */
   readonly tone: "ok" | "bad" | "doubt";
   /** What is right. */
   readonly headline: string;

@@ -2,7 +2,10 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { hostileKernel, makeFailed, makeIncorrect, makeMeasured, makeReport, makeSkipped } from "./fixture.ts";
 import { toJunit } from "./junit.ts";
 
-/** Reads the XML that this module may write, and nothing else: no comments, no CDATA, no entities but character references. */
+/**
+ * Reads the XML that this module may write, and nothing else: no comments, no CDATA, no entities but character
+ * references.
+ */
 function readXml(text: string): { tag: string; attributes: Record<string, string>; text: string }[] {
   const elements: { tag: string; attributes: Record<string, string>; text: string }[] = [];
   const open: number[] = [];

@@ -30,9 +30,9 @@ export interface PlannedMutant {
 }
 
 /**
- * What became of a mutant: `killed` by its numbers, in a case that the kernel without the fault passes; `survived` every case
- * that it ran; `broken` where it did not compile or crashed, or where that kernel fails the case as well, which shows nothing;
- * `skipped` where the device refuses all its cases; `pending` where the run ended before.
+ * What became of a mutant: `killed` by its numbers, in a case that the kernel without the fault passes; `survived`
+ * every case that it ran; `broken` where it did not compile or crashed, or where that kernel fails the case as well,
+ * which shows nothing; `skipped` where the device refuses all its cases; `pending` where the run ended before.
  */
 export type MutantStatus = "killed" | "survived" | "broken" | "skipped" | "pending";
 
@@ -134,7 +134,9 @@ export function isSettled(mutant: PlannedMutant, results: ReadonlyMap<string, Re
   return mutant.cases.some(({ id }) => isSeen(results.get(id)) || results.get(id)?.status === "failed");
 }
 
-/** The control of a mutant that was seen: the same case of the kernel without the fault; undefined where nothing saw it. */
+/**
+ * The control of a mutant that was seen: the same case of the kernel without the fault; undefined where nothing saw it.
+ */
 export function controlOf(mutant: PlannedMutant, results: ReadonlyMap<string, Result>): string | undefined {
   const seen = mutant.cases.find(({ id }) => isSeen(results.get(id)));
   return seen && `${mutant.base}:${shapeOf(seen.id)}`;

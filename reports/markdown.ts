@@ -23,7 +23,10 @@ import {
 } from "./outcome.ts";
 import { reproduceCommands, shrunkCommand } from "./reproduce.ts";
 
-/** Draws `report` as Markdown: counts, environment, what is wrong, what is blind, times, what was only verified, what was skipped and why. */
+/**
+ * Draws `report` as Markdown: counts, environment, what is wrong, what is blind, times, what was only verified, what
+ * was skipped and why.
+ */
 export function toMarkdown(report: Report): string {
   const { environment, results } = report;
   const sections = [

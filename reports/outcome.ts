@@ -41,9 +41,9 @@ export function countsInWords(counts: Counts): string {
 }
 
 /**
- * Why a result is not simply right, with the first wrong element and the worst of each failed check and the smallest case
- * that fails likewise; `""` when there is nothing to say. May hold several lines and control characters when a compiler
- * spoke: escape it for where it goes.
+ * Why a result is not simply right, with the first wrong element and the worst of each failed check and the smallest
+ * case that fails likewise; `""` when there is nothing to say. May hold several lines and control characters when a
+ * compiler spoke: escape it for where it goes.
  *
  * @param separator Between several reasons. @default {"; "}
  */
@@ -71,7 +71,8 @@ export function explain(result: Result, separator = "; "): string {
 }
 
 /**
- * The same in lines for a terminal: the first failed check at length, the others by name; `[]` when there is nothing to say.
+ * The same in lines for a terminal: the first failed check at length, the others by name; `[]` when there is nothing to
+ * say.
  */
 export function explainInLines(result: Result): string[] {
   const failed = result.status === "incorrect" ? result.verification.checks.filter((check) => !check.passed) : [];

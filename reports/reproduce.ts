@@ -12,7 +12,8 @@ const CARRIED = ["--tensors", "--provider", "--dawn-toggles"];
  * The commands that run a case again: its timing, where it has one, then its verification.
  *
  * @param result The result.
- * @param argv Arguments of the run it comes from, whose `--tensors`, `--provider` and modules of kernels are carried over.
+ * @param argv Arguments of the run it comes from, whose `--tensors`, `--provider` and modules of kernels are carried
+ * over.
  */
 export function reproduceCommands(result: Result, argv: readonly string[]): string[] {
   const rest = [`--filter ${shellQuote(result.id)}`, ...carriedFlags(argv)].join(" ");
@@ -20,7 +21,9 @@ export function reproduceCommands(result: Result, argv: readonly string[]): stri
   return tasks.map((task) => `deno task ${task} ${rest}`);
 }
 
-/** The command that runs the smallest case that fails like a wrong or failed one; undefined where none was looked for. */
+/**
+ * The command that runs the smallest case that fails like a wrong or failed one; undefined where none was looked for.
+ */
 export function shrunkCommand(result: Result, argv: readonly string[]): string | undefined {
   const shrunk = "shrunk" in result ? result.shrunk : undefined;
   return shrunk && ["deno task verify", `--filter ${shellQuote(shrunk.id)}`, ...carriedFlags(argv)].join(" ");

@@ -36,8 +36,8 @@ export type RunExitCode = 0 | 2 | 4;
 
 /**
  * Exit code of a finished run, the first that applies: 2 a case is incorrect or failed; 4 nothing was verified, or on
- * hardware `bench` measured nothing though something could be, or has a time that cannot be believed; 0 else. Skipped cases do not change it. On a
- * software adapter times never do, and `verify` ignores them.
+ * hardware `bench` measured nothing though something could be, or has a time that cannot be believed; 0 else. Skipped
+ * cases do not change it. On a software adapter times never do, and `verify` ignores them.
  *
  * @param report What was run.
  * @param command `bench` or `verify`. @default {report.environment.command}
@@ -53,9 +53,10 @@ export function exitCode(report: Report, command: string = report.environment.co
 }
 
 /**
- * Summary in plain text: wrong and failed cases with the command that runs each again, in small where it was shrunk, cases that would accept a trivial output, times that are in doubt, reasons
- * of skipped cases, best figures per kernel, distances from another kernel or adapter, how many cases had which checks, and the counts as the last line. No
- * line is wider than what it quotes; control characters of messages are dropped.
+ * Summary in plain text: wrong and failed cases with the command that runs each again, in small where it was shrunk,
+ * cases that would accept a trivial output, times that are in doubt, reasons of skipped cases, best figures per kernel,
+ * distances from another kernel or adapter, how many cases had which checks, and the counts as the last line. No line
+ * is wider than what it quotes; control characters of messages are dropped.
  */
 export function toSummary(report: Report, options: SummaryOptions = {}): string {
   const { maxProblems = 20, maxKernels = 10 } = options;

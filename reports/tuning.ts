@@ -38,8 +38,8 @@ const ALPHA = 0.05;
 
 /**
  * Finds the best tuning of each shape. A combination is faster where it is not what the kernel chose by itself, and the
- * interval of its median lies below that of the kernel's own choice; the intervals are so wide that over all combinations
- * of a shape none passes by chance in 95 % of runs (Bonferroni's correction, as the gate has it).
+ * interval of its median lies below that of the kernel's own choice; the intervals are so wide that over all
+ * combinations of a shape none passes by chance in 95 % of runs (Bonferroni's correction, as the gate has it).
  */
 export function tunedShapes({ results, environment }: Pick<Report, "results" | "environment">): TunedShape[] {
   const { software } = environment.adapter;
@@ -92,8 +92,8 @@ function tuningOf({ axes }: Result): TunedValues {
 }
 
 /**
- * The entries of the table of tunings that follow from a run: one for each shape with a best tuning. Those of a software
- * adapter are marked, so that nobody keeps them.
+ * The entries of the table of tunings that follow from a run: one for each shape with a best tuning. Those of a
+ * software adapter are marked, so that nobody keeps them.
  */
 export function tuningEntries(
   shapes: readonly TunedShape[],

@@ -153,8 +153,8 @@ const TUNABLE_AXES: readonly Axis[] = [
 ].map(([name, summary]) => integers(name, { default: word, summary, word, operations: ["attend", "mla"] }));
 
 /**
- * Every axis, in the order of the keys of a case id. A new axis has a default that is what cases meant before and is left out
- * of ids, and those that there are keep their order, so that stored ids stay valid.
+ * Every axis, in the order of the keys of a case id. A new axis has a default that is what cases meant before and is
+ * left out of ids, and those that there are keep their order, so that stored ids stay valid.
  */
 export const AXES: readonly Axis[] = [
   integers("B", { default: 1, summary: "sequences in the batch", max: MAX_BATCH, operations: OPERATIONS, always }),

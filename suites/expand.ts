@@ -40,8 +40,8 @@ export interface ExpandOptions {
  * A `filter` that is the whole id of a registered kernel's case selects that case even where no suite holds it, so an
  * id printed anywhere can be run anywhere.
  *
- * @throws {RangeError} If a suite or kernel is unknown, an axis is given twice, an axis value makes an impossible shape,
- * a suite holds the same case twice, or nothing is selected.
+ * @throws {RangeError} If a suite or kernel is unknown, an axis is given twice, an axis value makes an impossible
+ * shape, a suite holds the same case twice, or nothing is selected.
  * @throws {SyntaxError} If `filter` begins like an id and is none.
  */
 export function expandSuites(options: ExpandOptions): Case[] {

@@ -41,8 +41,8 @@ interface Shape {
 const BOUNDARY_AXES: ReadonlySet<AxisName> = new Set(["kv", "page", "splits"]);
 
 /**
- * The cases of `suite`, without those of the suites it includes. The sample is taken before axis values are replaced, so
- * every value that the user gave is run.
+ * The cases of `suite`, without those of the suites it includes. The sample is taken before axis values are replaced,
+ * so every value that the user gave is run.
  *
  * @throws {RangeError} If an axis value makes an impossible shape, the suite names an unknown variant or says the same
  * case twice, or the cases are more than {@linkcode MAX_CASES}.

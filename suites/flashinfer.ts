@@ -1,16 +1,17 @@
 /**
  * FlashInfer's tests of MLA (`tests/attention`), with their values.
  *
- * Its wrapper takes absorbed queries and two caches and gives a log-sum-exp of base 2, as `attend` can; unused slots hold
- * NaN in every case here, as in its `oob_kv_nan`. A row of one query token is the same with and without the causal rule, so
- * there is only one of the two; and queries that would see less than nothing are left out as there.
+ * Its wrapper takes absorbed queries and two caches and gives a log-sum-exp of base 2, as `attend` can; unused slots
+ * hold NaN in every case here, as in its `oob_kv_nan`. A row of one query token is the same with and without the causal
+ * rule, so there is only one of the two; and queries that would see less than nothing are left out as there.
  *
- * The values are those of our kinds: theirs are N(0, 1), whose logits deviate by 1.7, in `attention_ts` a fifth of that.
+ * The values are those of our kinds: theirs are N(0, 1), whose logits deviate by 1.7, in `attention_ts` a fifth of
+ * that.
  *
- * Not here: fp8 and fp4 caches (xqa's, that take f16 ones here, apart), sparse (top-k) attention, attention sinks, ALiBi,
- * soft caps, skipped softmax and softmax in f16, which no kernel of this project has; queries with gaps between tokens,
- * batches without any query; choices of backend, PDL, workspaces, profiler and graph capture, which are CUDA's; and
- * `mla_decode_kernel`'s overflow of page offsets, whose cache of 8 GiB is more than a WebGPU binding may have.
+ * Not here: fp8 and fp4 caches (xqa's, that take f16 ones here, apart), sparse (top-k) attention, attention sinks,
+ * ALiBi, soft caps, skipped softmax and softmax in f16, which no kernel of this project has; queries with gaps between
+ * tokens, batches without any query; choices of backend, PDL, workspaces, profiler and graph capture, which are CUDA's;
+ * and `mla_decode_kernel`'s overflow of page offsets, whose cache of 8 GiB is more than a WebGPU binding may have.
  *
  * @module
  */

@@ -1,10 +1,10 @@
 /**
  * FlashMLA's tests of dense decoding (`tests/test_flash_mla_dense_decoding.py`), with their values.
  *
- * Its caches hold `h_kv` heads, each with `h_q/h_kv` query heads: a batch of b is here one of b·h_kv sequences with that many
- * heads, which is the same mathematics. Combinations that thereby coincide are left out, and so is the causal rule where
- * there is one query token, which FlashMLA drops itself. Its scale is that of 576 dimensions, its log-sum-exp natural; that of
- * an empty sequence is +∞ there and −∞ here.
+ * Its caches hold `h_kv` heads, each with `h_q/h_kv` query heads: a batch of b is here one of b·h_kv sequences with
+ * that many heads, which is the same mathematics. Combinations that thereby coincide are left out, and so is the causal
+ * rule where there is one query token, which FlashMLA drops itself. Its scale is that of 576 dimensions, its
+ * log-sum-exp natural; that of an empty sequence is +∞ there and −∞ here.
  *
  * Not here: sparse attention and fp8 caches.
  *

@@ -29,7 +29,8 @@ export const FLOWS: Suite = {
       axes: { H: [4], B: [3], R: [256, 512] },
       rows: [16, 61, 64].map((page) => ({ page, q: "1x5", kv: page + 2 })),
     },
-    // Prompts in chunks of different sizes, none a whole page, then decode: a chunk that sees only itself, or the future.
+    // Prompts in chunks of different sizes, none a whole page, then decode: a chunk that sees only itself, or the
+    // future.
     { ...mla, axes: { ...caches, H: [4] }, rows: [{ B: 2, q: "33,7>18,20>1x3", kv: "54,30" }] },
     // The same behind tokens that were there before.
     { ...mla, axes: { H: [4], page: [16, 64] }, rows: [{ B: 3, q: "17,1,5>9,1,30>1x2", kv: "60,4,37" }] },

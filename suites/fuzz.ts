@@ -1,12 +1,12 @@
 /**
  * Random cases over the whole contract: every operation and axis, any batch of ragged lengths.
  *
- * Case i of a seed depends on the seed, on i and on the kernels alone, never on how many are drawn: `--fuzz 10000` goes on
- * where `--fuzz 100` ended, and shards need not know of each other.
+ * Case i of a seed depends on the seed, on i and on the kernels alone, never on how many are drawn: `--fuzz 10000` goes
+ * on where `--fuzz 100` ended, and shards need not know of each other.
  *
- * Sizes that are constants of the shaders' text cost most: compiling all kernels for one model takes llvmpipe a quarter of a
- * minute, checking a case a twentieth of a second. So the kernels take turns of {@linkcode FUZZ_TURN} cases on one model, which
- * `mla` and its parts then share, before the next model is drawn.
+ * Sizes that are constants of the shaders' text cost most: compiling all kernels for one model takes llvmpipe a quarter
+ * of a minute, checking a case a twentieth of a second. So the kernels take turns of {@linkcode FUZZ_TURN} cases on one
+ * model, which `mla` and its parts then share, before the next model is drawn.
  *
  * @module
  */

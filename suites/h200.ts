@@ -8,8 +8,8 @@ import type { Suite } from "./suite.ts";
 const f16 = "f16", bf16 = "bf16";
 
 /**
- * Decode steps of models on one large GPU: batches that share it, long sequences that fill it alone, and the few heads that
- * are left of a model on several GPUs. The largest cache has 302 MB, six times the L2 cache of an H200.
+ * Decode steps of models on one large GPU: batches that share it, long sequences that fill it alone, and the few heads
+ * that are left of a model on several GPUs. The largest cache has 302 MB, six times the L2 cache of an H200.
  */
 export const H200: Suite = {
   name: "h200",

@@ -80,7 +80,8 @@ Deno.test("flashmla: 32 cases with empty sequences, 12 of 16 benchmarks", () => 
 });
 
 Deno.test("flashinfer: the matrices of the wrapper's tests, less what they skip and what is the same twice", () => {
-  // b × kv_len_0 × kv_len_1 × kv_len_2 × heads; causal needs q ≤ the shortest; one query token is the same with and without.
+  // b × kv_len_0 × kv_len_1 × kv_len_2 × heads; causal needs q ≤ the shortest; one query token is the same with and
+  // without.
   const batches = 4 * 4 * 3 * 2;
   assertEquals(
     shapesOf("flashinfer", "varlen_page_attention").length,

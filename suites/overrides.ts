@@ -21,7 +21,8 @@ const FITTED: ReadonlySet<Operation> = new Set<Operation>(["append", "prefill", 
 
 /**
  * `fields` with every combination of the values of `axes`. Axes, and values of them, that the operation lacks change
- * nothing. What was not given follows what was: a ragged batch sets B, and B repeats or cuts a ragged batch of the suite.
+ * nothing. What was not given follows what was: a ragged batch sets B, and B repeats or cuts a ragged batch of the
+ * suite.
  */
 export function applyAxes(fields: ShapeFields, axes: readonly ParsedAxis[]): ShapeFields[] {
   const own = new Map(axesOf(fields.operation).map((axis) => [axis.name, axis]));
@@ -59,7 +60,8 @@ function withoutContradictions(fields: ShapeFields): ShapeFields {
 /**
  * `fields` with `kv=boundary` replaced by each length it stands for, and lengths made to fit where new tokens are among
  * the cached ones: where only kv was given no sequence has more new tokens than its kv, and where only q was given none
- * has fewer cached than its q. Nothing is left of an operation that then has no new token at all, unless it is an append.
+ * has fewer cached than its q. Nothing is left of an operation that then has no new token at all, unless it is an
+ * append.
  *
  * @param given Axes that the command line gave.
  */

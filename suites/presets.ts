@@ -41,7 +41,9 @@ export const MODELS: readonly Model[] = [
   { name: "GLM-4.7-Flash", suite: "glm-4.7-flash", H: 20, localHeads: [20], R: 512, Dn: 192, Dr: 64, Dv: 256 },
 ];
 
-/** Decode at serving sizes, the edges of a page, append, prompts and the whole operator, with the dimensions of `model`. */
+/**
+ * Decode at serving sizes, the edges of a page, append, prompts and the whole operator, with the dimensions of `model`.
+ */
 export function presetSuite(model: Model): Suite {
   const { name, suite, localHeads, R, Dn, Dr, Dv } = model;
   const latent = { R: [R], Dr: [Dr] };

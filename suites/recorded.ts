@@ -53,8 +53,10 @@ export function recordedKey({ name, hash8 }: Pick<RecordedOptions, "name" | "has
 }
 
 /**
- * Every kernel × page size × dtype on one file. `attend`: all its decode steps as one batch of T sequences of lengths 1…T,
- * which share their pages. `mla`: the prefill at once, in chunks of 64 and of 17 tokens, and with its end token by token. A scale that is not `1/√(Dn+Dr)` is written into the id. Characters that an id cannot hold become `_` in `name`.
+ * Every kernel × page size × dtype on one file. `attend`: all its decode steps as one batch of T sequences of lengths
+ * 1…T, which share their pages. `mla`: the prefill at once, in chunks of 64 and of 17 tokens, and with its end token by
+ * token. A scale that is not `1/√(Dn+Dr)` is written into the id. Characters that an id cannot hold become `_` in
+ * `name`.
  *
  * @example
  * ```ts

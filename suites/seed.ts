@@ -1,12 +1,14 @@
 /**
- * The tests of TensorRT-LLM pull request 12519 and of its neighbours in the same folder, `custom_ops/mla`, with their values.
+ * The tests of TensorRT-LLM pull request 12519 and of its neighbours in the same folder, `custom_ops/mla`, with their
+ * values.
  *
  * `mla` stands for the operators that are tested; their caches are as theirs: one paged cache (`flashinfer_trtllm_mla`,
- * `trtllm_mla`), two (`flashinfer_mla`), or one unpaged row a sequence (`torch_mla`, `triton_mla`), which is one page. Where a
- * test is about a part of the operator, that part has it too.
+ * `trtllm_mla`), two (`flashinfer_mla`), or one unpaged row a sequence (`torch_mla`, `triton_mla`), which is one page.
+ * Where a test is about a part of the operator, that part has it too.
  *
- * Not here, because they are no numbers: tests of descriptors, of graph capture beyond the shapes it is run on (plans have
- * their own tests), of the size of the cache, and those that replace the kernel by a mock, but for the projection after it.
+ * Not here, because they are no numbers: tests of descriptors, of graph capture beyond the shapes it is run on (plans
+ * have their own tests), of the size of the cache, and those that replace the kernel by a mock, but for the projection
+ * after it.
  *
  * @module
  */
@@ -128,7 +130,8 @@ const twoCaches: readonly Group[] = [
     { ...rank512, H: [1, 8], B: [4, 64, 256], tol: ["seed-generate"] },
     generate([16, 128, 1024], 1),
   ),
-  // Its weights are not scaled and only shape and finiteness are asserted: ordinary inputs under our own bounds say more.
+  // Its weights are not scaled and only shape and finiteness are asserted: ordinary inputs under our own bounds say
+  // more.
   mla(`${separate} with_variable_seq_lengths`, { ...rank512, H: [8], page: [32], input: ["normal"] }, [
     { B: 2, q: "8,16", kv: "8,16" },
     { B: 3, q: "12,24,32", kv: "12,24,32" },

@@ -47,8 +47,8 @@ const PLAIN: readonly (readonly [AxisName, AxisValue])[] = [
 ];
 
 /**
- * Size of a case, most important first: calls, sequences, cached tokens, new tokens, heads, R, Dr, pages, tokens per page,
- * Dn, Dv, then the number of axes that are not plain, and of those that are integers their values.
+ * Size of a case, most important first: calls, sequences, cached tokens, new tokens, heads, R, Dr, pages, tokens per
+ * page, Dn, Dv, then the number of axes that are not plain, and of those that are integers their values.
  */
 export function sizeOf(c: Case): readonly number[] {
   const { steps, kv } = draftOf(c);
@@ -177,8 +177,8 @@ function fewerSequences({ steps, kv }: Draft): Change[] {
 }
 
 /**
- * Values below `value`, the boldest first: the least, those one past a power of two, then ones closer and closer. A fault at
- * an edge is found in as many tries as the value has bits.
+ * Values below `value`, the boldest first: the least, those one past a power of two, then ones closer and closer. A
+ * fault at an edge is found in as many tries as the value has bits.
  */
 function below(value: number, least: number, unit = 1): number[] {
   const values: number[] = [];
@@ -249,8 +249,8 @@ function eachAlone(lengths: readonly number[], belowOf: (n: number, b: number) =
 const PAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 /**
- * One page that holds the longest sequence; as many pages, each smaller, with lengths that end as far into the last one;
- * smaller pages with the same lengths.
+ * One page that holds the longest sequence; as many pages, each smaller, with lengths that end as far into the last
+ * one; smaller pages with the same lengths.
  */
 function simplerPages({ c, steps, kv }: Draft): Change[] {
   const { page } = c.axes;

@@ -9,7 +9,10 @@
 import type { Group, Suite } from "./suite.ts";
 
 const attend = { operation: "attend", variants: "all", onSoftware: "all", ownDtype: true } as const;
-/** Groups that are about an element type, and inputs that show nothing of the scores of a kernel that computes them in f16. */
+/**
+ * Groups that are about an element type, and inputs that show nothing of the scores of a kernel that computes them in
+ * f16.
+ */
 const typed = { ...attend, ownDtype: false } as const;
 /** Kernels in which teams of lanes share rows: `rows` and `tile` are theirs. */
 const teams = { ...attend, variants: ["fused_subgroup", "fused_f16"] } as const;
@@ -58,7 +61,8 @@ const attendGroups: readonly Group[] = [
   // Head counts that fill no block of heads, alone and in front of another sequence's.
   { ...attend, axes: { H: [1, 3, 9, 63], kv: [66] } },
   { ...attend, axes: { B: [3], H: [3], kv: ["1,66,40"] } },
-  // Rows of a team and tokens of a tile as GPUs have them: tiles across pages and past the end, fewer scores than lanes.
+  // Rows of a team and tokens of a tile as GPUs have them: tiles across pages and past the end, fewer scores than
+  // lanes.
   {
     ...teams,
     axes: { R: [256, 512], H: [8], q: [2], kv: [67] },
@@ -71,13 +75,15 @@ const attendGroups: readonly Group[] = [
   { ...teams, axes: { H: [8], kv: [66], page: [61], rows: [1], tile: [2] } },
   // No rope part, the narrow one of MiniCPM3, and a scale that is not the default.
   { ...attend, axes: { H: [8], kv: [65] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }, { scale: 0.5 }] },
-  // The causal rule aligned to the wrong end, a tile masked that is seen, or seen that is masked; rows that see nothing.
+  // The causal rule aligned to the wrong end, a tile masked that is seen, or seen that is masked; rows that see
+  // nothing.
   {
     ...attend,
     axes: { H: [8] },
     rows: [{ q: 2, kv: 65 }, { q: 4, kv: 33, causal: 0 }, { q: 3, kv: 2 }, { q: 9, kv: 64 }],
   },
-  // A prompt, a decode step, a prompt of one token, a chunk and a sequence without new tokens: rows of another's sequence.
+  // A prompt, a decode step, a prompt of one token, a chunk and a sequence without new tokens: rows of another's
+  // sequence.
   {
     ...attend,
     axes: { B: [5], H: [8], q: ["5,1,1,17,0"], kv: ["5,65,1,40,9"] },
@@ -136,7 +142,8 @@ const projectGroups: readonly Group[] = [
 ];
 
 const prefillGroups: readonly Group[] = [
-  // Ragged prompts, one of a single token, at the three heads: a query width taken for a value width, keys of another head.
+  // Ragged prompts, one of a single token, at the three heads: a query width taken for a value width, keys of another
+  // head.
   { ...prefill, axes: { B: [3], q: ["33,1,17"], kv: ["33,1,17"] }, rows: [mistral, deepseek, glm] },
   // Chunks behind cached tokens, no causal rule, two caches, padding, base 2.
   {

@@ -1,8 +1,9 @@
 /**
  * The steps of a flow: the new tokens of each of several calls on one cache, as the axis `q` of `mla` writes them.
  *
- * Steps are joined by `>`; each is the lengths of a batch. `1x5` stands for five steps in which every sequence has one new
- * token: `32,16>16,8>1x5` is a prompt in two chunks and five decode steps. A sequence with 0 is not part of that call.
+ * Steps are joined by `>`; each is the lengths of a batch. `1x5` stands for five steps in which every sequence has one
+ * new token: `32,16>16,8>1x5` is a prompt in two chunks and five decode steps. A sequence with 0 is not part of that
+ * call.
  *
  * @module
  */

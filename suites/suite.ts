@@ -28,8 +28,8 @@ export interface Group {
   /** Keeps a combination; sees the values that the group gives it, `boundary` not yet expanded. */
   readonly where?: (fields: ShapeFields) => boolean;
   /**
-   * Whether a kernel that does not take the element type of a case runs it in the first that it takes; without it such a
-   * kernel has no case there. @default {false}
+   * Whether a kernel that does not take the element type of a case runs it in the first that it takes; without it such
+   * a kernel has no case there. @default {false}
    */
   readonly ownDtype?: boolean;
   /**

@@ -1,6 +1,6 @@
 /**
- * Kernels that depend on what they may not depend on, or write where they may not. Each fault shows in a check of the runs of
- * a call (`round_checks.ts`); most show in no other.
+ * Kernels that depend on what they may not depend on, or write where they may not. Each fault shows in a check of the
+ * runs of a call (`round_checks.ts`); most show in no other.
  *
  * @module
  */
@@ -9,7 +9,9 @@ import type { AttendKernel, Launch } from "../../kernels/kernel.ts";
 
 type Edit = readonly [find: string, replace: string];
 
-/** `attend/fused` with edits of its attention. PAST is the first element, of `width` bytes, behind the buffer `past`. */
+/**
+ * `attend/fused` with edits of its attention. PAST is the first element, of `width` bytes, behind the buffer `past`.
+ */
 function edited(
   variant: string,
   edits: readonly Edit[],
@@ -77,7 +79,9 @@ export const readsBehindWork = edited(
 /** Writes one element behind the log-sum-exp, or behind the partial ones. */
 export const writesBehind = edited("writes_behind", [atLast("lse[PAST] = 1.0;")], { past: "lse" });
 
-/** Writes behind the log-sum-exp where its output is not poisoned, as in launches after the first. One workgroup only. */
+/**
+ * Writes behind the log-sum-exp where its output is not poisoned, as in launches after the first. One workgroup only.
+ */
 export const writesBehindLater = edited("writes_behind_later", [
   ["let place = work[", "let stale = bitcast<u32>(out[0].x) != 0x7fc07e01u && out[0].x != 3e4;\n  let place = work["],
   atLast("if (stale) { lse[PAST] = 1.0; }"),

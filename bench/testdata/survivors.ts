@@ -1,6 +1,6 @@
 /**
- * Mutants that show what the command does with those that are not killed: one that is no fault, one that does not compile,
- * one that no device can run, and one that is killed.
+ * Mutants that show what the command does with those that are not killed: one that is no fault, one that does not
+ * compile, one that no device can run, and one that is killed.
  *
  * @module
  */

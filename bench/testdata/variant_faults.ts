@@ -1,5 +1,6 @@
 /**
- * Kernels that are right as a case runs them first, and wrong when it runs in another guise: each relation must find some.
+ * Kernels that are right as a case runs them first, and wrong when it runs in another guise: each relation must find
+ * some.
  *
  * @module
  */

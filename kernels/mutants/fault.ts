@@ -1,5 +1,6 @@
 /**
- * What a planted fault is: a small named edit of kernels, the real bug that it stands for, and the cases that must see it.
+ * What a planted fault is: a small named edit of kernels, the real bug that it stands for, and the cases that must see
+ * it.
  *
  * @module
  */
@@ -59,8 +60,8 @@ export interface TextEdit {
   /** What takes its place; `$1` is the first group of a pattern. */
   readonly replace: string;
   /**
-   * Last part of the label of the dispatches that it is for, `product` for `product_split` as well. A launch without one
-   * keeps what it is.
+   * Last part of the label of the dispatches that it is for, `product` for `product_split` as well. A launch without
+   * one keeps what it is.
    * @default all, and one of them must have the text
    */
   readonly dispatch?: string;
@@ -83,7 +84,10 @@ export interface ShapeEdit {
 /** One edit of a kernel. */
 export type Edit = TextEdit | LaunchEdit | ShapeEdit;
 
-/** In place of edits of an `mla` kernel: those of the `attend` kernel of the same variant, planted in the one that it is made of. */
+/**
+ * In place of edits of an `mla` kernel: those of the `attend` kernel of the same variant, planted in the one that it is
+ * made of.
+ */
 export const IN_ITS_ATTEND = "in its attend";
 
 /** A fault. */
@@ -98,7 +102,10 @@ export interface Fault {
   readonly like: string;
   /** Edits by kernel: `attend/fused`. */
   readonly edits: Readonly<Record<string, readonly Edit[] | typeof IN_ITS_ATTEND>>;
-  /** Cases that were chosen to see it, by operation, as the part of their id that follows the kernel; tried in this order. */
+  /**
+   * Cases that were chosen to see it, by operation, as the part of their id that follows the kernel; tried in this
+   * order.
+   */
   readonly cases: Readonly<Partial<Record<Operation, readonly string[]>>>;
 }
 

@@ -225,7 +225,9 @@ export const TAIL_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** `pages·page·width` in 32 bits overflows from 2³² on; these wrap where small caches get, at the power of two named. */
+/**
+ * `pages·page·width` in 32 bits overflows from 2³² on; these wrap where small caches get, at the power of two named.
+ */
 export const OVERFLOW_FAULTS: readonly Fault[] = [
   {
     name: "slots_wrap",

@@ -1,6 +1,6 @@
 /**
- * Missing barriers. A race need not be lost each time: the last cases have many workgroups of several subgroups, and every
- * launch is repeated.
+ * Missing barriers. A race need not be lost each time: the last cases have many workgroups of several subgroups, and
+ * every launch is repeated.
  *
  * @module
  */

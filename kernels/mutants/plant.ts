@@ -26,8 +26,8 @@ export function mutantsOf(fault: Fault): Mutant[] {
 }
 
 /**
- * The cases that were chosen to see the fault of a mutant, as the part of their id that follows the kernel: those of a layout
- * that the kernel takes. One of an element type that it does not take is run in the first that it takes.
+ * The cases that were chosen to see the fault of a mutant, as the part of their id that follows the kernel: those of a
+ * layout that the kernel takes. One of an element type that it does not take is run in the first that it takes.
  */
 export function chosenCases(
   { kernel: { operation, layouts, dtypes }, fault }: Pick<Mutant, "kernel" | "fault">,

@@ -1,6 +1,6 @@
 /**
- * The cases in which planted faults must be seen: the part of a case id that follows the kernel. All are of the suite `smoke`
- * unless the comment says otherwise.
+ * The cases in which planted faults must be seen: the part of a case id that follows the kernel. All are of the suite
+ * `smoke` unless the comment says otherwise.
  *
  * @module
  */

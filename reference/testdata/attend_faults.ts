@@ -1,6 +1,6 @@
 /**
- * `attend` as an honest kernel computes it (`arithmetic.ts`), and the same with a fault planted: what the limits must let
- * pass, and what they must stop.
+ * `attend` as an honest kernel computes it (`arithmetic.ts`), and the same with a fault planted: what the limits must
+ * let pass, and what they must stop.
  *
  * @module
  */

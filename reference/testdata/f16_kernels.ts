@@ -1,6 +1,7 @@
 /**
- * `attend` on an f16 cache with products in f16, written down as its WGSL would be and not by way of `arithmetic.ts`: tiles,
- * groups of threads that walk a part of the tokens each, 32 lanes that deal with a score; and the same with a fault planted.
+ * `attend` on an f16 cache with products in f16, written down as its WGSL would be and not by way of `arithmetic.ts`:
+ * tiles, groups of threads that walk a part of the tokens each, 32 lanes that deal with a score; and the same with a
+ * fault planted.
  *
  * @module
  */

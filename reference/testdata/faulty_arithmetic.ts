@@ -34,8 +34,8 @@ export const FINE_FAULTS = [
 export type FineFault = typeof FINE_FAULTS[number];
 
 /**
- * Orders of sums: one accumulator, token by token; 32 lanes, tiles of 16 tokens, two splits that are merged; or one accumulator
- * of weights that are divided by their sum.
+ * Orders of sums: one accumulator, token by token; 32 lanes, tiles of 16 tokens, two splits that are merged; or one
+ * accumulator of weights that are divided by their sum.
  */
 export const ORDERS: Readonly<Record<"serial" | "tiled" | "normalized", SummationOrder>> = {
   serial: { lanes: 1, start: 0, tile: 1, splits: 1 },
