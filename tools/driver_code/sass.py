@@ -258,7 +258,21 @@ def counts(ins):
 def show(c, sub):
     f = lambda k: f"{k} {c[k]}" + (" (" + " ".join(f"{s}:{n}" for s, n in sub[k].most_common()) + ")" if k in sub else "")
     return "  " + ", ".join(f(k) for k in CLASSES) + "\n  other: " + ", ".join(f(k) for k, _ in c.most_common() if k not in CLASSES)
-def analyse(text):
+def schedule(code, a):
+    """of the 16-byte instruction at a (sm_70+): clocks after which the next one may start, and the barriers that it waits for: of loads, shuffles, special functions"""
+    w = int.from_bytes(code[a:a + 16], "little"); return w >> 105 & 15, w >> 116 & 63
+def scheduled(ins, code):
+    """whether code is that of ins, its first byte at address 0"""
+    return bool(ins) and ins[0][0] < 16 and ins[-1][0] + 16 <= len(code)
+def annotate(text, code):
+    """the listing with what schedule() says behind each instruction: clocks, and the barriers as a mask"""
+    if not scheduled(instrs(text), code): return text
+    def add(line):
+        m = INS.search(line)
+        if not m: return line
+        clocks, waits = schedule(code, int(m.group(1), 16)); return f"{line}  // {clocks}" + (f" w{waits:02x}" if waits else "")
+    return "\n".join(map(add, text.splitlines()))
+def analyse(text, code=b""):
     ins, labels = parse(text); c, sub = counts(ins); o = []
     real = sum(v for k, v in c.items() if k != "NOP")
     regs = [int(r) for _, _, _, a in ins for r in re.findall(r"\bR(\d+)\b", a)]
@@ -275,6 +289,9 @@ def analyse(text):
         body = [i for i in ins if t <= i[0] <= a]; inner = [l for l in loops if t <= l[0] and l[1] <= a and l[:2] != (t, a)]
         o.append(f"loop 0x{t:x}..0x{a:x} {g}: {len(body)} instructions" + (f", holds {len(inner)} inner loops" if inner else ""))
         o.append(show(*counts(body)))
+        if scheduled(ins, code):
+            clocks = [schedule(code, i[0]) for i in body]
+            o.append(f"  a warp alone takes {sum(k for k, _ in clocks)} clocks at least, all branches taken; {sum(w > 0 for _, w in clocks)} instructions wait for a load, a shuffle or a special function")
     return "\n".join(o), c, sub, loops
 
 # ---------------------------------------------------------------- one file
@@ -323,10 +340,10 @@ def process(path):
     written.add(name)
     with open(name, "w") as f:
         for k, (label, code, out) in enumerate(found):
-            a, c, sub, loops = analyse(out)
+            a, c, sub, loops = analyse(out, code)
             spit(f"{base}.code{k}.raw", code)
             print(f"-- {os.path.basename(name)} [{k}] {label}, {len(code)} bytes of code"); print(a)
-            f.write(f"// {label}, {len(code)} bytes\n" + "".join("// " + l + "\n" for l in a.splitlines()) + out + "\n")
+            f.write(f"// {label}, {len(code)} bytes\n" + "".join("// " + l + "\n" for l in a.splitlines()) + annotate(out, code) + "\n")
             tsv = os.path.join(os.path.dirname(path) or ".", "sass.tsv")
             new = tsv not in written; written.add(tsv)
             with open(tsv, "w" if new else "a") as t:
