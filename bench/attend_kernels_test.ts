@@ -11,7 +11,7 @@ import { attendFusedSubgroup } from "../kernels/attend_fused_subgroup.ts";
 import { type AttendKernel, kernelName, type Tuning } from "../kernels/kernel.ts";
 import { checkLimits } from "../kernels/limits.ts";
 import { KERNELS } from "../kernels/registry.ts";
-import { decodeShape } from "../kernels/testing.ts";
+import { decodeShape, teamDevice } from "../kernels/testing.ts";
 import type { Gpu } from "./device.ts";
 import { runAttend, withGpu } from "./testing.ts";
 import { floats } from "./inputs_buffers.ts";
@@ -328,4 +328,26 @@ Deno.test("team kernels are right at every size of a team that the device has la
       }
     }
     assert(ran > 0 || attendFusedSubgroup.refuses(decodeShape(), {}, gpu.traits) !== undefined);
+  }));
+
+Deno.test("the texts of team kernels for subgroups that this device has not are valid as well", () =>
+  withGpu(async (gpu) => {
+    for (const kernel of [attendFusedSubgroup, attendFusedF16]) {
+      if (kernel.refuses(decodeShape(), {}, gpu.traits) !== undefined) continue;
+      for (const lanes of [4, 16, 32, 64]) {
+        for (
+          const [H, R, Dr] of [[1, 256, 64], [4, 256, 64], [32, 256, 64], [16, 512, 64], [128, 512, 64], [9, 48, 0]]
+        ) {
+          for (const cache of DTYPES) {
+            const shape = decodeShape({ H, R, Dr, cache, layout: H === 9 ? "separate" : "combined" });
+            if (kernel.refuses(shape, {}, teamDevice(lanes)) !== undefined) continue;
+            const { dispatches } = kernel.launch(shape, { pages: 9, tableWidth: 99 }, {}, teamDevice(lanes));
+            gpu.device.pushErrorScope("validation");
+            gpu.device.createShaderModule({ code: dispatches[0].shader });
+            const error = await gpu.device.popErrorScope();
+            assertEquals(error?.message, undefined, `${kernel.variant}, ${lanes} lanes, H=${H}, R=${R}, ${cache}`);
+          }
+        }
+      }
+    }
   }));
