@@ -1,7 +1,7 @@
 /**
  * Sums of products in f16, as a kernel that declares them computes them (`precision.ts`): chains of `fma` rounded to
- * f16, each then added to a sum in f32. llvmpipe has no such `fma` and rounds the products first, which errs by a few
- * per cent more (`arithmetic.ts`).
+ * f16, each then added to a sum in f32. WGSL lets an `fma` be a product that is rounded and a sum, and so llvmpipe does
+ * it: half of the orders do. Where large products cancel that errs twice as much.
  *
  * Subnormals are kept, though WGSL lets an implementation flush them: NVIDIA's drivers and llvmpipe keep them. Where
  * they were flushed every weight below 2⁻⁸ of the largest would vanish, a few per cent of a usual softmax, and limits
@@ -37,25 +37,34 @@ export function roundToF16(x: number): number {
   return shifted - (shifted - x);
 }
 
-/** How the elements of a query are dealt to chains: `unit` neighbours to each in turn. */
+/** Whether an `fma` of kernels of an order rounds the product as well. */
+function roundsProducts({ start }: SummationOrder): boolean {
+  return Math.floor(16 * start) % 2 === 0;
+}
+
+/** How the elements of a query are dealt to chains: `unit` neighbours to each in turn, or every `step`-th of so many more. */
 interface Deal {
   readonly unit: number;
   readonly chains: number;
+  readonly step: 1 | 2;
 }
 
 /**
- * Where the order has lanes, they are a power of two that read side by side, one element or a vector each: elements
- * whose distance is one meet in a chain. Else a chain takes neighbours. Kernels round the same products in chains of
- * their own, so chains differ from order to order, and not all are as long as they may be.
+ * Where the order has lanes, they are a power of two that read side by side, a pair of elements or a vector each, in
+ * packed arithmetic: even elements whose distance is one meet in a chain, and odd ones. Where neighbours cancel such
+ * chains err several times as much as those of an order without lanes, which take neighbours: orders with lanes are a
+ * reduction shape of their own, and so are pooled apart. Kernels round the same products in chains of their own, so
+ * chains differ from order to order, and not all are as long as they may be.
  */
 function dealOf(width: number, { lanes, start }: SummationOrder, longest: number): Deal {
   if (lanes === 1) {
     const unit = Math.ceil(longest / (1 + start / 2));
-    return { unit, chains: Math.ceil(width / unit) };
+    return { unit, chains: Math.ceil(width / unit), step: 1 };
   }
+  const step = 2;
   const unit = Math.min(lanes / 4, longest);
-  const least = Math.ceil(Math.ceil(width / unit) / Math.floor(longest / unit));
-  return { unit, chains: 2 ** (Math.ceil(Math.log2(least)) + (start < 0.5 ? 0 : 1)) };
+  const least = Math.ceil(Math.ceil(width / step / unit) / Math.floor(longest / unit));
+  return { unit, chains: 2 ** (Math.ceil(Math.log2(least)) + (start < 0.5 ? 0 : 1)), step };
 }
 
 /**
@@ -71,26 +80,28 @@ export function f16Dots(
   longest: number,
 ): void {
   const width = query.length;
-  const { unit, chains } = dealOf(width, order, longest);
+  const { unit, chains, step } = dealOf(width, order, longest);
   const size = query.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
   const factor = size > 0 ? QUERY_SIZE / 2 ** (Math.floor(Math.log2(size)) + 1) : 1;
   const scaled = query.map((x) => roundToF16(x * factor));
   const last = target.length - 1;
+  const isRounded = roundsProducts(order);
   // Four keys at a time: one chain waits for itself, four fill the time.
   for (let i = 0; i <= last; i += 4) {
     const k0 = i * stride;
     const k1 = Math.min(i + 1, last) * stride, k2 = Math.min(i + 2, last) * stride, k3 = Math.min(i + 3, last) * stride;
     let t0 = 0, t1 = 0, t2 = 0, t3 = 0;
-    for (let c = 0; c < chains; c++) {
+    for (let c = 0; c < chains * step; c++) {
       let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-      for (let begin = c * unit; begin < width; begin += chains * unit) {
-        const end = Math.min(width, begin + unit);
-        for (let d = begin; d < end; d++) {
+      const first = Math.floor(c / step) * unit * step + c % step;
+      for (let begin = first; begin < width; begin += chains * unit * step) {
+        const end = Math.min(width, begin + unit * step);
+        for (let d = begin; d < end; d += step) {
           const q = scaled[d];
-          s0 = roundToF16(s0 + q * values[k0 + d]);
-          s1 = roundToF16(s1 + q * values[k1 + d]);
-          s2 = roundToF16(s2 + q * values[k2 + d]);
-          s3 = roundToF16(s3 + q * values[k3 + d]);
+          s0 = roundToF16(s0 + (isRounded ? roundToF16(q * values[k0 + d]) : q * values[k0 + d]));
+          s1 = roundToF16(s1 + (isRounded ? roundToF16(q * values[k1 + d]) : q * values[k1 + d]));
+          s2 = roundToF16(s2 + (isRounded ? roundToF16(q * values[k2 + d]) : q * values[k2 + d]));
+          s3 = roundToF16(s3 + (isRounded ? roundToF16(q * values[k3 + d]) : q * values[k3 + d]));
         }
       }
       t0 = f(t0 + s0);
@@ -114,9 +125,11 @@ export function addF16Values(
   { values, stride }: Vectors,
   weights: Float64Array,
   first: number,
-  { lanes, start }: SummationOrder,
+  order: SummationOrder,
   longest: number,
 ): void {
+  const { lanes, start } = order;
+  const isRounded = roundsProducts(order);
   const width = out.length;
   const groups = Math.ceil(lanes / 4);
   const early = Math.floor(start * longest);
@@ -129,7 +142,10 @@ export function addF16Values(
       for (let t = begin < 0 ? group : begin; t < end; t += groups) {
         const w = scaled[t], v = (first + t) * stride;
         if (w === 0) continue;
-        for (let d = 0; d < width; d++) sums[d] = roundToF16(sums[d] + w * values[v + d]);
+        for (let d = 0; d < width; d++) {
+          const product = w * values[v + d];
+          sums[d] = roundToF16(sums[d] + (isRounded ? roundToF16(product) : product));
+        }
       }
       for (let d = 0; d < width; d++) out[d] = f(out[d] + sums[d] / WEIGHT_FACTOR);
     }
