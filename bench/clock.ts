@@ -100,6 +100,12 @@ export interface EncodedPasses<T> {
   read(): Promise<T>;
 }
 
+/** Submits what is encoded and reads what it left, with nothing behind it. */
+export async function submitAndRead<T>(encoded: EncodedPasses<T>): Promise<T> {
+  encoded.submit();
+  return await encoded.read();
+}
+
 /** Encodes `passes`, in order, with their timestamps. */
 export function encodePasses(gpu: Gpu, passes: readonly TimedPass[]): EncodedPasses<Spans> {
   const { device } = gpu;
@@ -167,9 +173,7 @@ export function encodePasses(gpu: Gpu, passes: readonly TimedPass[]): EncodedPas
 
 /** Submits `passes` in order and reads their timestamps. */
 export async function spansOf(gpu: Gpu, passes: readonly TimedPass[]): Promise<Spans> {
-  const encoded = encodePasses(gpu, passes);
-  encoded.submit();
-  return await encoded.read();
+  return await submitAndRead(encodePasses(gpu, passes));
 }
 
 const PROBES = new WeakMap<Gpu, TimedPass>();

@@ -26,16 +26,6 @@ export interface PassTimer {
   encode(passes: readonly (Work | "probe")[]): EncodedPasses<readonly bigint[]>;
 }
 
-/** Submits passes of `timer`, with nothing behind them. @returns Begin and end of each in turn, ticks. */
-export async function submitPasses(
-  timer: Pick<PassTimer, "encode">,
-  passes: readonly (Work | "probe")[],
-): Promise<readonly bigint[]> {
-  const encoded = timer.encode(passes);
-  encoded.submit();
-  return await encoded.read();
-}
-
 /** A {@linkcode PassTimer} of a device; each subject is bound to one copy of its inputs or several. */
 export function gpuPassTimer(gpu: Gpu, subjects: readonly (readonly BoundLaunch[])[]): PassTimer {
   const next = subjects.map(() => 0);

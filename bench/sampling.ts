@@ -51,7 +51,7 @@ export async function sampleTogether(
     const open = all.filter(({ pass }) => !pass.isFound);
     if (open.length === 0) break;
     const pilot = pilots.encode(open);
-    pilot.submit();
+    pilot.encoded.submit();
     if (await pilots.end(pilot)) taken++;
   }
   const batches = atBestClock(timer, clock, {
@@ -67,7 +67,7 @@ export async function sampleTogether(
     const next = queue.length > 0 ? batches.encode(queue.splice(0, fitting(queue))) : undefined;
     if (!next && !running) break;
     const ended = running && batches.end(running);
-    next?.submit();
+    next?.encoded.submit();
     await ended;
     running = next;
     queue = queue.filter(({ affordable }) => affordable > 0);
@@ -119,10 +119,8 @@ interface Submission {
   readonly asked: readonly Batch[];
   /** The batches. */
   readonly encoded: EncodedPasses<SubmissionReading>;
-  /** How often the device had been woken when they were submitted. */
-  wakes: number;
-  /** Submits them. */
-  submit(): void;
+  /** How often the device had been woken when they were encoded; nothing wakes it before they are submitted. */
+  readonly wakes: number;
 }
 
 /**
@@ -134,17 +132,7 @@ function atBestClock(timer: PassTimer, clock: Clock, { batchOf, take }: Taking) 
   return {
     encode(list: readonly Series[]): Submission {
       const asked = list.map(batchOf);
-      const encoded = encodeBatches(timer, clock, asked);
-      return {
-        list,
-        asked,
-        encoded,
-        wakes,
-        submit() {
-          this.wakes = wakes;
-          encoded.submit();
-        },
-      };
+      return { list, asked, encoded: encodeBatches(timer, clock, asked), wakes };
     },
     async end(submission: Submission): Promise<boolean> {
       const { list, asked, encoded } = submission;

@@ -8,10 +8,10 @@ import {
   assertRejects,
 } from "@std/assert";
 import { uint32At } from "../reference/random.ts";
-import { type Clock, IDEAL_TIMER, traitsFrom } from "./clock.ts";
+import { type Clock, IDEAL_TIMER, submitAndRead, traitsFrom } from "./clock.ts";
 import { judge, type Judgement } from "./judge.ts";
 import { HARDWARE_MEASURE } from "./measure.ts";
-import { type PassTimer, submitPasses } from "./pass_timer.ts";
+import type { PassTimer } from "./pass_timer.ts";
 import type { Sampled } from "./series.ts";
 import { sampleTogether } from "./sampling.ts";
 import { batchMedians, quantile } from "./statistics.ts";
@@ -371,7 +371,7 @@ Deno.test("traitsFrom() reads quantum and overhead from empty passes, whatever t
   const empty = Array(1024).fill({ subject: 0, launches: 0 });
   const traits = async (device: Partial<FakeDevice>) =>
     traitsFrom(
-      await submitPasses(fakeTimer({ launchNs: [steady(0)], gapNs: 1777, ...device }), empty),
+      await submitAndRead(fakeTimer({ launchNs: [steady(0)], gapNs: 1777, ...device }).encode(empty)),
       device.tickNs ?? 1,
     );
   assertEquals(await traits({ overheadNs: 1500 }), { tickNs: 1, quantumNs: 1, passOverheadNs: 1500 });

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { canReadClock, type Clock, spansIn } from "./clock.ts";
-import { type PassTimer, submitPasses } from "./pass_timer.ts";
+import { canReadClock, type Clock, spansIn, submitAndRead } from "./clock.ts";
+import type { PassTimer } from "./pass_timer.ts";
 import { quantile } from "./statistics.ts";
 
 /** Passes of the probe in one submission: about 20 ms at full clock. */
@@ -28,7 +28,7 @@ export async function warmUp(
 ): Promise<number> {
   let spentNs = 0, steady = 0, best = clock.bestProbeNs ?? Infinity;
   for (let i = 0; i * LEAST_MS < maxMs && spentNs < maxMs * 1e6; i++) {
-    const stamps = await submitPasses(timer, Array(PASSES).fill("probe"));
+    const stamps = await submitAndRead(timer.encode(Array(PASSES).fill("probe")));
     const read = spansIn(stamps, clock.tickNs).map(({ ns }) => ns).filter((ns) => ns > 0);
     spentNs += read.reduce((sum, ns) => sum + ns, 0);
     if (read.length === 0) continue;
