@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import type { DispatchSpec, Launch } from "../kernels/kernel.ts";
 import type { Gpu } from "./device.ts";
-import { withGpu } from "./testing.ts";
+import { withDeviceMethod, withGpu } from "./testing.ts";
 import { uploadStorage } from "./buffers.ts";
 import { prepare, runOnce } from "./execute.ts";
 import { ExecutionError } from "./guard.ts";
@@ -63,18 +63,11 @@ Deno.test("a shader without access mode reads, and one in group 1 is bound by ca
 Deno.test("launches that are prepared at once share a compilation, and the failure of one; then it is tried again", () =>
   withGpu(async (whole) => {
     let compiled = 0;
-    const device = new Proxy(whole.device, {
-      get(target, key) {
-        const value = Reflect.get(target, key);
-        if (key !== "createComputePipeline") return typeof value === "function" ? value.bind(target) : value;
-        return (descriptor: GPUComputePipelineDescriptor) => {
-          // Not what fills buffers with poison.
-          if (descriptor.label === "times") compiled++;
-          return target.createComputePipeline(descriptor);
-        };
-      },
+    const gpu = withDeviceMethod(whole, "createComputePipeline", (createComputePipeline) => (descriptor) => {
+      // Not what fills buffers with poison.
+      if (descriptor.label === "times") compiled++;
+      return createComputePipeline(descriptor);
     });
-    const gpu = { ...whole, device };
     assertEquals(await Promise.all([1, 2, 3].map(() => run(gpu, launch(SHADER)))), [42, 42, 42]);
     assertEquals([await run(gpu, launch(SHADER)), compiled], [42, 1]);
     const wrong = launch(SHADER.replace("P.n *", "P.m *"));

@@ -6,6 +6,7 @@ import { ExecutionError } from "./guard.ts";
 import { runCase } from "./run_case.ts";
 import { checkSchedule } from "./schedule.ts";
 import { Session } from "./session.ts";
+import { withDeviceMethod } from "./testing.ts";
 
 const SIZES = "H=5;R=32;Dr=16";
 const CASES = [
@@ -70,14 +71,10 @@ Deno.test("nothing is run again on a CPU, where nothing changes, or where bits a
 
 Deno.test("a device without room for further buffers takes nothing from a case that passed", async () => {
   await withRuns(CASES.slice(1, 2), async (run) => {
-    const device = new Proxy(run.session.gpu.device, {
-      get(target, name) {
-        if (name === "createBuffer") throw new ExecutionError("run", "no room", true);
-        const value = Reflect.get(target, name);
-        return typeof value === "function" ? value.bind(target) : value;
-      },
+    const gpu = withDeviceMethod(run.session.gpu, "createBuffer", () => () => {
+      throw new ExecutionError("run", "no room", true);
     });
-    const session = { ...run.session, gpu: { ...run.session.gpu, device } } as Session;
+    const session = { ...run.session, gpu } as Session;
     assertEquals(await checkSchedule({ ...run, session }, { onSoftware: true }), []);
   });
 });

@@ -48,6 +48,23 @@ export async function withGpu(work: (gpu: Gpu) => Promise<void>): Promise<void> 
   }
 }
 
+/** `gpu` with a device of which one method is replaced by what `replace` makes of it. */
+export function withDeviceMethod<K extends "createBuffer" | "createComputePipeline">(
+  gpu: Gpu,
+  name: K,
+  replace: (original: GPUDevice[K]) => GPUDevice[K],
+): Gpu {
+  const replaced = replace(gpu.device[name].bind(gpu.device) as GPUDevice[K]);
+  const device = new Proxy(gpu.device, {
+    get(target, key) {
+      if (key === name) return replaced;
+      const value = Reflect.get(target, key);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { ...gpu, device };
+}
+
 /** Runs `kernel` twice, and returns its result where both agree bit by bit. */
 export async function runAttend(
   gpu: Gpu,

@@ -7,7 +7,7 @@ import type { Gpu } from "./device.ts";
 import { ExecutionError } from "./guard.ts";
 import { ReferencePool } from "./reference_pool.ts";
 import { runCases } from "./sweep.ts";
-import { withGpu } from "./testing.ts";
+import { withDeviceMethod, withGpu } from "./testing.ts";
 import { type Upload, Uploads } from "./uploads.ts";
 
 // 9 tokens of 48 elements in f16 beside pages that nobody owns.
@@ -35,17 +35,10 @@ function overwrite(gpu: Gpu, { buffer, offset, size }: BufferRange): void {
 /** A device that has no room for a further buffer from the one on that is `nth` of those called `cache`. */
 function smallDevice(gpu: Gpu, nth: number): Gpu {
   let created = 0;
-  const device = new Proxy(gpu.device, {
-    get(target, key) {
-      const value = Reflect.get(target, key);
-      if (key !== "createBuffer") return typeof value === "function" ? value.bind(target) : value;
-      return (descriptor: GPUBufferDescriptor) => {
-        if (descriptor.label === "cache" && ++created === nth) throw new ExecutionError("run", "out of memory", true);
-        return target.createBuffer(descriptor);
-      };
-    },
+  return withDeviceMethod(gpu, "createBuffer", (createBuffer) => (descriptor) => {
+    if (descriptor.label === "cache" && ++created === nth) throw new ExecutionError("run", "out of memory", true);
+    return createBuffer(descriptor);
   });
-  return { ...gpu, device };
 }
 
 for (const what of ["copied on the device", "uploaded again where there is no room for a copy"]) {
