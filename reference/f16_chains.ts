@@ -42,7 +42,12 @@ function roundsProducts({ start }: SummationOrder): boolean {
   return Math.floor(16 * start) % 2 === 0;
 }
 
-/** How the elements of a query are dealt to chains: `unit` neighbours to each in turn, or every `step`-th of so many more. */
+/** `fma` in f16 of a sum and a product, which is exact here: of two f16. */
+function fmaF16(sum: number, product: number, isRounded: boolean): number {
+  return roundToF16(sum + (isRounded ? roundToF16(product) : product));
+}
+
+/** How the elements of a query are dealt to chains: `unit` of them to each in turn, neighbours or every `step`-th. */
 interface Deal {
   readonly unit: number;
   readonly chains: number;
@@ -98,10 +103,10 @@ export function f16Dots(
         const end = Math.min(width, begin + unit * step);
         for (let d = begin; d < end; d += step) {
           const q = scaled[d];
-          s0 = roundToF16(s0 + (isRounded ? roundToF16(q * values[k0 + d]) : q * values[k0 + d]));
-          s1 = roundToF16(s1 + (isRounded ? roundToF16(q * values[k1 + d]) : q * values[k1 + d]));
-          s2 = roundToF16(s2 + (isRounded ? roundToF16(q * values[k2 + d]) : q * values[k2 + d]));
-          s3 = roundToF16(s3 + (isRounded ? roundToF16(q * values[k3 + d]) : q * values[k3 + d]));
+          s0 = fmaF16(s0, q * values[k0 + d], isRounded);
+          s1 = fmaF16(s1, q * values[k1 + d], isRounded);
+          s2 = fmaF16(s2, q * values[k2 + d], isRounded);
+          s3 = fmaF16(s3, q * values[k3 + d], isRounded);
         }
       }
       t0 = f(t0 + s0);
@@ -142,10 +147,7 @@ export function addF16Values(
       for (let t = begin < 0 ? group : begin; t < end; t += groups) {
         const w = scaled[t], v = (first + t) * stride;
         if (w === 0) continue;
-        for (let d = 0; d < width; d++) {
-          const product = w * values[v + d];
-          sums[d] = roundToF16(sums[d] + (isRounded ? roundToF16(product) : product));
-        }
+        for (let d = 0; d < width; d++) sums[d] = fmaF16(sums[d], w * values[v + d], isRounded);
       }
       for (let d = 0; d < width; d++) out[d] = f(out[d] + sums[d] / WEIGHT_FACTOR);
     }

@@ -278,7 +278,7 @@ def analyse(text, code=b""):
     regs = [int(r) for _, _, _, a in ins for r in re.findall(r"\bR(\d+)\b", a)]
     o.append(f"{real} instructions (+{c['NOP']} NOP), highest register named R{max(regs, default=-1)}, spills LDL {c['LDL']} STL {c['STL']}")
     o.append(show(c, sub))
-    loops = []
+    loops, timed = [], scheduled(ins, code)
     for a, g, op, arg in ins:
         if op.split(".")[0] == "BRA":
             m = re.search(r"`\(([^)]+)\)", arg); t = labels.get(m.group(1)) if m else None
@@ -289,7 +289,7 @@ def analyse(text, code=b""):
         body = [i for i in ins if t <= i[0] <= a]; inner = [l for l in loops if t <= l[0] and l[1] <= a and l[:2] != (t, a)]
         o.append(f"loop 0x{t:x}..0x{a:x} {g}: {len(body)} instructions" + (f", holds {len(inner)} inner loops" if inner else ""))
         o.append(show(*counts(body)))
-        if scheduled(ins, code):
+        if timed:
             clocks = [schedule(code, i[0]) for i in body]
             o.append(f"  a warp alone takes {sum(k for k, _ in clocks)} clocks at least, all branches taken; {sum(w > 0 for _, w in clocks)} instructions wait for a load, a shuffle or a special function")
     return "\n".join(o), c, sub, loops
