@@ -25,6 +25,8 @@ const MAX_COUNT = 2 ** 30;
 export const MIN_NORMAL_F32 = 2 ** -126;
 
 const MERGE_THREADS = 64;
+/** Splits that a thread of the merge reads at a time. */
+const MERGE_STEP = 8;
 /** Bytes of workgroup memory of the merge: a maximum, a sum of weights and four elements for each thread. */
 const MERGE_BYTES = 24 * MERGE_THREADS;
 
@@ -168,13 +170,13 @@ export function planMerge(shape: AttendShape, list: WorkList, { limits }: Device
     ],
     dispatches: [{
       label: "merge",
-      shader: composeWgsl(mergeText, { constants: { R, GROUPS } }),
+      shader: composeWgsl(mergeText, { constants: { R, GROUPS, STEP: MERGE_STEP } }),
       params: [["count", "u32", merges.length], ["parts", "u32", parts], ["lse_factor", "f32", lseFactor(shape)]],
       bindings: ["merges", "partial_out", "partial_lse", "out", lseName(shape)],
       workgroups: foldWorkgroups(merges.length * parts, limits.maxComputeWorkgroupsPerDimension),
       workgroupSize: MERGE_THREADS,
       workgroupBytes: MERGE_BYTES,
-      loopIterations: 2 * (Math.ceil(splits / GROUPS) + 1) + 2 * (GROUPS + 1),
+      loopIterations: Math.ceil(splits / (GROUPS * MERGE_STEP)) + 1,
     }],
   };
 }

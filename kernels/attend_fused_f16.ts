@@ -19,6 +19,7 @@ const KERNEL: TeamKernel = {
   tile: 8,
   chain: 2,
   teamsAhead: 1,
+  slimChunks: 4,
 };
 
 /**

@@ -73,7 +73,10 @@ fn main(
   var upcoming = place_of(sequence, begin + LANES + l, limit);
   let last_place = place_of(sequence, limit, limit);
   var touched = Touched();
-  for (var i = 0u; i < LANES / TILE; i++) { // unroll
+  if (CHAINED == 0u) { // unroll
+    var gathered = Touched();
+  }
+  for (var i = 0u; i < REACH / TILE; i++) { // unroll
     touched = merged(touched, touch_tile(places, i * TILE, team, l, first_lane, Touched()));
   }
 
@@ -148,7 +151,19 @@ fn main(
 
   for (var block = begin; block < bound; block += LANES) {
     for (var tile = 0u; tile < LANES && block + tile < bound; tile += TILE) {
-      touched = touch_tile(upcoming, tile, team, l, first_lane, touched);
+      var reached = tile; // in the next block, or a tile of this one
+      var reach = upcoming;
+      if (REACH < LANES) { // unroll
+        reached = (tile + REACH) % LANES;
+        reach = select(places, upcoming, reached < tile);
+      }
+      if (CHAINED == 1u) { // unroll
+        touched = touch_tile(reach, reached, team, l, first_lane, touched);
+      }
+      if (CHAINED == 0u) { // unroll
+        gathered = merged(gathered, touched);
+        touched = touch_tile(reach, reached, team, l, first_lane, Touched());
+      }
       // Read this tile, or the one after it. No token of one that lies in a single page is past the last that is seen.
       let at = tile + TILE * AHEAD;
       let source = select(places, upcoming, at == LANES);
@@ -294,7 +309,13 @@ fn main(
     }
     behind = 1.0;
     places = upcoming;
-    upcoming = place_of(sequence, block + 2u * LANES + l, limit);
+    // A branch waits for what is read in it: not where a team is alone, and waits for its keys anyway.
+    if (ALONE == 1u) { // unroll
+      upcoming = place_of(sequence, block + 2u * LANES + l, limit);
+    }
+    if (ALONE == 0u) { // unroll
+      if (block + 2u * LANES < bound) { upcoming = place_of(sequence, block + 2u * LANES + l, limit); }
+    }
   }
 
   var total = sum;
@@ -305,14 +326,34 @@ fn main(
   // Only rows that see no token of the span are empty: a sum that is NaN must stay one.
   for (var r = 0u; r < ROWS; r++) { // unroll
     let factor = subgroupShuffleXor(inverse, LANE_OF[r * TILE]);
+    for (var c = r * SLICE * 2u; c < (r + 1u) * SLICE * 2u; c++) { // unroll
+      o[c] = select(vec4(0.0), o[c] * factor, begin < limit);
+    }
+  }
+  // Rows in the order of the block: lanes of one row are next to each other in memory, and a store of 32 rows in a
+  // row takes a third of the time.
+  for (var step = 0u; step < LOG_ROWS; step++) { // unroll
+    let is_turned = (own_row >> step) % 2u == 1u;
+    for (var r = 0u; r < ROWS; r++) { // unroll
+      for (var c = r * SLICE * 2u; c < (r + 1u - (r >> step) % 2u) * SLICE * 2u; c++) { // unroll
+        let turned = select(o[c], o[c + ((SLICE * 2u) << step)], is_turned);
+        o[c + ((SLICE * 2u) << step)] = select(o[c + ((SLICE * 2u) << step)], o[c], is_turned);
+        o[c] = turned;
+      }
+    }
+  }
+  for (var r = 0u; r < ROWS; r++) { // unroll
     for (var c = 0u; c < SLICE; c++) { // unroll
-      let low_half = select(vec4(0.0), o[(r * SLICE + c) * 2u] * factor, begin < limit);
-      let high_half = select(vec4(0.0), o[(r * SLICE + c) * 2u + 1u] * factor, begin < limit);
-      if (has_chunk(c, l)) { store_row(team_row + (r ^ own_row), rows, target_row, c * LANES + l, low_half, high_half); }
+      if (has_chunk(c, l)) {
+        store_row(team_row + r, rows, target_row, c * LANES + l, o[(r * SLICE + c) * 2u], o[(r * SLICE + c) * 2u + 1u]);
+      }
     }
   }
   if (l < ROWS && team_row + own_row < rows) {
     lse[target_row + soft_row] = select(MASKED, (reference + log(total)) * P.lse_factor, begin < limit);
+  }
+  if (CHAINED == 0u) { // unroll
+    touched = merged(gathered, touched);
   }
   keep(touched);
 }

@@ -16,7 +16,8 @@ const KERNEL: TeamKernel = {
   dtypes: ["f32", "f16", "bf16"],
   tile: 4,
   chain: 1,
-  teamsAhead: 4,
+  teamsAhead: 2,
+  slimChunks: 0,
 };
 
 /**

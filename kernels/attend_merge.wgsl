@@ -2,10 +2,10 @@
 // row; lse = max + log Σ w.
 // Shapes: merges [count] (row, rows, slot, splits); partial_out [partial rows,R], partial_lse natural → out [rows,R],
 // lse [rows]; all f32.
-// Mapping: GROUPS threads ↔ 4 elements of one row of out, each over every GROUPS-th split; `parts` workgroups for each
-// merge, enough for the one of most rows. Empty splits (out 0, lse −1e30) weigh 0; where all of them are empty, all
-// weigh 1 and the lse stays −1e30 in either base.
-// Needs: nothing optional. Appended: R, GROUPS (a power of two, at most 64).
+// Mapping: GROUPS threads ↔ 4 elements of one row of out, each over every GROUPS-th split, STEP of them at a time;
+// `parts` workgroups for each merge, enough for the one of most rows. Empty splits (out 0, lse −1e30) weigh 0; where all
+// of them are empty, all weigh 1 and the lse stays −1e30 in either base.
+// Needs: nothing optional. Appended: R, GROUPS (a power of two, at most 64), STEP.
 
 struct Params {
   count: u32,
@@ -24,9 +24,10 @@ const QUARTERS = R / 4u; // vec4 in a row
 const PLACES = 64u / GROUPS; // vec4 of a workgroup
 const MASKED = -1e30;
 
-var<workgroup> maxima: array<f32, 64>; // of each thread's splits
+// Of each thread's splits: the maximum, and relative to it the sums of weighted outputs and of weights.
+var<workgroup> maxima: array<f32, 64>;
 var<workgroup> totals: array<vec4<f32>, 64>;
-var<workgroup> sums: array<f32, 64>; // of weights
+var<workgroup> sums: array<f32, 64>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -44,35 +45,55 @@ fn main(
   let splits = item.w;
   let first = item.z + row; // of this row in split 0
 
+  // Everything that a step reads is asked for before any of it is used: one after another, reads would take most of the
+  // time. Splits past the last are the last one again and weigh nothing.
   var maximum = MASKED;
-  for (var s = group; s < splits; s += GROUPS) { maximum = max(maximum, partial_lse[first + s * rows]); }
-  if (GROUPS > 1u) {
-    maxima[t] = maximum;
-    workgroupBarrier();
-    for (var g = 0u; g < GROUPS; g++) { maximum = max(maximum, maxima[g * PLACES + t % PLACES]); }
-  }
-
   var total = vec4<f32>(0.0);
-  var weights = 0.0;
-  for (var s = group; s < splits; s += GROUPS) {
-    let source = first + s * rows;
-    let weight = exp(partial_lse[source] - maximum);
-    total += weight * partial_out[source * QUARTERS + place % QUARTERS];
-    weights += weight;
-  }
-  if (GROUPS > 1u) {
-    totals[t] = total;
-    sums[t] = weights;
-    workgroupBarrier();
-    for (var g = 1u; g < GROUPS; g++) {
-      total += totals[g * PLACES + t % PLACES];
-      weights += sums[g * PLACES + t % PLACES];
+  var sum = 0.0;
+  for (var s = group; s < splits; s += GROUPS * STEP) {
+    var logs: array<f32, STEP>; // unroll
+    var outs: array<vec4<f32>, STEP>; // unroll
+    for (var i = 0u; i < STEP; i++) { // unroll
+      let source = first + min(s + i * GROUPS, splits - 1u) * rows;
+      logs[i] = partial_lse[source];
+      outs[i] = partial_out[source * QUARTERS + place % QUARTERS];
+    }
+    var largest = maximum;
+    for (var i = 0u; i < STEP; i++) { // unroll
+      largest = max(largest, logs[i]);
+    }
+    let change = exp(maximum - largest);
+    maximum = largest;
+    total *= change;
+    sum *= change;
+    for (var i = 0u; i < STEP; i++) { // unroll
+      let weight = select(0.0, exp(logs[i] - maximum), s + i * GROUPS < splits);
+      total += weight * outs[i];
+      sum += weight;
     }
   }
+  if (GROUPS > 1u) {
+    maxima[t] = maximum;
+    totals[t] = total;
+    sums[t] = sum;
+    workgroupBarrier();
+    var largest = maximum;
+    for (var g = 0u; g < GROUPS; g++) { // unroll
+      largest = max(largest, maxima[g * PLACES + t % PLACES]);
+    }
+    total = vec4<f32>(0.0);
+    sum = 0.0;
+    for (var g = 0u; g < GROUPS; g++) { // unroll
+      let weight = exp(maxima[g * PLACES + t % PLACES] - largest);
+      total += weight * totals[g * PLACES + t % PLACES];
+      sum += weight * sums[g * PLACES + t % PLACES];
+    }
+    maximum = largest;
+  }
   if (group > 0u || place / QUARTERS >= rows) { return; }
-  out[(item.x + row) * QUARTERS + place % QUARTERS] = total / weights;
+  out[(item.x + row) * QUARTERS + place % QUARTERS] = total / sum;
   if (place % QUARTERS == 0u) {
-    let natural = maximum + log(weights);
+    let natural = maximum + log(sum);
     lse[item.x + row] = select(natural * P.lse_factor, MASKED, natural <= MASKED);
   }
 }

@@ -43,8 +43,10 @@ const MOST_TEAMS = 8;
 const CHUNKS_OF_A_LANE = 8;
 /** Most chunks of a token that a lane may read: of more the written-out text grows beyond what compilers digest. */
 const MOST_CHUNKS = 32;
-/** Lanes that a multiprocessor holds at once with so many registers, times the 132 of an H200. */
-const LANES_AT_ONCE = 132 * 256;
+/** Multiprocessors of an H200. */
+const MULTIPROCESSORS = 132;
+/** Lanes that one holds at once where each takes up to 255 registers, and where they take at most 168. */
+const LANES_AT_ONCE = 256, SLIM_LANES_AT_ONCE = 384;
 
 /** Fewest tokens worth a split: B=1, H=16, kv=32768 takes 67 µs in 256 splits, 73 in 128 and 120 in 64. */
 const LEAST_SPAN = 128;
@@ -80,6 +82,8 @@ export interface TeamKernel {
    * for both.
    */
   readonly teamsAhead: number;
+  /** Most chunks of queries of a lane with which it takes no more than 168 registers. */
+  readonly slimChunks: number;
 }
 
 /**
@@ -87,7 +91,7 @@ export interface TeamKernel {
  */
 export function teamTiles({ tile }: TeamKernel, shape: AttendShape, tuning: Tuning, device: DeviceTraits): TeamTiles {
   const LANES = Math.min(MOST_LANES, 2 ** Math.floor(Math.log2(device.subgroupMinSize)));
-  const slice = Math.ceil(shape.R / CHUNK / LANES);
+  const slice = sliceOf(shape, LANES);
   const most = Math.max(1, Math.min(8, LANES / 2, 2 ** Math.floor(Math.log2(CHUNKS_OF_A_LANE / slice))));
   const typical = typicalRows(shape, most * MOST_TEAMS);
   const room = Math.max(1, Math.floor(LANES / (tuning.tile ?? 2)));
@@ -106,6 +110,11 @@ export function teamTiles({ tile }: TeamKernel, shape: AttendShape, tuning: Tuni
 function rowsThatSeeAlike({ H, q, causal }: AttendShape): number {
   const isSplit = causal && q.some((n) => n > 1);
   return isSplit ? H & -H : Infinity;
+}
+
+/** Chunks of the latent of a lane. */
+function sliceOf({ R }: AttendShape, lanes: number): number {
+  return Math.ceil(R / CHUNK / lanes);
 }
 
 /** The smallest power of two that is no less. */
@@ -163,6 +172,7 @@ export function launchTeam(
   const tiles = teamTiles(kernel, shape, tuning, device);
   const { LANES, ROWS, TILE, THREADS } = tiles;
   const teams = THREADS / LANES;
+  const isSlim = ROWS * sliceOf(shape, LANES) <= kernel.slimChunks;
   return launchFused(shape, layout, tuning, device, {
     shader: composeWgsl(kernel.text, {
       shared: [teamText],
@@ -176,7 +186,7 @@ export function launchTeam(
     workgroupBytes: 0,
     // A tile, and once in LANES tokens their block and the end of its tiles.
     loop: { tile: TILE, tileIterations: 2 + Math.floor(2 * TILE / LANES) },
-    slots: Math.floor(LANES_AT_ONCE / THREADS),
+    slots: Math.floor(MULTIPROCESSORS * (isSlim ? SLIM_LANES_AT_ONCE : LANES_AT_ONCE) / THREADS),
     least: LEAST_SPAN,
     chosen: { rows: ROWS, tile: TILE, threads: THREADS },
   });
@@ -184,20 +194,22 @@ export function launchTeam(
 
 function teamConstants(
   { chain, teamsAhead }: TeamKernel,
-  { R, Dr, page, cache }: AttendShape,
+  shape: AttendShape,
   { LANES, ROWS, TILE, THREADS }: TeamTiles,
   { subgroupMinSize, subgroupMaxSize }: DeviceTraits,
 ): Record<string, number> {
+  const { R, Dr, page, cache } = shape;
   const teams = THREADS / LANES;
   const OWN = ownTokens(TILE);
-  const chunks = Math.ceil(R / CHUNK / LANES);
+  const chunks = sliceOf(shape, LANES);
   const CHAIN = Math.min(chain, chunks);
   const SLICE = CHAIN * Math.ceil(chunks / CHAIN);
   const PAIRS = Math.ceil(Dr / 2 / LANES);
   // A lane with one chain gives half of its rows to its neighbour before they are widened, if both together are no
   // longer than 18.
   const isFirstInF16 = SLICE === CHAIN && ROWS > 1 && 2 * (SLICE * CHUNK / 2 + PAIRS) <= MOST_CHAIN;
-  // Few teams read their next tile ahead. Many share what they read: they touch it for each other, a block before.
+  // Few teams read their next tile ahead. Many share what they read: they touch it for each other. The fewer a
+  // workgroup has the more workgroups share a cache, and the shorter before it is read may a token be touched.
   const tileWords = TILE * (SLICE * CHUNK + PAIRS * 2) * DTYPE_BYTES[cache] / 4;
   const isRoomForBoth = tileWords <= WORDS_BESIDE_TOUCHES;
   const isAhead = teams <= teamsAhead || isRoomForBoth;
@@ -228,6 +240,9 @@ function teamConstants(
     PAIR_ROOM: Math.max(1, PAIRS),
     ALIGNED: Number(page % TILE === 0),
     AHEAD: Number(isAhead),
+    REACH: Math.max(TILE, Math.min(LANES, 4 * teams)),
+    CHAINED: Number(teams >= MOST_TEAMS),
+    ALONE: Number(teams === 1),
     SWEEPS,
     TOUCHES: Math.max(1, SWEEPS),
   };

@@ -2,8 +2,9 @@
 // and storing.
 // Appended constants: R, DR; LANES of a team, WHOLE where a team is a subgroup; ROWS of a team, TILE tokens, their
 // VALUES; THREADS; LOG_LANES, LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane, for which there is
-// PAIR_ROOM, at least 1; ALIGNED where no tile crosses a page; AHEAD where the next tile is read while this one is
-// computed; SWEEPS reads of each lane that touch a tile, 0 where none are, and their room TOUCHES, at least 1.
+// PAIR_ROOM, at least 1; ALIGNED where no tile crosses a page; ALONE where a workgroup is one team; AHEAD where the next
+// tile is read while this one is computed; SWEEPS reads of each lane that touch a tile, for which there is room for
+// TOUCHES, at least 1; REACH tokens that are touched ahead, whole tiles up to LANES, CHAINED or not.
 
 // The order of rows and tokens. A lane of a team ends with the score of one row and one token of each tile: its lowest
 // bits are the row, its highest LOG_OWN bits the upper bits of the token, those above the row its lower ones (SELECTED
@@ -11,7 +12,8 @@
 // is linear over exclusive or. Rows, and tokens by their upper bits, are in an order of each lane's own: in place r a
 // lane has row r ^ own_row, in place i token i ^ own_token. So a lane keeps the first half of what it has and gives the
 // second, where it else selects what it keeps; and what the lane with row r and token i has is in the lane at
-// LANE_OF[r·TILE + i] from it.
+// LANE_OF[r·TILE + i] from it. Outputs are stored in the order of the block: where bit b of own_row is set, places change
+// with those whose number differs by bit b.
 
 struct Params {
   H: u32,
@@ -69,11 +71,11 @@ fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
 }
 
 // Where in the cache token `token` is. One past the last that the team sees is that last one again: its weight is 0,
-// and what it is multiplied by was seen. The table is read only for tokens before `limit`, and no page outside the
-// cache is touched.
+// and what it is multiplied by was seen. A team that sees none reads for the others of its subgroup, from the page of
+// the first entry, and discards it. No page outside the cache is touched. Without a branch, in which one would wait for
+// the table, several are asked for at a time.
 fn place_of(sequence: u32, token: u32, limit: u32) -> u32 {
-  if (limit == 0u) { return 0u; }
-  let t = min(token, limit - 1u);
+  let t = min(token, max(limit, 1u) - 1u);
   let page_id = min(u32(page_table[sequence * P.width + t / P.page]), P.pages - 1u);
   return token_place(page_id * P.page + t % P.page);
 }
@@ -82,16 +84,17 @@ fn place_of(sequence: u32, token: u32, limit: u32) -> u32 {
 fn hidden_zero() -> u32 { return min(P.count, 1u) - 1u; }
 
 // The teams of a workgroup touch tokens `first` to `first + TILE` of a block together, whose places are `places`: one
-// word of each 32 bytes is read, so that the caches have them a block later. A register holds 4 bytes of what comes,
-// where reading ahead would hold all of it. A word is waited for when the next one is asked for, a tile later, and not
-// before: `before`, times zero, is part of where that one is. Else compilers use it, or copy it, at the end of its own
-// tile.
+// word of each 32 bytes is read, so that the caches have them REACH tokens later. A register holds 4 bytes of what
+// comes, where reading ahead would hold all of it. A word is waited for when the next one is asked for, a tile later,
+// and not before, else compilers use it, or copy it, at the end of its own tile: where CHAINED `before`, times zero, is
+// part of where that one is; else it is gathered then.
 alias Touched = array<u32, TOUCHES>;
 
 fn touch_tile(places: u32, first: u32, team: u32, l: u32, first_lane: u32, before: Touched) -> Touched {
   var words = Touched();
   for (var i = 0u; i < SWEEPS; i++) { // unroll
-    let sector = min(i * THREADS + team * LANES + l, TILE * SECTORS - 1u) + (before[i] & hidden_zero()); // of the tile
+    let chain = before[i] & hidden_zero();
+    let sector = min(i * THREADS + team * LANES + l, TILE * SECTORS - 1u) + chain; // of the tile
     words[i] = touch(subgroupShuffle(places, first_lane + first + sector / SECTORS), sector % SECTORS);
   }
   return words;

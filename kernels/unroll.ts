@@ -15,13 +15,17 @@
  *
  * and compiled without: each copy of a loop has the number in place of the variable, each element of an array is a
  * variable. Copies after the first follow on the line of the closing brace, so that line numbers in a compiler's
- * messages stay those of the file.
+ * messages stay those of the file. What stands in a marked `if (ROWS == 1u) { // unroll` is there or is not, without its
+ * braces: each pair of those is a block of SPIR-V, and what NVIDIA's compiler makes of a loop depends on its blocks.
  *
  * @module
  */
 
 /** First line of a marked loop: its variable, first value and bound, expressions of constants. */
 const HEAD = /^\s*for \(var (\w+) = ([^;]+); \1 < ([^;]+); \1\+\+\) \{ \/\/ unroll$/;
+
+/** First line of a marked condition, of constants. */
+const CONDITION = /^\s*if \((.+)\) \{ \/\/ unroll$/;
 
 /** A line that is marked, loop or not; comments are none. */
 const MARKED = /^\s*[^\s/].*\/\/ unroll$/;
@@ -59,6 +63,15 @@ function unrollLoops(text: string, constants: Readonly<Record<string, number>>, 
   const lines = text.split("\n");
   const written: string[] = [];
   for (let at = 0; at < lines.length; at++) {
+    const condition = CONDITION.exec(lines[at]);
+    if (condition) {
+      const end = endOf(lines, at);
+      const body = lines.slice(at + 1, end).join("\n");
+      const isThere = evaluate(condition[1], constants) !== 0;
+      written.push(isThere ? `\n${unrollLoops(body, constants, arrays)}\n` : "\n".repeat(end - at));
+      at = end;
+      continue;
+    }
     const head = HEAD.exec(lines[at]);
     if (!head) {
       const array = ARRAY.exec(lines[at]);
@@ -66,7 +79,7 @@ function unrollLoops(text: string, constants: Readonly<Record<string, number>>, 
         throw new RangeError(
           `Cannot unroll line ${
             at + 1
-          }: it is no "for (var i = FIRST; i < BOUND; i++) {", nor "var a: array<T, SIZE>;"`,
+          }: it is no "for (var i = FIRST; i < BOUND; i++) {", "if (CONDITION) {" or "var a: array<T, SIZE>;"`,
         );
       }
       if (array) arrays.add(array[2]);
@@ -123,11 +136,11 @@ function joined([first, ...further]: readonly string[]): string {
 }
 
 /** Operators of bounds by how they bind, loosest first. */
-const OPERATORS: readonly (readonly string[])[] = [["<"], [">>", "<<"], ["+", "-"], ["*", "/", "%"]];
+const OPERATORS: readonly (readonly string[])[] = [["=="], ["<"], [">>", "<<"], ["+", "-"], ["*", "/", "%"]];
 
 /** Value of an expression of u32 such as `(ROWS * TILE) >> (step + 1u)`, or `ROWS * u32(step < STEPS)`. */
 function evaluate(expression: string, constants: Readonly<Record<string, number>>): number {
-  const tokens = expression.match(/\w+|>>|<<|[^\s\w]/g) ?? [];
+  const tokens = expression.match(/\w+|>>|<<|==|[^\s\w]/g) ?? [];
   let at = 0;
   const operand = (): number => {
     const token = tokens[at++] === "u32" ? tokens[at++] : tokens[at - 1];
@@ -137,7 +150,7 @@ function evaluate(expression: string, constants: Readonly<Record<string, number>
     } else if (/^\d+u?$/.test(token ?? "")) return parseInt(token);
     else if (token !== undefined && Object.hasOwn(constants, token)) return constants[token];
     throw new RangeError(
-      `Cannot unroll up to "${expression}": only constants of the kernel, + - * / % >> << < and ()`,
+      `Cannot unroll up to "${expression}": only constants of the kernel, + - * / % >> << < == and ()`,
     );
   };
   const binary = (level: number): number => {
@@ -167,6 +180,8 @@ function apply(operator: string, a: number, b: number): number {
       return a % b;
     case "<":
       return Number(a < b);
+    case "==":
+      return Number(a === b);
     case ">>":
       return a >>> b;
     default:

@@ -8,7 +8,7 @@ import { decodeShape, teamDevice } from "./testing.ts";
 import { unroll } from "./unroll.ts";
 
 /** What bounds, sizes and indices are made of. */
-const ONLY = "only constants of the kernel, + - * / % >> << < and ()";
+const ONLY = "only constants of the kernel, + - * / % >> << < == and ()";
 
 /** What a text says, its lines and spaces aside. */
 const words = (text: string) => text.replaceAll(/\s+/g, " ").trim();
@@ -90,6 +90,15 @@ Deno.test("a line that is marked and begins no such loop is refused: it would st
   }
 });
 
+Deno.test("what stands in a marked condition is there without its braces, or is not", () => {
+  const text =
+    "a;\nif (ROWS == 1u) { // unroll\n  f(); // }\n  for (var i = 0u; i < 2u; i++) { // unroll\n    g(i);\n  }\n}\nb;\n";
+  assertEquals(words(unroll(text, { ROWS: 1 })), "a; f(); // } { g(0u); } { g(1u); } b;");
+  assertEquals(words(unroll(text, { ROWS: 2 })), "a; b;");
+  for (const ROWS of [1, 2]) assertEquals(unroll(text, { ROWS }).split("\n").indexOf("b;"), 7);
+  assertThrows(() => unroll(text, {}), RangeError, 'Cannot unroll up to "ROWS == 1u"');
+});
+
 Deno.test("bounds may add, shift, compare and have parentheses, as they bind in WGSL", () => {
   const copies = (bound: string) =>
     unroll(`for (var i = 0u; i < ${bound}; i++) { // unroll\n  f(i);\n}\n`, { ROWS: 4, TILE: 3, VALUES: 9 })
@@ -104,6 +113,7 @@ Deno.test("bounds may add, shift, compare and have parentheses, as they bind in 
     "ROWS * u32(TILE < ROWS)": 4,
     "ROWS * u32(ROWS + 0u < TILE)": 0,
     "TILE * (1u - 0u)": 3,
+    "ROWS * u32(TILE == VALUES / TILE)": 4,
   };
   for (const [bound, expected] of Object.entries(bounds)) assertEquals(copies(bound), expected, bound);
 });
@@ -152,12 +162,34 @@ Deno.test("an index of a marked array that is no constant is refused with its te
 });
 
 Deno.test("what is wrong in line n of a kernel is in line n of what is compiled", () => {
-  const sizes = { LANES: 16, ROWS: 2, TILE: 4, VALUES: 8, SLICE: 2, CHAIN: 1, PAIRS: 1, PAIR_ROOM: 1 };
+  const sizes = { LANES: 16, ROWS: 2, TILE: 4, VALUES: 8, SLICE: 2, CHAIN: 1, PAIRS: 1, PAIR_ROOM: 1, REACH: 8 };
   const logs = { LOG_LANES: 4, LOG_ROWS: 1, LOG_VALUES: 3, LOG_SPARE: 1 };
   // Of some loops one runs where the other does not.
   const ways = [
-    { ...sizes, ...logs, LOG_OWN: 2, SELECTED: 1, AHEAD: 0, FIRST_HALF: 0, WIDE_VALUES: 8, FIRST_WIDE: 0 },
-    { ...sizes, ...logs, LOG_OWN: 1, SELECTED: 2, AHEAD: 1, FIRST_HALF: 4, WIDE_VALUES: 0, FIRST_WIDE: 1 },
+    {
+      ...sizes,
+      ...logs,
+      LOG_OWN: 2,
+      SELECTED: 1,
+      AHEAD: 0,
+      FIRST_HALF: 0,
+      WIDE_VALUES: 8,
+      FIRST_WIDE: 0,
+      CHAINED: 0,
+      ALONE: 1,
+    },
+    {
+      ...sizes,
+      ...logs,
+      LOG_OWN: 1,
+      SELECTED: 2,
+      AHEAD: 1,
+      FIRST_HALF: 4,
+      WIDE_VALUES: 0,
+      FIRST_WIDE: 1,
+      CHAINED: 1,
+      ALONE: 0,
+    },
   ];
   for (const text of [subgroupText, f16Text]) {
     const lines = text.split("\n");

@@ -44,8 +44,9 @@ const attendGroups: readonly Group[] = [
   // Fewer tokens than splits, splits of unequal length, a merge without rescale.
   { ...attend, axes: { splits: [3], kv: [2, 64, 193] } },
   { ...typed, axes: { splits: [3], R: [512], kv: [160], input: ["monotone"] } },
-  // Splits that 4 threads merge, and that 16 do: a barrier or a share of them left out.
+  // Splits that 4 threads merge, that 16 do, and those in several steps: a barrier, a share or a rescale left out.
   { ...attend, axes: { H: [2] }, rows: [{ kv: 577, splits: 17 }, { kv: 300, splits: 40 }] },
+  { ...attend, axes: { H: [2], splits: [140], kv: [4200], input: ["peak"] } },
   // Lengths of one sequence used for another; empty sequences first, in the middle and last.
   {
     ...attend,

@@ -115,8 +115,8 @@ export const PAGING_FAULTS: readonly Fault[] = [
       ...inAll(
         TEAM,
         {
-          find: "if (limit == 0u) { return 0u; }",
-          replace: "if (token >= limit) { return token_place(token % P.page); }",
+          find: "let t = min(token, max(limit, 1u) - 1u);",
+          replace: "if (token >= limit) { return token_place(token % P.page); }\n  let t = token;",
         },
         // Each token is taken from its own place, where tiles of a page are counted from their first.
         { find: "if (ALIGNED == 0u)", replace: "if (ALIGNED <= 1u)" },
@@ -155,7 +155,7 @@ export const TAIL_FAULTS: readonly Fault[] = [
     like: "flashinfer#941, vllm#57017: NaN in unused slots of the last page makes all of the output NaN",
     edits: {
       ...inAll(["attend/unfused", "attend/fused"], { find: "if (token >= end)", replace: "if (token > end)" }),
-      ...inAll(TEAM, { find: "let t = min(token, limit - 1u);", replace: "let t = min(token, limit);" }),
+      ...inAll(TEAM, { find: "let t = min(token, max(limit, 1u) - 1u);", replace: "let t = min(token, limit);" }),
       ...IN_MLA,
     },
     cases: { attend: [attend.pageAndOne], mla: [mla.step] },

@@ -107,25 +107,13 @@ export const RACE_FAULTS: readonly Fault[] = [
     cases: { attend: [attend.long512, attend.races], prefill: [prefill.ragged, prefill.races] },
   },
   {
-    name: "merge_maxima_not_awaited",
-    bugClass: "race",
-    what: "threads that share a merge take a maximum that some of them have not written yet: each weighs by its own",
-    like: "a merge that is right while one thread does it, up to eight splits",
-    edits: inAll(ATTEND, {
-      find: "maxima[t] = maximum;\n    workgroupBarrier();",
-      replace: "maxima[t] = maximum;",
-      dispatch: "merge",
-    }),
-    cases: { attend: [attend.manySplits, attend.manyMoreSplits] },
-  },
-  {
     name: "merge_sums_not_awaited",
     bugClass: "race",
     what: "the first threads of a merge add up sums that the others have not written yet",
     like: "the last step of a reduction, whose barrier costs as much as the step",
     edits: inAll(ATTEND, {
-      find: "sums[t] = weights;\n    workgroupBarrier();",
-      replace: "sums[t] = weights;",
+      find: "sums[t] = sum;\n    workgroupBarrier();",
+      replace: "sums[t] = sum;",
       dispatch: "merge",
     }),
     cases: { attend: [attend.manySplits, attend.manyMoreSplits] },

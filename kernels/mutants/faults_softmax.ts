@@ -195,8 +195,8 @@ export const MERGE_FAULTS: readonly Fault[] = [
     like: "a split-KV merge that is right where all splits weigh the same",
     edits: {
       ...inAll(ATTEND, {
-        find: "let weight = exp(partial_lse[source] - maximum);",
-        replace: "let weight = 1.0;",
+        find: /exp\(logs_\d+ - maximum\)/g,
+        replace: "1.0",
         dispatch: "merge",
       }),
       ...IN_MLA,
@@ -210,8 +210,8 @@ export const MERGE_FAULTS: readonly Fault[] = [
     like: "flashinfer#2113, vllm#47079: merge error of 0.1 at a prefix of 4,096",
     edits: {
       ...inAll(ATTEND, {
-        find: "exp(partial_lse[source] - maximum)",
-        replace: "exp2(partial_lse[source] - maximum)",
+        find: /exp\((logs_\d+ - maximum)\)/g,
+        replace: "exp2($1)",
         dispatch: "merge",
       }),
       ...IN_MLA,
@@ -233,8 +233,8 @@ export const MERGE_FAULTS: readonly Fault[] = [
     like: "s < splits − 1, or a count of splits rounded down",
     edits: {
       ...inAll(ATTEND, {
-        find: "s < splits; s += GROUPS",
-        replace: "s + 1u < splits; s += GROUPS",
+        find: /(s \+ \d+u \* GROUPS) < splits/g,
+        replace: "$1 + 1u < splits",
         dispatch: "merge",
       }),
       ...IN_MLA,
@@ -247,11 +247,47 @@ export const MERGE_FAULTS: readonly Fault[] = [
     what: "of the threads that share a merge only the first one's splits count",
     like: "a reduction whose last step is forgotten: right up to eight splits",
     edits: inAll(ATTEND, {
-      find: "for (var g = 1u; g < GROUPS; g++)",
-      replace: "for (var g = 1u; g < 1u; g++)",
+      find: /exp\(maxima\[[1-9]\d*u[^\]]*\] - largest\)/g,
+      replace: "0.0",
       dispatch: "merge",
     }),
     cases: { attend: [attend.manySplits, attend.manyMoreSplits] },
+  },
+  {
+    name: "merge_of_shares_as_they_are",
+    bugClass: "merge",
+    what: "threads that share a merge have sums relative to maxima of their own, which are added as if it were one",
+    like: "a reduction of (maximum, sum) pairs by their parts: right where the largest weights are spread",
+    edits: inAll(ATTEND, {
+      find: /exp\(maxima\[\d+u[^\]]*\] - largest\)/g,
+      replace: "1.0",
+      dispatch: "merge",
+    }),
+    cases: { attend: [attend.manySplits, attend.manyMoreSplits, attend.steppedSplits] },
+  },
+  {
+    name: "merge_step_as_it_is",
+    bugClass: "merge",
+    what: "sums of the splits before are not scaled to the maximum of those that come",
+    like: "an online softmax over splits that is right up to the first step",
+    edits: inAll(ATTEND, {
+      find: "let change = exp(maximum - largest);",
+      replace: "let change = 1.0;",
+      dispatch: "merge",
+    }),
+    cases: { attend: [attend.steppedSplits] },
+  },
+  {
+    name: "merge_repeats_the_last_split",
+    bugClass: "merge",
+    what: "splits are read some at a time, and what fills the last step up to that number counts",
+    like: "a clamped index without its mask: right where the count is a multiple of the step",
+    edits: inAll(ATTEND, {
+      find: /select\(0\.0, (exp\(logs_\d+ - maximum\)), [^)]*\)/g,
+      replace: "$1",
+      dispatch: "merge",
+    }),
+    cases: { attend: [attend.split, attend.manySplits] },
   },
   {
     name: "merge_keeps_the_first_lse",
@@ -259,7 +295,7 @@ export const MERGE_FAULTS: readonly Fault[] = [
     what: "the log-sum-exp after the merge is that of the first split",
     like: "outputs merged, statistics forgotten: the next merge up is wrong",
     edits: inAll(ATTEND, {
-      find: "let natural = maximum + log(weights);",
+      find: "let natural = maximum + log(sum);",
       replace: "let natural = partial_lse[first];",
       dispatch: "merge",
     }),

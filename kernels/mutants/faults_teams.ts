@@ -57,6 +57,14 @@ export const LANE_FAULTS: readonly Fault[] = [
     cases: { attend: [attend.oneHead] },
   },
   {
+    name: "outputs_in_the_order_of_the_lane",
+    bugClass: "lanes",
+    what: "outputs are stored by rows in the order of the block, and each lane has them in its own",
+    like: "a permutation that is not undone",
+    edits: inAll(TEAM, { find: /select\((o_\d+), (o_\d+), is_turned\)/g, replace: "select($1, $2, false)" }),
+    cases: { attend: [attend.pageAndOne] },
+  },
+  {
     name: "slack_past_the_range",
     bugClass: "softmax",
     what: "sums are scaled anew only where a score exceeds the reference by more than exp, or a chain of f16, can hold",

@@ -51,6 +51,8 @@ export const attend = {
   /** Splits that 4 threads merge, and that 16 do. */
   manySplits: "B=1;H=2;R=256;Dr=64;q=1;kv=577;page=64;cache=bf16;splits=17",
   manyMoreSplits: "B=1;H=2;R=256;Dr=64;q=1;kv=300;page=64;cache=bf16;splits=40",
+  /** So many that each of the 16 takes several steps. */
+  steppedSplits: "B=1;H=2;R=256;Dr=64;q=1;kv=4200;page=64;cache=bf16;input=peak;splits=140",
   splitMonotone: `${SMALL};kv=129;page=64;cache=bf16;input=monotone;splits=3`,
   /** Ragged lengths, one of them none. */
   ragged: "B=4;H=16;R=256;Dr=64;q=1;kv=0,1,64,129;page=64;cache=bf16",
