@@ -31,7 +31,7 @@ const MERGE_STEP = 8;
 const MERGE_BYTES = 24 * MERGE_THREADS;
 
 /**
- * Threads that share the splits of one place of a merge: few splits are summed by one, of many the steps would be long.
+ * Threads that share the splits of one place of a merge: few splits are summed by one, many would take it too long.
  */
 function mergeGroups(splits: number): number {
   return splits <= 8 ? 1 : splits <= 32 ? 4 : 16;

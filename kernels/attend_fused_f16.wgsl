@@ -309,7 +309,7 @@ fn main(
     }
     behind = 1.0;
     places = upcoming;
-    // A branch waits for what is read in it: not where a team is alone, and waits for its keys anyway.
+    // Past the last block nothing is looked up; by a team that is alone without a branch, which would wait for the table.
     if (ALONE == 1u) { // unroll
       upcoming = place_of(sequence, block + 2u * LANES + l, limit);
     }
@@ -330,8 +330,8 @@ fn main(
       o[c] = select(vec4(0.0), o[c] * factor, begin < limit);
     }
   }
-  // Rows in the order of the block: lanes of one row are next to each other in memory, and a store of 32 rows in a
-  // row takes a third of the time.
+  // Rows in the order of the block, so that all lanes of a store write one row of the output, next to each other: a third
+  // of the time.
   for (var step = 0u; step < LOG_ROWS; step++) { // unroll
     let is_turned = (own_row >> step) % 2u == 1u;
     for (var r = 0u; r < ROWS; r++) { // unroll

@@ -77,6 +77,7 @@ fn main(
     totals[t] = total;
     sums[t] = sum;
     workgroupBarrier();
+    if (group > 0u) { return; }
     var largest = maximum;
     for (var g = 0u; g < GROUPS; g++) { // unroll
       largest = max(largest, maxima[g * PLACES + t % PLACES]);
@@ -90,7 +91,7 @@ fn main(
     }
     maximum = largest;
   }
-  if (group > 0u || place / QUARTERS >= rows) { return; }
+  if (place / QUARTERS >= rows) { return; }
   out[(item.x + row) * QUARTERS + place % QUARTERS] = total / sum;
   if (place % QUARTERS == 0u) {
     let natural = maximum + log(sum);

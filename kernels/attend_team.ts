@@ -186,7 +186,7 @@ export function launchTeam(
     workgroupBytes: 0,
     // A tile, and once in LANES tokens their block and the end of its tiles.
     loop: { tile: TILE, tileIterations: 2 + Math.floor(2 * TILE / LANES) },
-    slots: Math.floor(MULTIPROCESSORS * (isSlim ? SLIM_LANES_AT_ONCE : LANES_AT_ONCE) / THREADS),
+    slots: MULTIPROCESSORS * Math.max(1, Math.floor((isSlim ? SLIM_LANES_AT_ONCE : LANES_AT_ONCE) / THREADS)),
     least: LEAST_SPAN,
     chosen: { rows: ROWS, tile: TILE, threads: THREADS },
   });
@@ -209,7 +209,8 @@ function teamConstants(
   // longer than 18.
   const isFirstInF16 = SLICE === CHAIN && ROWS > 1 && 2 * (SLICE * CHUNK / 2 + PAIRS) <= MOST_CHAIN;
   // Few teams read their next tile ahead. Many share what they read: they touch it for each other. The fewer a
-  // workgroup has the more workgroups share a cache, and the shorter before it is read may a token be touched.
+  // workgroup has the more workgroups share a cache, and the later is a token touched, or it is evicted before it is
+  // read.
   const tileWords = TILE * (SLICE * CHUNK + PAIRS * 2) * DTYPE_BYTES[cache] / 4;
   const isRoomForBoth = tileWords <= WORDS_BESIDE_TOUCHES;
   const isAhead = teams <= teamsAhead || isRoomForBoth;

@@ -4,7 +4,8 @@
 // VALUES; THREADS; LOG_LANES, LOG_ROWS and LOG_VALUES; SLICE chunks and PAIRS pairs of a lane, for which there is
 // PAIR_ROOM, at least 1; ALIGNED where no tile crosses a page; ALONE where a workgroup is one team; AHEAD where the next
 // tile is read while this one is computed; SWEEPS reads of each lane that touch a tile, for which there is room for
-// TOUCHES, at least 1; REACH tokens that are touched ahead, whole tiles up to LANES, CHAINED or not.
+// TOUCHES, at least 1; REACH tokens that are touched ahead, whole tiles up to LANES, CHAINED where a touch
+// depends on the one before.
 
 // The order of rows and tokens. A lane of a team ends with the score of one row and one token of each tile: its lowest
 // bits are the row, its highest LOG_OWN bits the upper bits of the token, those above the row its lower ones (SELECTED

@@ -10,7 +10,7 @@ export const SLOTS = 264;
 /** Fewest tokens worth a split of their own. */
 export const MIN_SPLIT_TOKENS = 256;
 
-/** Most splits of a sequence, chosen or asked for: each costs a row of partial output and a step of the merge. */
+/** Most splits of a sequence, chosen or asked for: each costs a row of partial output that the merge reads. */
 export const MAX_SPLITS = 1024;
 
 /** Time that a workgroup needs before and after its tokens, in tokens: an estimate that gives the measured choices. */

@@ -1,10 +1,9 @@
 /**
- * Writes out the loops and private arrays of a kernel that are marked for it.
+ * Writes out the loops, conditions and private arrays of a kernel that are marked for it.
  *
  * A loop of WGSL costs more than its body where that is short: naga counts every loop against an endless one, and
  * indices of private arrays that are no literals move them out of registers. Arrays of `vec2<f16>` are taken apart into
- * halves by NVIDIA's compiler, and put together again for each use. So a kernel is written with loops and arrays, and
- * valid with them,
+ * halves by NVIDIA's compiler, and put together again for each use. So a kernel is written with loops and arrays
  *
  * ```wgsl
  * var sum: array<f32, ROWS>; // unroll
@@ -16,7 +15,8 @@
  * and compiled without: each copy of a loop has the number in place of the variable, each element of an array is a
  * variable. Copies after the first follow on the line of the closing brace, so that line numbers in a compiler's
  * messages stay those of the file. What stands in a marked `if (ROWS == 1u) { // unroll` is there or is not, without its
- * braces: each pair of those is a block of SPIR-V, and what NVIDIA's compiler makes of a loop depends on its blocks.
+ * braces, so that it may declare what follows: what NVIDIA's compiler makes of a loop depends on blocks and variables
+ * that do nothing.
  *
  * @module
  */
@@ -50,8 +50,8 @@ const ARRAY = /^(\s*)var (\w+): array<(.+), ([^,]+)>; \/\/ unroll$/;
  * assertEquals(unroll(array, { ROWS: 1 }), "var a_0 = f32(); var a_1 = f32();\na_0 = 1.0;\n");
  * ```
  * @param constants Values of the names that bounds, sizes and indices are made of.
- * @throws {RangeError} If one of them is no expression of constants, a marked loop does not end, or a marked line is
- * neither.
+ * @throws {RangeError} If one of them is no expression of constants, a marked block does not end in a line of its own, or
+ * a marked line is none of the three.
  */
 export function unroll(text: string, constants: Readonly<Record<string, number>>): string {
   const arrays = new Set<string>();
@@ -67,7 +67,7 @@ function unrollLoops(text: string, constants: Readonly<Record<string, number>>, 
     if (condition) {
       const end = endOf(lines, at);
       const body = lines.slice(at + 1, end).join("\n");
-      const isThere = evaluate(condition[1], constants) !== 0;
+      const isThere = evaluate(condition[1], constants) !== 0 && body !== "";
       written.push(isThere ? `\n${unrollLoops(body, constants, arrays)}\n` : "\n".repeat(end - at));
       at = end;
       continue;
@@ -118,15 +118,18 @@ function writeOutElements(
   return text.replaceAll(element, (_, name: string, index: string) => `${name}_${evaluate(index, constants)}`);
 }
 
-/** The line that closes the block which line `at` opens. */
+/** The line that closes the block which line `at` opens, a brace alone. */
 function endOf(lines: readonly string[], at: number): number {
   let depth = 0;
   for (let i = at; i < lines.length; i++) {
-    const code = lines[i].replace(/\/\/.*$/, "");
+    const code = lines[i].replace(/\/\/.*$/, "").trim();
+    if (depth === 1 && code.startsWith("}") && code !== "}") {
+      throw new RangeError(`Cannot unroll the block in line ${at + 1}: line ${i + 1} is more than its "}"`);
+    }
     depth += code.split("{").length - code.split("}").length;
     if (depth === 0) return i;
   }
-  throw new RangeError(`Cannot unroll the loop in line ${at + 1}: it does not end`);
+  throw new RangeError(`Cannot unroll the block in line ${at + 1}: it does not end`);
 }
 
 /** The first copy on its lines, the others on the last of them. */

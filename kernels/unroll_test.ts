@@ -76,7 +76,7 @@ Deno.test("a bound that is no constant of the kernel, and a loop that does not e
   assertThrows(
     () => unroll("\nfor (var i = 0u; i < 2u; i++) { // unroll\n  {\n}\n", {}),
     RangeError,
-    "Cannot unroll the loop in line 2: it does not end",
+    "Cannot unroll the block in line 2: it does not end",
   );
 });
 
@@ -97,6 +97,9 @@ Deno.test("what stands in a marked condition is there without its braces, or is 
   assertEquals(words(unroll(text, { ROWS: 2 })), "a; b;");
   for (const ROWS of [1, 2]) assertEquals(unroll(text, { ROWS }).split("\n").indexOf("b;"), 7);
   assertThrows(() => unroll(text, {}), RangeError, 'Cannot unroll up to "ROWS == 1u"');
+  const other = "{\nif (ROWS == 1u) { // unroll\n  f();\n} else {\n  g();\n}\n}\n";
+  assertThrows(() => unroll(other, { ROWS: 1 }), RangeError, 'in line 2: line 4 is more than its "}"');
+  assertEquals(unroll("if (ROWS == 1u) { // unroll\n}\nb;\n", { ROWS: 1 }), "\n\nb;\n");
 });
 
 Deno.test("bounds may add, shift, compare and have parentheses, as they bind in WGSL", () => {

@@ -1,6 +1,10 @@
 /**
  * What the stages of the team kernels cost: times each case with one stage left out at a time, beside the whole.
  *
+ * ```sh
+ * deno run -A tools/stages/stages.ts 'attend/fused_f16:B=64;H=16;R=512;Dr=64;q=1;kv=4096;page=64;cache=f16'
+ * ```
+ *
  * Without a stage a kernel computes nothing that is right, so nothing is verified, and no report is made of it.
  *
  * @module
@@ -15,16 +19,21 @@ import { sampleTogether } from "../../bench/sampling.ts";
 import { Session } from "../../bench/session.ts";
 import { quantile } from "../../bench/statistics.ts";
 import { pairKernel, worksOf } from "../../bench/pairing.ts";
+import { kernelName } from "../../kernels/kernel.ts";
 import { withEdits } from "../../kernels/mutants/plant.ts";
 import { findKernel } from "../../kernels/registry.ts";
 import { minBytes } from "../../kernels/work.ts";
 import { parseCaseId } from "../../suites/case_id.ts";
 import { type Stage, STAGES } from "./edits.ts";
 
+/** The kernels that have these stages. */
+const TEAM_KERNELS: readonly string[] = ["attend/fused_subgroup", "attend/fused_f16"];
+
 /** Times the case `id` as it is and without each stage that it has. */
 async function timeStages(session: Session, id: string): Promise<void> {
   const { gpu, clock } = session;
   const c = parseCaseId(id);
+  if (!TEAM_KERNELS.includes(kernelName(c))) throw new RangeError(`Cannot time ${id}: only ${TEAM_KERNELS.join(", ")}`);
   const [work] = worksOf(c);
   const measure = gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE;
   await session.withInputs(c, async (inputs) => {
@@ -34,7 +43,7 @@ async function timeStages(session: Session, id: string): Promise<void> {
     const timed: { name: string; prepared: PreparedLaunch; rotation: Rotation }[] = [];
     const seen = new Set<string>();
     const add = async ({ name, edits }: Stage) => {
-      const kernel = withEdits(findKernel(`${c.operation}/${c.variant}`), name, edits);
+      const kernel = withEdits(findKernel(kernelName(c)), name, edits);
       const launch = pairKernel(kernel, work, c.tuning).launch(layout, gpu.traits);
       const texts = launch.dispatches.map(({ shader }) => shader).join("\0");
       if (seen.has(texts)) return; // It has no such stage.
@@ -71,6 +80,10 @@ if (import.meta.main) {
   const session = await Session.open({ kernels: [], referenceBudgetFlops: 1 }, ids.length);
   try {
     for (const id of ids) await timeStages(session, String(id));
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
+    console.error(error.message);
+    Deno.exitCode = 64;
   } finally {
     session.close();
   }
