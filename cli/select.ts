@@ -158,7 +158,7 @@ export function casesOf(selection: Selection, software: boolean): Case[] {
     cases = mergeCases(suites.length > 0 ? [...replayed, expandSuites(request)] : replayed);
     if (filter !== undefined) cases = filterCases(cases, filter, kernels);
   }
-  return selection.shard ? shard(cases, selection.shard.index, selection.shard.count) : cases;
+  return selection.shard ? shard(cases, selection.shard.index, selection.shard.count, software) : cases;
 }
 
 /** Suites that run: those named; without any, recorded tensors alone, or the default of the adapter. */
