@@ -46,8 +46,8 @@ export function cacheResult(results: Results, shape: CacheShape): Uint8Array {
 /**
  * The floats that a launch left in the buffer `name`.
  *
- * @param count How many belong to the tensor: a small one is bound with a few bytes more that nobody reads. @default
- * {all}
+ * @param count How many belong to the tensor: a small one is bound with a few bytes more that nobody reads.
+ * @default {all}
  */
 export function floats(results: Results, name: string, count?: number): Float32Array {
   const bytes = result(results, name);

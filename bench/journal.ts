@@ -1,7 +1,7 @@
 /**
  * The append-only record of a run, one JSON value per line: a header, then every result as soon as it exists, and what
- * the device was calibrated to before the first of them. A kill at
- * any moment loses at most the case in flight, and `--resume` goes on from what is there.
+ * the device was calibrated to before the first of them. A kill at any moment loses at most the case in flight, and
+ * `--resume` goes on from what is there.
  *
  * @module
  */

@@ -205,7 +205,7 @@ fn main(
               h[r * TILE + i] = fma(q[r * SLICE * 4u + c], k[i * SLICE * 4u + c], h[r * TILE + i]);
             }
             // All but the last chain end here.
-            for (var last = 0u; last < u32(chain + 1u < SLICE / CHAIN); last++) { // unroll
+            if (chain + 1u < SLICE / CHAIN) { // unroll
               s[r * TILE + i] += both(h[r * TILE + i]);
               h[r * TILE + i] = Half2();
             }

@@ -14,10 +14,9 @@
  *   `outAbs`. δ is no small number where one product is large and the others count, and then the linear bound of f32
  *   would be wrong.
  * - **A weighted value**: each weight rounded once, then its chain, which may be scaled between two tokens, by a factor
- *   rounded to f16, at every second one: `(2L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁶, so
- *   2⁻²⁵ is 2⁻¹⁹ of the largest of them. It is lost by every weight, times the value, and twice at every step:
- *   `2⁻¹⁹·n·(2+valueMost)` over the sum of weights, whose inverse is at most `weightNorm`. The sum of weights itself is
- *   of unrounded ones.
+ *   rounded to f16, at every second one: `(2L+2)·u` of `outAbs`. The weights are scaled by 2⁻⁶, so 2⁻²⁵ is 2⁻¹⁹ of the
+ *   largest of them. It is lost by every weight, times the value, and twice at every step: `2⁻¹⁹·n·(2+valueMost)` over
+ *   the sum of weights, whose inverse is at most `weightNorm`. The sum of weights itself is of unrounded ones.
  *
  * The scales take the same lines as independent errors: `√L` for L, norms for sizes, and of what is lost by subnormals
  * one step: it matters where the rest is nothing, as of values of one element. With projections the bounds are for

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { DispatchSpec, Launch } from "../../kernels/kernel.ts";
 import type { Edit } from "../../kernels/mutants/fault.ts";
+import { editDispatches, labelled } from "../../kernels/mutants/launch_edits.ts";
 import { endOfLabel } from "../../kernels/mutants/plant.ts";
 
 /** A stage, and how it is left out. */
@@ -50,19 +50,18 @@ const LANES = edit((shader) =>
     .replaceAll(/halves\(subgroupShuffleXor\(word_of\((h_\d+)\), LANE_OF\[FIRST_HALF\]\)\)/g, "$1")
 );
 
-const SOFTMAX = edit((shader) =>
-  shader
-    .replace("if (subgroupAny(score > reference + SLACK)) {", "if (P.count == 0u) {")
-    .replace("exp(score - reference)", "score")
-);
+const SOFTMAX: readonly Edit[] = [
+  { find: "if (subgroupAny(score > reference + SLACK)) {", replace: "if (P.count == 0u) {", dispatch: "attend" },
+  { find: "exp(score - reference)", replace: "score", dispatch: "attend" },
+];
 
 /** Of all tokens the first page is read, which the caches next to the multiprocessors keep. */
-const MEMORY = edit((shader) => shader.replace(/page_table\[sequence [^\]]*\]/, "page_table[0u]"));
+const MEMORY: Edit = { find: /page_table\[sequence [^\]]*\]/g, replace: "page_table[0u]", dispatch: "attend" };
 
 const TOUCHES = edit((shader) => shader.replace(/touched = touch_tile\(reach, [^;]*;/, ""));
 
 /** All of the loop but reading is left out. */
-const ARITHMETIC = [SCORES, LANES, SOFTMAX, VALUES];
+const ARITHMETIC = [SCORES, LANES, ...SOFTMAX, VALUES];
 
 const MERGE: Edit = {
   launch: (launch) => ({
@@ -75,7 +74,7 @@ const MERGE: Edit = {
 export const STAGES: readonly Stage[] = [
   { name: "scores", edits: [SCORES] },
   { name: "sums over lanes", edits: [LANES] },
-  { name: "softmax", edits: [SOFTMAX] },
+  { name: "softmax", edits: SOFTMAX },
   { name: "P·V", edits: [VALUES] },
   { name: "scores and P·V", edits: [SCORES, VALUES] },
   { name: "all but reading", edits: ARITHMETIC },
@@ -95,9 +94,10 @@ function sizesOf(shader: string): Sizes {
   return { isHalf: shader.startsWith("enable f16"), TILE: constant("TILE"), SLICE: constant("SLICE") };
 }
 
-/** An edit of the text of the attention pass. */
+/** An edit of the text of the attention pass that depends on its sizes, or has nothing to do in some. */
 function edit(change: (shader: string) => string): Edit {
-  const changed = (dispatch: DispatchSpec) =>
-    endOfLabel(dispatch).startsWith("attend") ? { ...dispatch, shader: change(dispatch.shader) } : dispatch;
-  return { launch: (launch: Launch): Launch => ({ ...launch, dispatches: launch.dispatches.map(changed) }) };
+  return editDispatches(
+    labelled("attend", "attend_split"),
+    (dispatch) => ({ ...dispatch, shader: change(dispatch.shader) }),
+  );
 }

@@ -12,19 +12,17 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { inputsKey } from "../../bench/case_inputs.ts";
 import { prepare, type PreparedLaunch } from "../../bench/execute.ts";
-import { HARDWARE_MEASURE, SOFTWARE_MEASURE } from "../../bench/measure.ts";
-import { gpuPassTimer } from "../../bench/pass_timer.ts";
-import { bindCold, InputCopies, readBytesOf, type Rotation } from "../../bench/rotation.ts";
-import { sampleTogether } from "../../bench/sampling.ts";
+import { HARDWARE_MEASURE, measure, SOFTWARE_MEASURE } from "../../bench/measure.ts";
+import { pairKernel, worksOf } from "../../bench/pairing.ts";
+import { readBytesOf } from "../../bench/rotation.ts";
 import { Session } from "../../bench/session.ts";
 import { quantile } from "../../bench/statistics.ts";
-import { pairKernel, worksOf } from "../../bench/pairing.ts";
 import { kernelName } from "../../kernels/kernel.ts";
 import { withEdits } from "../../kernels/mutants/plant.ts";
 import { findKernel } from "../../kernels/registry.ts";
 import { minBytes } from "../../kernels/work.ts";
 import { parseCaseId } from "../../suites/case_id.ts";
-import { type Stage, STAGES } from "./edits.ts";
+import { STAGES } from "./edits.ts";
 
 /** The kernels that have these stages. */
 const TEAM_KERNELS: readonly string[] = ["attend/fused_subgroup", "attend/fused_f16"];
@@ -35,41 +33,38 @@ async function timeStages(session: Session, id: string): Promise<void> {
   const c = parseCaseId(id);
   if (!TEAM_KERNELS.includes(kernelName(c))) throw new RangeError(`Cannot time ${id}: only ${TEAM_KERNELS.join(", ")}`);
   const [work] = worksOf(c);
-  const measure = gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE;
+  const how = gpu.adapter.software ? SOFTWARE_MEASURE : HARDWARE_MEASURE;
   await session.withInputs(c, async (inputs) => {
     const [{ layout }] = inputs.calls;
     const upload = await session.uploads.acquire(gpu, inputsKey(c), inputs);
-    const copies = new InputCopies(gpu);
-    const timed: { name: string; prepared: PreparedLaunch; rotation: Rotation }[] = [];
-    const seen = new Set<string>();
-    const add = async ({ name, edits }: Stage) => {
-      const kernel = withEdits(findKernel(kernelName(c)), name, edits);
-      const launch = pairKernel(kernel, work, c.tuning).launch(layout, gpu.traits);
-      const texts = launch.dispatches.map(({ shader }) => shader).join("\0");
-      if (seen.has(texts)) return; // It has no such stage.
-      seen.add(texts);
-      const prepared = await prepare(gpu, launch, upload.ranges);
-      const readBytes = readBytesOf(launch, minBytes(work));
-      const rotation = await bindCold(gpu, prepared, copies, { readBytes, cacheBytes: measure.cacheBytes });
-      if (!rotation) throw new RangeError(`Cannot time ${id}: there is no room for its inputs`);
-      timed.push({ name, prepared, rotation });
-    };
+    const stages = new Map<string, { name: string; prepared: PreparedLaunch }>();
     try {
-      await add({ name: "nothing", edits: [] });
-      for (const stage of STAGES) await add(stage);
-      const timer = gpuPassTimer(gpu, timed.map(({ rotation }) => rotation));
-      const sampled = await sampleTogether(timer, clock, { ...measure, seed: c.seed });
-      const us = sampled.map(({ samples }) => quantile(samples.samplesNs, 0.5) / 1e3);
-      console.log(`${id} ${JSON.stringify(timed[0].prepared.launch.chosen)}`);
-      timed.forEach(({ name }, i) => {
+      for (const { name, edits } of [{ name: "nothing", edits: [] }, ...STAGES]) {
+        const kernel = withEdits(findKernel(kernelName(c)), name, edits);
+        const launch = pairKernel(kernel, work, c.tuning).launch(layout, gpu.traits);
+        const texts = launch.dispatches.map(({ shader }) => shader).join("\0");
+        // A text that was there before is that of a case that has no such stage.
+        if (!stages.has(texts)) stages.set(texts, { name, prepared: await prepare(gpu, launch, upload.ranges) });
+      }
+      const list = [...stages.values()];
+      // What is left computes nothing that could be compared with what it was.
+      const subjects = list.map(({ prepared }) => ({
+        prepared,
+        readBytes: readBytesOf(prepared.launch, minBytes(work)),
+        reset: () => Promise.resolve(),
+        inspect: () => Promise.resolve(true),
+      }));
+      const timed = await measure(gpu, clock, subjects, { ...how, modes: how.modes.slice(0, 1), seed: c.seed });
+      const us = timed.map(({ measurement }) => quantile(measurement?.runs[0]?.samplesNs ?? [], 0.5) / 1e3);
+      console.log(`${id} ${JSON.stringify(list[0].prepared.launch.chosen)}`);
+      list.forEach(({ name }, i) => {
         const saved = 100 * (1 - us[i] / us[0]);
         console.log(
           `  without ${name.padEnd(16)} ${us[i].toFixed(1).padStart(8)} µs  ${saved.toFixed(0).padStart(3)} %`,
         );
       });
     } finally {
-      copies.destroy();
-      for (const { prepared } of timed) prepared.destroy();
+      for (const { prepared } of stages.values()) prepared.destroy();
       upload.release();
     }
   });
