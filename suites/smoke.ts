@@ -53,6 +53,7 @@ const attendGroups: readonly Group[] = [
     axes: {},
     rows: [
       { B: 4, kv: "0,1,64,129" },
+      { B: 4, kv: "0,1,64,129", splits: 1 },
       { B: 4, kv: "193,0,63,0", splits: 3 },
       { B: 5, H: 8, R: 512, kv: "1,65,0,128,200", page: 16 },
       { B: 8, H: 8, kv: "rand(0..150)", page: 61 },
@@ -75,7 +76,7 @@ const attendGroups: readonly Group[] = [
   },
   { ...teams, axes: { H: [8], kv: [66], page: [61], rows: [1], tile: [2] } },
   // No rope part, the narrow one of MiniCPM3, and a scale that is not the default.
-  { ...attend, axes: { H: [8], kv: [65] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }, { scale: 0.5 }] },
+  { ...attend, axes: { H: [8], kv: [65] }, rows: [{ Dr: 0, cache: "f32" }, { Dr: 32 }, { scale: 0.5, splits: 1 }] },
   // The causal rule aligned to the wrong end, a tile masked that is seen, or seen that is masked; rows that see
   // nothing.
   {
@@ -88,10 +89,10 @@ const attendGroups: readonly Group[] = [
   {
     ...attend,
     axes: { B: [5], H: [8], q: ["5,1,1,17,0"], kv: ["5,65,1,40,9"] },
-    rows: [{ page: 16 }, { layout: "separate", page: 3 }],
+    rows: [{ page: 16 }, { page: 16, splits: 1 }, { layout: "separate", page: 3 }],
   },
   // A chunk of 33 behind 97 cached tokens, in one split and in three.
-  { ...attend, axes: { H: [4], q: [33], kv: [130], page: [16], splits: ["auto", 3] } },
+  { ...attend, axes: { H: [4], q: [33], kv: [130], page: [16], splits: [1, 3] } },
   // Rope keys read from the latent cache, or with its row length.
   {
     ...attend,

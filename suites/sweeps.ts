@@ -26,7 +26,7 @@ export const BOUNDARY: Suite = {
   name: "boundary",
   summary: "every length next to an edge of pages, tiles and splits",
   groups: [
-    { ...attend, axes: { R: [256, 512], page: [64, 16, 1], splits: ["auto", 3], kv: ["boundary"] } },
+    { ...attend, axes: { R: [256, 512], page: [64, 16, 1], splits: [1, 3], kv: ["boundary"] } },
     { ...attend, axes: { B: [3], H: [8], cache: ["f16", "f32"], page: [61, 128], kv: ["boundary"] } },
     { ...append, axes: { R: [256, 512], page: [64, 16, 1], kv: ["boundary"] } },
     { ...append, axes: { layout: ["separate"], page: [64, 1], q: [33], kv: ["boundary"] } },
@@ -36,7 +36,7 @@ export const BOUNDARY: Suite = {
     // One token lost of thousands, or seen twice: where all have the same weight none hides.
     {
       ...attend,
-      axes: { H: [4], input: ["equal"], R: [256, 512], kv: [4096, 700, 4095, 4097, 8191], splits: ["auto", 7] },
+      axes: { H: [4], input: ["equal"], R: [256, 512], kv: [4096, 700, 4095, 4097, 8191], splits: ["auto", 1, 7] },
     },
     {
       ...attend,

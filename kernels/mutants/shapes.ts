@@ -9,8 +9,8 @@ const SMALL = "B=1;H=16;R=256;Dr=64;q=1";
 
 /** Cases of `attend`. */
 export const attend = {
-  /** A page and a token of the next: of the heads, and so of the shaders, that the cases of `mla` have. */
-  pageAndOne: "B=1;H=8;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16;scale=0.5",
+  /** A page and a token of the next, in one split: of the heads, and so of the shaders, that the cases of `mla` have. */
+  pageAndOne: "B=1;H=8;R=256;Dr=64;q=1;kv=65;page=64;cache=bf16;scale=0.5;splits=1",
   /** Two pages and a token. */
   twoPagesAndOne: `${SMALL};kv=129;page=64;cache=bf16`,
   /** One token: its value is the answer. */
