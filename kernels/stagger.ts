@@ -1,7 +1,8 @@
 /**
  * Shaders whose threads run late by turns. A missing barrier need not show: the threads of a workgroup mostly keep
- * step. Here half of the groups of threads wait after each barrier, the even ones after one and the odd ones after the
- * next, so that who is not waited for is overtaken. What a right kernel computes does not depend on it.
+ * step. Here half of the groups of threads wait at the start, so that the only barrier can be the one that is missing,
+ * and after each barrier, the even ones after one and the odd ones after the next, so that who is not waited for is
+ * overtaken. What a right kernel computes does not depend on it.
  *
  * @module
  */
@@ -11,6 +12,9 @@ const GROUP = 32;
 
 /** Atomic additions that a late thread makes: some ten microseconds on a GPU, longer than a tile takes. */
 const DELAY = 256;
+
+/** What threads of a workgroup share. */
+const SHARED = /\bvar\s*<\s*workgroup\b/;
 
 /** Barriers of a workgroup. */
 const BARRIER = /\bworkgroupBarrier\s*\(\s*\)\s*;/g;
@@ -25,21 +29,20 @@ const INDEX = /@builtin\(\s*local_invocation_index\s*,?\s*\)\s*(\w+)/;
 const STRUCT = /\bstruct\s+(\w+)\s*\{([^}]*)\}/g;
 
 /**
- * `shader` with a delay after each `workgroupBarrier()`, undefined where it has none or its entry point is not found.
- * It needs four more bytes of workgroup memory.
+ * `shader` with a delay at the start and after each `workgroupBarrier()`, undefined where its threads share no memory or
+ * its entry point is not found. It needs four more bytes of workgroup memory.
  *
  * @param shader WGSL with the entry point `main`.
  */
 export function stagger(shader: string): string | undefined {
-  if (!ENTRY.test(shader)) return undefined;
+  if (!ENTRY.test(shader) || !SHARED.test(shader)) return undefined;
   let barriers = 0;
   const delayed = shader.replaceAll(BARRIER, (barrier) => `${barrier} stagger_wait(${barriers++}u);`);
-  if (barriers === 0) return undefined;
   const entered = delayed.replace(ENTRY, (_, head: string, parameters: string, tail: string) => {
     const own = INDEX.exec(parameters)?.[1] ?? indexInStruct(shader, parameters);
     const index = own ?? "stagger_index";
     const added = own ? "" : `@builtin(local_invocation_index) ${index}: u32, `;
-    return `${head}${added}${parameters}${tail} stagger_thread = ${index};`;
+    return `${head}${added}${parameters}${tail} stagger_thread = ${index}; stagger_wait(0u);`;
   });
   return `${entered}
 var<private> stagger_thread: u32;

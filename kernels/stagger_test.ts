@@ -4,35 +4,46 @@ import { stagger } from "./stagger.ts";
 import type { Kernel, KernelBase, Operation } from "./kernel.ts";
 import { appendShape, decodeShape, mlaShape, teamDevice } from "./testing.ts";
 
-Deno.test("stagger() waits after every barrier, by turns, and numbers the threads by what main() has", () => {
+const SHARED = "var<workgroup> tile: array<f32, 64>;\n";
+
+Deno.test("stagger() waits at the start and after every barrier, by turns, and numbers the threads by what main() has", () => {
   const body = "  workgroupBarrier();\n  if (t == 0u) { workgroupBarrier ( ) ; }\n}";
-  const named = stagger(`@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) t: u32) {\n${body}`)!;
-  assertStringIncludes(named, "fn main(@builtin(local_invocation_index) t: u32) { stagger_thread = t;");
+  const named = stagger(
+    `${SHARED}@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) t: u32) {\n${body}`,
+  )!;
+  assertStringIncludes(
+    named,
+    "fn main(@builtin(local_invocation_index) t: u32) { stagger_thread = t; stagger_wait(0u);",
+  );
   assertMatch(named, /workgroupBarrier\(\); stagger_wait\(0u\);[^]*workgroupBarrier \( \) ; stagger_wait\(1u\);/);
   const added = stagger(
-    `@compute\n@workgroup_size(64)\nfn main(\n  @builtin(workgroup_id) w: vec3<u32>,\n) {\n${body}`,
+    `${SHARED}@compute\n@workgroup_size(64)\nfn main(\n  @builtin(workgroup_id) w: vec3<u32>,\n) {\n${body}`,
   )!;
   assertStringIncludes(added, "fn main(@builtin(local_invocation_index) stagger_index: u32, ");
-  assertStringIncludes(added, ") { stagger_thread = stagger_index;");
+  assertStringIncludes(added, ") { stagger_thread = stagger_index; stagger_wait(0u);");
 });
 
 Deno.test("stagger() takes the number of a thread from a struct: a second builtin of the same kind is no WGSL", () => {
   const struct = "struct In {\n  @builtin(workgroup_id) w: vec3<u32>, @builtin(local_invocation_index,) t: u32,\n}\n";
-  const text = stagger(`${struct}@compute @workgroup_size(64) fn main(in: In) { workgroupBarrier(); }`)!;
+  const text = stagger(`${SHARED}${struct}@compute @workgroup_size(64) fn main(in: In) { workgroupBarrier(); }`)!;
   assertStringIncludes(text, "fn main(in: In) { stagger_thread = in.t;");
   assertEquals(text.match(/local_invocation_index/g)?.length, 1);
 });
 
 Deno.test("stagger() numbers the threads of main, not those of another entry point before it", () => {
   const other = "@compute @workgroup_size(1) fn other() { }\n";
-  const text = stagger(`${other}@compute @workgroup_size(64) fn main() { workgroupBarrier(); }`)!;
+  const text = stagger(`${SHARED}${other}@compute @workgroup_size(64) fn main() { workgroupBarrier(); }`)!;
   assertStringIncludes(text, "fn other() { }");
   assertStringIncludes(text, "fn main(@builtin(local_invocation_index) stagger_index: u32, ) { stagger_thread =");
 });
 
-Deno.test("stagger() leaves shaders without barriers, and texts without an entry point", () => {
+Deno.test("stagger() leaves shaders whose threads share no memory, and texts without an entry point", () => {
   assertEquals(stagger("@compute @workgroup_size(1) fn main() { }"), undefined);
-  assertEquals(stagger("fn helper() { workgroupBarrier(); }"), undefined);
+  assertEquals(stagger(`${SHARED}fn helper() { workgroupBarrier(); }`), undefined);
+});
+
+Deno.test("stagger() waits at the start where the only barrier is missing", () => {
+  assertStringIncludes(stagger(`${SHARED}@compute @workgroup_size(64) fn main() { }`)!, "stagger_wait(0u); }");
 });
 
 Deno.test("stagger() finds the barriers of every kernel that has workgroup memory", () => {
