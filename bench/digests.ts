@@ -8,9 +8,11 @@
  * @module
  */
 import type { BufferSpec } from "../kernels/kernel.ts";
-import type { BufferRange } from "./buffers.ts";
+import { type BufferRange, readBack, uploadStorage } from "./buffers.ts";
 import type { Gpu } from "./device.ts";
+import { guarded } from "./guard.ts";
 import { encodeTool, stridedWorkgroups, toolPipeline } from "./poison.ts";
+import { Tally } from "./tally.ts";
 
 // \`mix\` is Chris Wellons' "lowbias32": every bit of the word moves half of the bits of the result.
 const DIGEST_SHADER = `
@@ -64,4 +66,28 @@ export type Digest = string;
 /** The digest whose sums are `pair`. */
 export function digestOf(pair: readonly number[]): Digest {
   return pair.map((sum) => sum.toString(16)).join();
+}
+
+/** Whether `range` begins with `bytes`, a whole number of words, by their digests: nothing large is read back. */
+export async function holds(gpu: Gpu, range: BufferRange, bytes: Uint8Array): Promise<boolean> {
+  const own: GPUBuffer[] = [];
+  const put = (buffer: BufferRange) => (own.push(buffer.buffer), buffer);
+  try {
+    const { compared, tally } = await guarded(gpu, "run", () => {
+      const expected = put(uploadStorage(gpu, "expected", bytes));
+      const tally = new Tally(gpu, 2);
+      put(tally.range);
+      const compared = [expected, range].map((of) => ({ of: { ...of, size: bytes.byteLength }, sums: tally.take() }));
+      return { compared, tally };
+    });
+    const [contents] = await readBack(gpu, [tally.range], (encoder) => {
+      const pass = encoder.beginComputePass();
+      for (const { of, sums } of compared) encodeDigest(gpu, pass, of, sums);
+      pass.end();
+    });
+    const [expected, held] = compared.map(({ sums }) => digestOf(tally.reader(contents)(sums)));
+    return expected === held;
+  } finally {
+    for (const buffer of own) buffer.destroy();
+  }
 }

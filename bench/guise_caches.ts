@@ -11,17 +11,29 @@ import type { Batch } from "../reference/variations.ts";
 import { type BatchResults, differs, figures, type GuiseOutcome } from "./guise_outcome.ts";
 
 /**
- * The caches, where the operation writes some: pages of the sequences of the varied batch hold what they held after the
- * first run, all others what they held before.
+ * What a varied batch must leave in the caches, by name, where the operation writes some: pages of its sequences hold
+ * what they held after the first run, all others what they held before.
  */
-export function compareCaches(work: Work, first: BatchResults, other: BatchResults): GuiseOutcome[] {
+export function expectedCaches({ operation }: Work, first: BatchResults, batch: Batch): Map<string, Uint8Array> {
+  if (operation !== "append" && operation !== "mla") return new Map();
+  const caches = [...batch.caches].filter(([, before]) => before.length > 0);
+  return new Map(caches.map(([name, before]) => [name, expectedCache(name, before, first, batch)]));
+}
+
+/** The caches that a varied batch left beside those that it must leave. */
+export function compareCaches(
+  work: Work,
+  caches: ReadonlyMap<string, Uint8Array>,
+  other: BatchResults,
+): GuiseOutcome[] {
   if (work.operation !== "append" && work.operation !== "mla") return [];
   const { page, cache: dtype } = work.shape;
-  const caches = [...other.batch.caches].filter(([, before]) => before.length > 0);
-  return caches.map(([name, before]) => {
-    const expected = expectedCache(name, before, first, other.batch);
-    const actual = other.results.get(name)!.subarray(0, expected.length);
-    const { mismatches, at } = firstDifference(bitsView(actual, dtype), bitsView(expected, dtype));
+  return [...caches].map(([name, expected]) => {
+    const left = other.results.get(name)!;
+    const actual = left.subarray(0, expected.length);
+    const { mismatches, at } = left === expected
+      ? { mismatches: 0, at: -1 }
+      : firstDifference(bitsView(actual, dtype), bitsView(expected, dtype));
     const elements = expected.length / DTYPE_BYTES[dtype];
     const outcome = { elements, exact: elements, mismatches };
     if (at < 0) return outcome;

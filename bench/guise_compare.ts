@@ -21,6 +21,8 @@ export interface GuiseToCompare {
   readonly first: BatchResults;
   /** The varied batch. */
   readonly other: BatchResults;
+  /** What it must leave in the caches, by name. */
+  readonly caches: ReadonlyMap<string, Uint8Array>;
   /** Whether the rows of sequence `i` of the varied batch's last call must be equal bit by bit. */
   isExact(i: number): boolean;
 }
@@ -30,9 +32,9 @@ export interface GuiseToCompare {
  * other sequences take the place of those of the first run, and then that meets the checks of the case or does not.
  */
 export function compareGuise(compared: GuiseToCompare): GuiseOutcome {
-  const { call: { work }, first, other } = compared;
+  const { call: { work }, other, caches } = compared;
   const rows = rowsOf(compared);
-  const outcomes = [compareRows(compared, rows), compareBounds(compared, rows), ...compareCaches(work, first, other)];
+  const outcomes = [compareRows(compared, rows), compareBounds(compared, rows), ...compareCaches(work, caches, other)];
   const sum = (figure: "elements" | "exact" | "mismatches") => total(outcomes.map((outcome) => outcome[figure]));
   const { message, wrong } = outcomes.find(({ mismatches }) => mismatches > 0) ?? {};
   const used = outcomes.flatMap(({ budgetUsed }) => budgetUsed ?? []);

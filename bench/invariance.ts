@@ -11,6 +11,7 @@ import type { Check } from "../reference/check.ts";
 import { total } from "../reference/shapes.ts";
 import type { Batch, BatchCall } from "../reference/variations.ts";
 import type { FirstRun } from "./first_run.ts";
+import { expectedCaches } from "./guise_caches.ts";
 import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
 import type { GuiseOutcome } from "./guise_outcome.ts";
@@ -94,13 +95,17 @@ async function checkRelation(tried: Tried, relation: Relation): Promise<Check | 
   const { run, batch } = tried;
   const outcomes = await Promise.all(
     planAll(tried, relation).map(async (guise) => {
-      const results = await tryGuise(run, guise);
+      const call = run.inputs.calls.at(-1)!;
+      const first = { batch, results: run.results };
+      const caches = expectedCaches(call.work, first, guise.batch);
+      const results = await tryGuise(run, guise, caches);
       if (!results) return [];
       const isExact = exactness(tried, relation, guise);
       const outcome = compareGuise({
-        call: run.inputs.calls.at(-1)!,
-        first: { batch, results: run.results },
+        call,
+        first,
         other: { batch: guise.batch, results },
+        caches,
         isExact: (i) => isExact[i],
       });
       return [{ label: guise.label, ...outcome }];

@@ -9,6 +9,7 @@ import { checkLimits } from "../kernels/limits.ts";
 import { stagger, STAGGER_BYTES } from "../kernels/stagger.ts";
 import type { Check } from "../reference/check.ts";
 import type { FirstRun } from "./first_run.ts";
+import { expectedCaches } from "./guise_caches.ts";
 import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
 import { planGuise, tryGuise } from "./guise_run.ts";
@@ -45,12 +46,16 @@ export async function checkSchedule(run: FirstRun, options: ScheduleOptions = {}
   const planned = guise.planned.map((call) => ({ ...call, launch: changeLaunch(call.launch, change) }));
   const isStaggered = planned.some(({ launch }, i) => launch !== guise.planned[i].launch);
   if (!isStaggered || planned.some(({ launch }) => checkLimits(launch, gpu.traits) !== undefined)) return [];
-  const results = await tryGuise(run, { ...guise, planned });
+  const call = inputs.calls.at(-1)!;
+  const first = { batch, results: run.results };
+  const caches = expectedCaches(call.work, first, batch);
+  const results = await tryGuise(run, { ...guise, planned }, caches);
   if (!results) return [];
   const { elements, mismatches, message, wrong } = compareGuise({
-    call: inputs.calls.at(-1)!,
-    first: { batch, results: run.results },
+    call,
+    first,
     other: { batch, results },
+    caches,
     isExact: () => true,
   });
   return [{

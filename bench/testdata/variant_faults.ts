@@ -146,6 +146,12 @@ export const VARIANT_FAULTS: readonly VariantFault[] = [
     kernel: plant({ of: "append/combined", shaders: [["page_id >= P.pages", "page_id + 1u >= P.pages"]] }),
   },
   {
+    name: "the last page of the pool is never written, of a cache so large that its digest is compared first",
+    found: ["pages_permuted"],
+    axes: "B=1;R=512;Dr=64;q=600;kv=600;page=64;cache=f32",
+    kernel: plant({ of: "append/combined", shaders: [["page_id >= P.pages", "page_id + 1u >= P.pages"]] }),
+  },
+  {
     name: "a token's projection depends a little on its place",
     // Alone a token has tiles of its own, and then its bits may differ.
     found: ["batch_permuted"],
