@@ -17,14 +17,14 @@ import { projectFlops } from "./work_project.ts";
  * longer tiles to fill and stores what it expands. Cached tokens are expanded too, once for all queries of the call:
  * that pays for chunks of prompts, never for decode.
  *
- * - **Source** One NVIDIA H200, R=512, bf16, nothing cached, absorbed against expanded in µs: 16 heads, 16 tokens 30
- *   against 72, 64 tokens 86 / 82, 256 tokens 171 / 131, 1024 tokens 1090 / 466; 128 heads, 16 tokens 62 / 103, 64
- *   tokens 158 / 137, 256 tokens 801 / 423. A chunk of 512 tokens on 8,192 cached ones at 128 heads 59 / 20 ms. Only
- *   the ratio of the two sums matters, so what holds there should hold on GPUs of a like balance.
+ * - **Source** One NVIDIA H200, 16 heads, bf16, nothing cached, absorbed (by `fused_subgroup`) against expanded in µs:
+ *   R=512, 128 tokens 79 against 116, 512 tokens 246 / 242, 2,048 tokens 2,519 / 1,089; R=256 57 / 92, 217 / 208, 1,331
+ *   / 974. A chunk of 512 tokens on 8,192 cached ones at 128 heads 37.7 ms without its projections / 22.1. Only the
+ *   ratio of the two sums matters, so what holds there should hold on GPUs of a like balance.
  */
 export const FORM_RATES = {
   /** Attention on latents, flop/s. */
-  attend: 20e12,
+  attend: 31e12,
   /** Projections, flop/s. */
   project: 36e12,
   /** Expanding and attending, flop/s. */
@@ -32,7 +32,7 @@ export const FORM_RATES = {
   /** What remains of the absorbed form where there is hardly any work, s. */
   absorbedS: 50e-6,
   /** What remains of the expanded form, s. */
-  expandedS: 60e-6,
+  expandedS: 100e-6,
 } as const;
 
 /** Seconds that each form is expected to take on the device of {@linkcode FORM_RATES}. */

@@ -216,7 +216,7 @@ Deno.test("reasons give every step in a line of its own", () => {
   ]);
   assertEquals(lines("auto", mla({ kv: [70], q: [70] }), deviceTraits(0)), [
     missing,
-    "absorbed: about 0.056 ms absorbed, 0.066 ms expanded on an H200",
+    "absorbed: about 0.056 ms absorbed, 0.11 ms expanded on an H200",
     `fused: ${order}`,
   ]);
   assertEquals(lines("auto", WORKS.append(shapeOf({ layout: "separate" })), deviceTraits(0)), [
@@ -249,10 +249,10 @@ Deno.test("limits of the device count: loops, bindings, workgroups", () => {
 });
 
 Deno.test("where the expanded form does not fit, auto takes the absorbed one and says so", () => {
-  const wide = resolveBackend("auto", mla({ q: [300], kv: [300], Dv: 264 }), deviceTraits(32));
+  const wide = resolveBackend("auto", mla({ q: [2000], kv: [2000], Dv: 264 }), deviceTraits(32));
   assertEquals([wide.backend, wide.form], ["fused_subgroup", "absorbed"]);
   assertEquals(wide.reasons[0], "absorbed: prefill/fused does not run: Dv=264: only multiples of 8 up to 256");
-  const long = resolveBackend("auto", mla({ q: [512], kv: [150000], R: 256, Dv: 256 }), deviceTraits(32));
+  const long = resolveBackend("auto", mla({ q: [4096], kv: [150000], R: 256, Dv: 256 }), deviceTraits(32));
   assertEquals([long.backend, long.form], ["fused_subgroup", "absorbed"]);
   assertEquals(
     long.reasons[0],
@@ -261,7 +261,7 @@ Deno.test("where the expanded form does not fit, auto takes the absorbed one and
   const few = deviceTraits(32, { maxComputeInvocationsPerWorkgroup: 64, maxComputeWorkgroupSizeX: 64 });
   const { backend, form, reasons } = resolveBackend(
     "auto",
-    mla({ q: [300], kv: [300], R: 64, H: 128, Dn: 24, Dv: 16 }),
+    mla({ q: [3000], kv: [3000], R: 64, H: 128, Dn: 24, Dv: 16 }),
     few,
   );
   assertEquals([backend, form], ["fused", "absorbed"]);
@@ -275,16 +275,17 @@ Deno.test("where the expanded form does not fit, auto takes the absorbed one and
 });
 
 Deno.test("the form is expanded for prompts that are long enough, cached tokens or not, and never for decode", () => {
-  const form = (q: number[], kv: number[], H = 16) =>
-    resolveBackend("auto", mla({ B: q.length, q, kv, H, R: 512 }), deviceTraits(32)).form;
+  const form = (q: number[], kv: number[], H = 16, R = 512) =>
+    resolveBackend("auto", mla({ B: q.length, q, kv, H, R }), deviceTraits(32)).form;
   // As measured where the forms differ by a tenth or more (the figures at FORM_RATES).
-  assertEquals([16, 256, 1024].map((n) => form([n], [n])), ["absorbed", "expanded", "expanded"]);
-  assertEquals([16, 64, 256].map((n) => form([n], [n], 128)), ["absorbed", "expanded", "expanded"]);
+  for (const R of [512, 256]) {
+    assertEquals([16, 128, 2048].map((n) => form([n], [n], 16, R)), ["absorbed", "absorbed", "expanded"]);
+  }
   assertEquals(form([512], [8704], 128), "expanded");
   assertEquals(form([1], [8704], 128), "absorbed");
   assertEquals(form(new Array(8).fill(1), new Array(8).fill(4096)), "absorbed");
-  assertEquals(form([0, 256], [0, 256]), "expanded");
-  assertEquals(form([0, 256], [9000, 256]), "expanded"); // nobody asks for the 9,000
+  assertEquals(form([0, 1024], [0, 1024]), "expanded");
+  assertEquals(form([0, 1024], [9000, 1024]), "expanded"); // nobody asks for the 9,000
   assertEquals(form([0], [0]), "absorbed");
 });
 
