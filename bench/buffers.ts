@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { meterOf, STAMP_BYTES } from "./busy_meter.ts";
 import type { Gpu } from "./device.ts";
 import { guarded, settled } from "./guard.ts";
 
@@ -79,22 +80,29 @@ export async function readBack(
   ranges: readonly BufferRange[],
   encode?: (encoder: GPUCommandEncoder) => void,
 ): Promise<Uint8Array<ArrayBuffer>[]> {
+  const meter = meterOf(gpu);
   const bytes = ranges.reduce((sum, { size }) => sum + size, 0);
+  const stampsAt = Math.ceil(bytes / 8) * 8;
   let staging: GPUBuffer | undefined;
   try {
     const { mapped } = await guarded(gpu, "run", () => {
       staging = gpu.device.createBuffer({
         label: "read back",
-        size: Math.max(4, bytes),
+        size: meter ? stampsAt + STAMP_BYTES : Math.max(4, bytes),
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       });
       const encoder = gpu.device.createCommandEncoder();
-      encode?.(encoder);
-      let at = 0;
-      for (const { buffer, offset, size } of ranges) {
-        encoder.copyBufferToBuffer(buffer, offset, staging, at, size);
-        at += size;
-      }
+      const target = staging;
+      const work = () => {
+        encode?.(encoder);
+        let at = 0;
+        for (const { buffer, offset, size } of ranges) {
+          encoder.copyBufferToBuffer(buffer, offset, target, at, size);
+          at += size;
+        }
+      };
+      if (meter) meter.encode(encoder, work, staging, stampsAt);
+      else work();
       gpu.device.queue.submit([encoder.finish()]);
       // Wrapped, so that the scopes are left before the mapping is awaited; a rejection is seen below.
       const mapped = staging.mapAsync(GPUMapMode.READ);
@@ -103,6 +111,7 @@ export async function readBack(
     });
     await settled(gpu, mapped);
     const whole = staging!.getMappedRange();
+    meter?.add(whole.slice(stampsAt, stampsAt + STAMP_BYTES));
     let at = 0;
     return ranges.map(({ size }) => {
       const copy = new Uint8Array(whole.slice(at, at + size));

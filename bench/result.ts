@@ -157,6 +157,11 @@ export interface ResultBase {
   readonly hostMs: number;
   /** GPU time of all its passes by timestamps: warm-up, probes and samples, ms; absent where it is not known. */
   readonly gpuMs?: number;
+  /**
+   * GPU time of what was read back to check it, ms; absent where it is not known. Cases that are in flight together
+   * share it as they end: it is right in sum.
+   */
+  readonly checkGpuMs?: number;
   /** Wall time that it waited for its inputs and their reference, ms; absent where it needed none. */
   readonly inputsMs?: number;
   /** Wall time from there to the end of its checks, compilation in it, ms; absent where they did not end. */

@@ -8,6 +8,7 @@ import { checkLimits, missingFeature } from "../kernels/limits.ts";
 import { AUTO, resolveBackend } from "../kernels/resolver.ts";
 import type { KernelPrecision } from "../reference/precision.ts";
 import type { Case } from "../suites/case.ts";
+import { meterOf } from "./busy_meter.ts";
 import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { differentialOf } from "./differential.ts";
@@ -37,6 +38,7 @@ interface Trace {
   checksMs?: number;
   compileMs?: number;
   gpuMs?: number;
+  checkGpuMs?: number;
   /** Time that went to the cases that it was timed with, ms. */
   foreignMs: number;
   chosen?: Launch["chosen"];
@@ -81,6 +83,9 @@ export async function runCase(session: Session, c: Case, runOptions: RunOptions 
       ? { status: "skipped", reason: `${OUT_OF_MEMORY}: ${message}` }
       : { status: "failed", stage, message };
   }
+  const { gpu, clock } = session;
+  const meter = meterOf(gpu);
+  if (meter) trace.checkGpuMs = meter.take() * clock.tickNs / 1e6;
   const { stage: _, foreignMs, ...known } = trace;
   const hostMs = performance.now() - before - foreignMs;
   runOptions.group?.leave(c);

@@ -9,6 +9,7 @@ import type { RecordedTensors } from "../reference/recorded.ts";
 import type { Case } from "../suites/case.ts";
 import { type CaseInputs, inputsKey, makeCaseInputs } from "./case_inputs.ts";
 import { calibrate } from "./calibration.ts";
+import { startMeter } from "./busy_meter.ts";
 import { calibrateClock, type Clock, IDEAL_TIMER } from "./clock.ts";
 import { type Gpu, openGpu } from "./device.ts";
 import type { Against } from "./differential.ts";
@@ -202,6 +203,7 @@ export class Session {
     if (options.timing === false || !gpu.traits.features.has("timestamp-query")) return;
     this.clock = await calibrateClock(gpu, gpu.adapter.software ? 0 : undefined);
     if (!gpu.adapter.software) await warmUp(gpuPassTimer(gpu, []), this.clock, { minMs: 1000, maxMs: 12_000 });
+    startMeter(gpu);
     // A device that is opened anew is the same one: its limits are, and results of one run are held against one of
     // each.
     if (this.calibration) return;

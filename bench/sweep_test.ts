@@ -48,6 +48,7 @@ Deno.test("variants of a shape are timed in turn, told in their order, and a wro
   assertEquals(together.map(({ status }) => status), ["measured", "incorrect", "measured"]);
   assert(alone.status === "measured");
   assertEquals(alone.measurement.interleaved, undefined);
+  assertGreater(together.reduce((sum, { checkGpuMs }) => sum + checkGpuMs!, 0), 0);
   for (const result of together) {
     assertGreater(result.gpuMs!, 0);
     if (result.status === "measured") assertEquals(result.measurement.interleaved, { seed: 0, cases: ids });

@@ -9,7 +9,7 @@ import { formatShare, formatTimeNs } from "./figures.ts";
 
 /** Figures of a run whose GPU time is known. */
 export interface HarnessCost {
-  /** GPU time of all cases over the wall time of the run. */
+  /** GPU time of all cases, of their checks and of their samples, over the wall time of the run. */
   readonly busyShare: number;
   /** Whether the GPU time of some case that ran is not known: the share is then at least that. */
   readonly isPartial: boolean;
@@ -26,7 +26,9 @@ export interface HarnessCost {
 /** Undefined where no GPU time is known. */
 export function harnessCost({ environment, results }: Report): HarnessCost | undefined {
   const ran = results.filter(({ status }) => status !== "skipped");
-  const known = ran.flatMap(({ hostMs, gpuMs }) => gpuMs === undefined ? [] : [{ hostMs, gpuMs }]);
+  const known = ran.flatMap(({ hostMs, gpuMs, checkGpuMs }) =>
+    gpuMs === undefined && checkGpuMs === undefined ? [] : [{ hostMs, gpuMs: (gpuMs ?? 0) + (checkGpuMs ?? 0) }]
+  );
   if (known.length === 0 || !(environment.wallS > 0)) return undefined;
   const beyondMs = known.map(({ hostMs, gpuMs }) => Math.max(0, hostMs - gpuMs));
   return {

@@ -19,6 +19,12 @@ Deno.test("harnessCost() takes an absent GPU time as unknown, not as none", () =
   assertEquals(harnessCost(report()), undefined);
 });
 
+Deno.test("harnessCost() adds what checks took, of cases that were not timed as well", () => {
+  const checked = (result: Result, checkGpuMs: number) => ({ ...result, checkGpuMs });
+  const cost = harnessCost(report(checked(timed(1000, 800), 100), checked({ ...makeVerified(), hostMs: 150 }, 100)))!;
+  assertEquals([cost.busyShare, cost.isPartial, cost.hostMedianMs], [0.1, false, 75]);
+});
+
 Deno.test("harnessCostInWords() says what cases waited for and what their checks took, where it is known", () => {
   const results = [[10, 100], [30, 300], [20, 200]].map(([inputsMs, checksMs]) => ({
     ...timed(900, 800),
