@@ -279,11 +279,11 @@ Deno.test("a plan is brought to other lengths and pages without anything being c
 
 Deno.test("the form is that asked for, absorbed for splits, and otherwise by the prompts", () => {
   const sizes = { H: 16, R: 512, Dr: 64, Dn: 128, Dv: 128 };
-  const prompts = mlaShape({ ...sizes, q: [200, 300], kv: [200, 300] });
+  const prompts = mlaShape({ ...sizes, q: [700, 800], kv: [700, 800] });
   assertEquals(formOf(prompts, {}), "expanded");
   assertEquals(formOf(prompts, { form: "absorbed" }), "absorbed");
   assertEquals(formOf(prompts, { splits: 2 }), "absorbed");
-  assertEquals(formOf(mlaShape({ ...sizes, q: [300, 1], kv: [300, 9] }), {}), "expanded");
+  assertEquals(formOf(mlaShape({ ...sizes, q: [1000, 1], kv: [1000, 9] }), {}), "expanded");
   assertEquals(formOf(mlaShape({ ...sizes, q: [300, 1], kv: [300, 9000] }), {}), "absorbed");
   assertEquals(formOf(mlaShape({ ...sizes, q: [5, 0], kv: [5, 0] }), {}), "absorbed");
   assert(
