@@ -59,9 +59,12 @@ export function writeStorage(gpu: Gpu, range: BufferRange, data: Uint8Array): vo
   const whole = data.byteLength - data.byteLength % 4;
   // One write copies the data into a staging buffer of the same size: in slices the peak stays small.
   const slice = 64 << 20;
+  // Of memory that threads share Dawn makes a segmentation fault.
+  const isCopied = gpu.adapter.provider === "dawn" && data.buffer instanceof SharedArrayBuffer;
   for (let at = 0; at < whole; at += slice) {
     const end = Math.min(at + slice, whole);
-    gpu.device.queue.writeBuffer(range.buffer, range.offset + at, data as Uint8Array<ArrayBuffer>, at, end - at);
+    const part = isCopied ? data.slice(at, end) : data.subarray(at, end);
+    gpu.device.queue.writeBuffer(range.buffer, range.offset + at, part as Uint8Array<ArrayBuffer>);
     if (end < whole) gpu.device.queue.submit([]);
   }
   if (whole < data.byteLength) {

@@ -8,6 +8,7 @@ import { type Kernel, kernelName } from "../kernels/kernel.ts";
 import { KERNELS } from "../kernels/registry.ts";
 import { readRecorded, type RecordedTensors } from "../reference/recorded.ts";
 import { parseCaseId } from "../suites/case_id.ts";
+import type { DawnOptions } from "./dawn.ts";
 import type { Against } from "./differential.ts";
 import { type Gpu, NoAdapterError, openGpu } from "./device.ts";
 import { loadKernels } from "./kernel_modules.ts";
@@ -25,7 +26,7 @@ function say(event: ChildEvent): void {
 
 async function open(): Promise<Gpu | undefined> {
   try {
-    return await openGpu();
+    return await openGpu(Deno.args[0] === undefined ? undefined : JSON.parse(Deno.args[0]) as DawnOptions);
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error;
     say({ event: "no-adapter", message: error.message });

@@ -5,6 +5,7 @@
  * @module
  */
 import type { DeviceTraits, Limits } from "../kernels/kernel.ts";
+import { createDawn, type DawnOptions } from "./dawn.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
 import type { Environment } from "./result.ts";
 
@@ -55,10 +56,12 @@ const SOFTWARE_PATTERN = /llvmpipe|lavapipe|swiftshader|softpipe|warp|basic rend
  * `subgroups` is masked from `adapter.features` in Deno although a device can be created with it, so it is probed by
  * asking for it.
  *
+ * @param dawn Opens Dawn's WebGPU in place of Deno's.
  * @throws {NoAdapterError} Where WebGPU finds no adapter.
  */
-export async function openGpu(): Promise<Gpu> {
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+export async function openGpu(dawn?: DawnOptions): Promise<Gpu> {
+  const entry = dawn ? await createDawn(dawn) : navigator.gpu;
+  const adapter = await entry?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new NoAdapterError("Cannot open a GPU: WebGPU found no adapter");
   const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, adapter.limits[name]])) as unknown as Limits;
   const device = await requestWithMost(adapter, limits);
@@ -81,7 +84,8 @@ export async function openGpu(): Promise<Gpu> {
       adapter: { vendor: info.vendor, architecture: info.architecture, description: info.description },
     },
     adapter: {
-      provider: software ? "software" : "wgpu",
+      provider: dawn ? "dawn" : software ? "software" : "wgpu",
+      ...dawn && dawn.toggles.length > 0 && { toggles: dawn.toggles },
       vendor: info.vendor,
       architecture: info.architecture,
       device: info.device,

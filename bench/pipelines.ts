@@ -5,6 +5,7 @@
  */
 import type { BufferSpec, DispatchSpec } from "../kernels/kernel.ts";
 import type { Gpu } from "./device.ts";
+import { inDialect } from "./dialect.ts";
 import { ExecutionError, guarded } from "./guard.ts";
 
 /** What is being compiled, by shader text. */
@@ -42,7 +43,10 @@ async function compileAnew(
   let module: GPUShaderModule | undefined;
   try {
     const pipeline = await guarded(gpu, "compile", () => {
-      module = device.createShaderModule({ label: dispatch.label, code: dispatch.shader });
+      module = device.createShaderModule({
+        label: dispatch.label,
+        code: inDialect(dispatch.shader, gpu.adapter.provider),
+      });
       const bindGroupLayouts = groups.map((names, group) =>
         device.createBindGroupLayout({
           label: dispatch.label,

@@ -290,8 +290,10 @@ export interface Environment {
   };
   /** The GPU. */
   readonly adapter: {
-    /** `wgpu` or `software`. */
+    /** `wgpu`, `dawn` or `software`. */
     readonly provider: string;
+    /** Dawn's toggles that were asked for; absent where none were. */
+    readonly toggles?: readonly string[];
     readonly vendor: string;
     readonly architecture: string;
     readonly device: string;

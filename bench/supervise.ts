@@ -6,6 +6,7 @@
  */
 import { fileURLToPath } from "node:url";
 import type { Case } from "../suites/case.ts";
+import type { DawnOptions } from "./dawn.ts";
 import { type ChildEvent, lines, type Plan } from "./protocol.ts";
 import type { Calibration, Environment, Failed, Result } from "./result.ts";
 import type { PackedOutputs } from "./stored_outputs.ts";
@@ -18,6 +19,8 @@ export interface ChildOptions {
   readonly readPaths?: readonly string[];
   /** Further permissions of the child, as flags of `deno run`; kernels of a user may need some. @default {none} */
   readonly permissions?: readonly string[];
+  /** Opens Dawn in place of Deno's own WebGPU. */
+  readonly dawn?: DawnOptions;
   /** Time a child may take to open its device, ms. @default {60000} */
   readonly openLimitMs?: number;
 }
@@ -55,7 +58,8 @@ const STDERR_LINES = 4;
  */
 export async function startChild(options: ChildOptions = {}): Promise<GpuChild> {
   // Its Workers are modules that are read at run time.
-  const paths = [...ownModules(), ...options.readPaths ?? []];
+  const { dawn } = options;
+  const paths = [...ownModules(), ...options.readPaths ?? [], ...dawn?.module ? [folderOf(dawn.module)] : []];
   const read = paths.length > 0 ? [readPermission(paths)] : [];
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -63,8 +67,10 @@ export async function startChild(options: ChildOptions = {}): Promise<GpuChild> 
       "--quiet",
       "--no-prompt",
       ...read,
+      ...dawn ? ["--allow-ffi"] : [],
       ...options.permissions ?? [],
       new URL("./child.ts", import.meta.url).href,
+      ...dawn ? [JSON.stringify(dawn)] : [],
     ],
     env: { NO_COLOR: "1", ...deviceEnv(), ...options.env },
     stdin: "piped",
@@ -131,6 +137,11 @@ export function deviceEnv(): Record<string, string> {
 /** Deno separates paths by commas and has no way to write one: where a path has any, all may be read. */
 function readPermission(paths: readonly string[]): string {
   return paths.some((path) => path.includes(",")) ? "--allow-read" : `--allow-read=${paths.join(",")}`;
+}
+
+/** Folder of a module that is a file. */
+function folderOf(module: string): string {
+  return fileURLToPath(new URL(".", module));
 }
 
 /** Folder of this project's modules, where they are files. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { type JournalHeader, readJournal } from "../bench/journal.ts";
-import { PROVIDERS } from "../bench/provider.ts";
+import { type ProviderRequest, PROVIDERS } from "../bench/provider.ts";
 import { exitCode } from "../reports/summary.ts";
 import { checkAgainst } from "./against.ts";
 import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
@@ -96,12 +96,20 @@ function resumedArgv(command: Command, dir: string, given: Flags): readonly stri
 }
 
 /** The provider that was asked for. */
-export function providerOf(flags: Flags): string | undefined {
+export function providerOf(flags: Flags): ProviderRequest {
   const provider = text(flags, "provider");
   if (provider !== undefined && !PROVIDERS.includes(provider)) {
     throw new UsageError(`Cannot use provider "${provider}": there are ${PROVIDERS.join(", ")}`);
   }
-  return provider;
+  const toggles = text(flags, "dawn-toggles");
+  if (toggles === undefined) return { provider };
+  if (provider !== "dawn") throw new UsageError("Cannot use --dawn-toggles: they are of --provider dawn");
+  const dawnToggles = toggles.split(",");
+  const strange = dawnToggles.find((name) => !/^-?[a-z][a-z0-9_]*$/.test(name));
+  if (strange !== undefined) {
+    throw new UsageError(`Cannot use the toggle "${strange}": a name of a-z, 0-9 and _, or one with a - before it`);
+  }
+  return { provider, dawnToggles };
 }
 
 /** A new folder for each run, so that none overwrites another. */

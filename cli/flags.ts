@@ -20,6 +20,7 @@ interface Flag {
 }
 
 const RUNS = ["bench", "verify"] as const;
+const OPENS = [...RUNS, "tune", "mutants", "gate", "info"] as const;
 const SELECTS = ["bench", "verify", "tune", "list"] as const;
 
 const FLAGS: readonly Flag[] = [
@@ -99,9 +100,16 @@ const FLAGS: readonly Flag[] = [
   {
     name: "provider",
     kind: "text",
-    value: "wgpu|software",
-    help: "Deno's WebGPU, or SwiftShader on the CPU",
-    commands: [...RUNS, "tune", "mutants", "gate", "info"],
+    value: "wgpu|dawn|software",
+    help: "Deno's WebGPU, Chrome's (npm:webgpu, or the module DAWN_MODULE), or SwiftShader on the CPU",
+    commands: OPENS,
+  },
+  {
+    name: "dawn-toggles",
+    kind: "text",
+    value: "LIST",
+    help: "toggles of Dawn: disable_robustness switches one on, -name off; it ignores those that it does not know",
+    commands: OPENS,
   },
   {
     name: "out",

@@ -19,7 +19,7 @@ export async function gateCommand(flags: Flags, argv: readonly string[], termina
   const candidatePath = text(flags, "candidate");
   const baseline = await readReportFile(baselinePath, "baseline");
   if (candidatePath !== undefined) {
-    const clash = ["out", "provider"].find((name) => flags.values[name] !== undefined);
+    const clash = ["out", "provider", "dawn-toggles"].find((name) => flags.values[name] !== undefined);
     if (clash) throw new UsageError(`Cannot combine --candidate with --${clash}: nothing is run`);
     return await judge(baseline, await readReportFile(candidatePath, "candidate"), false, terminal);
   }

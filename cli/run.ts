@@ -6,7 +6,7 @@
 import { fileURLToPath } from "node:url";
 import { describeHost } from "../bench/environment.ts";
 import { hashCaseIds, type JournalHeader, openJournal, resumeJournal } from "../bench/journal.ts";
-import { type Provider, startProvider } from "../bench/provider.ts";
+import { type Provider, type ProviderRequest, startProvider } from "../bench/provider.ts";
 import type { Environment, Report, Result } from "../bench/result.ts";
 import { writeOutputs } from "../bench/stored_outputs.ts";
 import { supervise } from "../bench/supervise.ts";
@@ -45,7 +45,7 @@ export interface RunPlan {
   /** Whether `out` holds a journal to go on with. */
   readonly resume: boolean;
   /** Provider that was asked for. */
-  readonly provider?: string;
+  readonly provider: ProviderRequest;
   /** Whether progress is hidden. */
   readonly quiet: boolean;
 }

@@ -9,7 +9,7 @@ import type { Terminal } from "./terminal.ts";
 
 /** Runs `deno test` with `args` (permissions, paths, filters) and returns its exit code. */
 export async function test(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { child, options } = await startProvider(undefined, {}, (line) => terminal.err(`${line}\n`));
+  const { child, options } = await startProvider({}, {}, (line) => terminal.err(`${line}\n`));
   await child.end();
   const command = new Deno.Command(Deno.execPath(), {
     args: ["test", ...args],

@@ -153,9 +153,11 @@ function completeReport(): Complete<Report> {
     interleaved: { seed: 1, cases: ["a", "b"] },
     runs: [samples],
   };
+  const environment = makeEnvironment();
+  const adapter = { ...environment.adapter, toggles: ["disable_robustness"] };
   return {
     schemaVersion,
-    environment: { ...makeEnvironment(), calibration, git: { commit: "0", dirty: true } },
+    environment: { ...environment, adapter, calibration, git: { commit: "0", dirty: true } },
     results: [
       { ...base, id: "a", status: "measured", verification, measurement, verdict: "ok", reasons: [""] },
       { ...base, id: "b", status: "verified", verification, reason: "r" },

@@ -1,0 +1,58 @@
+/**
+ * Dawn, Chrome's implementation of WebGPU, in this process: the second opinion beside Deno's own.
+ *
+ * @module
+ */
+
+/** Package and exact version; its native addons were built from Dawn of the same month. */
+const PACKAGE = "webgpu", VERSION = "0.6.2";
+
+/** How Dawn is opened. */
+export interface DawnOptions {
+  /** URL of the module that exports `create`. @default {the package from npm, fetched by the first that asks} */
+  readonly module?: string;
+  /** Toggles beside those of this project: `name` switches one on, `-name` off. */
+  readonly toggles: readonly string[];
+}
+
+/**
+ * Toggles without which nothing can be measured or matrices and f16 are missing: spans in multiples of 65,536 ns, and
+ * features that Dawn holds back.
+ */
+const OWN_TOGGLES = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia", "-timestamp_quantization"] as const;
+
+/** What `npm:webgpu` exports. */
+interface DawnModule {
+  create(options: string[]): GPU;
+}
+
+/** The instances of this process. One that is collected takes the process down with its next garbage collection. */
+const kept: GPU[] = [];
+
+/**
+ * Loads Dawn and makes an instance. The process needs `--allow-ffi`, and may read the module.
+ *
+ * @throws {Error} If the module cannot be loaded: in one line.
+ */
+export async function createDawn({ module, toggles }: DawnOptions): Promise<GPU> {
+  // Computed: Deno would fetch a literal specifier with the graph of every run.
+  const specifier = module ?? `npm:${PACKAGE}@${VERSION}`;
+  let dawn: DawnModule;
+  try {
+    dawn = await import(specifier);
+  } catch (error) {
+    throw new Error(`Cannot load Dawn from ${specifier}: ${(error as Error).message.split("\n")[0]}`);
+  }
+  const gpu = dawn.create(flagsOf([...OWN_TOGGLES, ...toggles]));
+  kept.push(gpu);
+  return gpu;
+}
+
+/** Names of toggles as Dawn takes them: the last word on each counts. */
+function flagsOf(toggles: readonly string[]): string[] {
+  const last = new Map(toggles.map((toggle) => [toggle.replace(/^-/, ""), !toggle.startsWith("-")]));
+  const named = (isOn: boolean) => [...last].filter(([, value]) => value === isOn).map(([name]) => name).join(",");
+  return [["enable", named(true)], ["disable", named(false)]].filter(([, names]) => names !== "").map(([verb, names]) =>
+    `${verb}-dawn-features=${names}`
+  );
+}
