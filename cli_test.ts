@@ -33,7 +33,14 @@ const BAD: readonly (readonly [argv: string[], says: RegExp])[] = [
   [["bench", "--shard=0/2"], /^Cannot .*0\/2/],
   [["bench", "--shard=x"], /^Cannot .*"x"/],
   [["bench", "--filter=nothing/*"], /^Cannot select cases by filter "nothing\/\*": none of \d+ matches/],
-  [["bench", "--provider=dawm"], /^Cannot use provider "dawm": there are wgpu, software\n$/],
+  [["bench", "--provider=dawm"], /^Cannot use provider "dawm": there are wgpu, dawn, software, all\n$/],
+  [["gate", "--baseline=reports/baselines/h200-wgpu.json", "--provider=all"], /^Cannot use provider "all": there are /],
+  [["bench", "--dawn-toggles=disable_robustness"], /^Cannot use --dawn-toggles: they are of --provider dawn\n$/],
+  [["verify", "--provider=dawn", "--dawn-toggles=a,B"], /^Cannot use the toggle "B": a name of a-z, /],
+  [
+    ["verify", "--provider=all", "--against=fused"],
+    /^Cannot combine --provider all with --against or --save-outputs: /,
+  ],
   [["bench", "--tensors=missing.safetensors"], /^Cannot read tensors "missing\.safetensors": there is no such file\n$/],
   [["bench", "--baseline=missing.json"], /^Cannot read baseline "missing\.json": there is no such file\n$/],
   [["bench", "--resume=missing"], /^Cannot resume "missing": there is no such file \(cases\.ndjson\)\n$/],
@@ -50,6 +57,23 @@ for (const [argv, says] of BAD) {
     assertEquals([code, out, err.trimEnd().split("\n").length], [64, "", 1]);
   });
 }
+
+Deno.test("--provider all runs a case on both, compares their outputs, and shows them side by side", () =>
+  withFolder(async (dir) => {
+    const { code, out } = await runCli(["verify", "--provider=all", `--filter=${SMALL}`, `--out=${dir}`, "--quiet"]);
+    assertEquals(code, 0, out);
+    const [first, second] = await Promise.all([readReport(`${dir}/wgpu`), readReport(dir)]);
+    assertEquals(first.results.map(({ status }) => status), ["verified"]);
+    assertEquals(second.environment.adapter.provider, "dawn");
+    assertEquals(second.results.map(({ status }) => status), ["verified"]);
+    assertEquals(second.results[0].differential?.outputs.map(({ name }) => name), ["out", "lse"]);
+    assertStringIncludes(await Deno.readTextFile(`${dir}/report.html`), "right on dawn");
+    assertMatch(out, /beside .+: attend\/fused right in 1 of 1 cases here and 1 there\n$/);
+    assertEquals((await runCli(["report", dir, `${dir}/wgpu`, `--out=${dir}/again`])).code, 0);
+    assertStringIncludes(await Deno.readTextFile(`${dir}/again/report.html`), "right on dawn");
+    const { err } = await runCli(["verify", `--resume=${dir}/wgpu`]);
+    assertMatch(err, /^Cannot resume ".+wgpu": it is half of a run; resume ".+"\n$/);
+  }));
 
 Deno.test("a folder that cannot be written is refused before anything runs", () =>
   withFolder(async (dir) => {

@@ -11,6 +11,9 @@ import type { Environment } from "./result.ts";
 /** Providers that can be asked for. */
 export const PROVIDERS: readonly string[] = ["wgpu", "dawn", "software"];
 
+/** What is asked for where a run is to be made on Deno's WebGPU and on Dawn, and compared. */
+export const ALL_PROVIDERS = "all";
+
 /** What is asked for. */
 export interface ProviderRequest {
   /**

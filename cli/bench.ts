@@ -4,12 +4,13 @@
  * @module
  */
 import { type JournalHeader, readJournal } from "../bench/journal.ts";
-import { type ProviderRequest, PROVIDERS } from "../bench/provider.ts";
+import { ALL_PROVIDERS, type ProviderRequest, PROVIDERS } from "../bench/provider.ts";
 import { exitCode } from "../reports/summary.ts";
 import { checkAgainst } from "./against.ts";
+import { executeOnAll, journalFolderOf, wholeOf } from "./all.ts";
 import { type Command, type Flags, isOn, parseFlags, text, UsageError } from "./flags.ts";
 import { judge, readReportFile, tellGitHub, worstExit } from "./judge.ts";
-import { execute } from "./run.ts";
+import { execute, type RunPlan } from "./run.ts";
 import { describeIo } from "./files.ts";
 import { casesOf, readSelection, suitesOf } from "./select.ts";
 import type { Terminal } from "./terminal.ts";
@@ -28,7 +29,7 @@ export async function bench(
   const baselinePath = text(flags, "baseline");
   const baseline = baselinePath === undefined ? undefined : await readReportFile(baselinePath, "baseline");
   const selection = await readSelection(flags);
-  const outcome = await execute({
+  const plan: RunPlan = {
     ...settings,
     command,
     selection,
@@ -39,10 +40,13 @@ export async function bench(
     },
     suites: (software) => suitesOf(selection, software),
     timing: command === "bench",
-    provider: providerOf(flags),
-  }, terminal);
+    provider: providerOf(flags, { orAll: true }),
+  };
+  const isOnAll = plan.provider.provider === ALL_PROVIDERS;
+  const outcomes = isOnAll ? await executeOnAll(plan, terminal) : [await execute(plan, terminal)];
+  const outcome = outcomes.at(-1)!;
   if (outcome.interrupted) return INTERRUPTED;
-  const code = exitCode(outcome.report, command);
+  const code = worstExit(...outcomes.map(({ report }) => exitCode(report, command)));
   if (baseline) {
     // Whoever narrows the selection does not expect the rest of the baseline.
     const partial = ["filter", "shard", "kernel", "axis"].some((name) => flags.values[name] !== undefined);
@@ -85,25 +89,32 @@ function resumedArgv(command: Command, dir: string, given: Flags): readonly stri
   }
   let header: JournalHeader;
   try {
-    ({ header } = readJournal(`${dir}/cases.ndjson`));
+    ({ header } = readJournal(`${journalFolderOf(dir)}/cases.ndjson`));
   } catch (error) {
     if (error instanceof SyntaxError) throw error;
     throw new UsageError(`Cannot resume "${dir}": ${describeIo(error)} (cases.ndjson)`);
   }
   const { command: then, argv } = header.environment;
   if (then !== command) throw new UsageError(`Cannot resume "${dir}" with ${command}: it was begun by ${then}`);
+  const whole = wholeOf(dir);
+  if (whole !== undefined && providerOf(parseFlags(command, argv), { orAll: true }).provider === ALL_PROVIDERS) {
+    throw new UsageError(`Cannot resume "${dir}": it is half of a run; resume "${whole}"`);
+  }
   return argv;
 }
 
-/** The provider that was asked for. */
-export function providerOf(flags: Flags): ProviderRequest {
+/** The provider that was asked for; `orAll`: or {@linkcode ALL_PROVIDERS}. */
+export function providerOf(flags: Flags, { orAll = false } = {}): ProviderRequest {
   const provider = text(flags, "provider");
-  if (provider !== undefined && !PROVIDERS.includes(provider)) {
-    throw new UsageError(`Cannot use provider "${provider}": there are ${PROVIDERS.join(", ")}`);
+  const choices = [...PROVIDERS, ...orAll ? [ALL_PROVIDERS] : []];
+  if (provider !== undefined && !choices.includes(provider)) {
+    throw new UsageError(`Cannot use provider "${provider}": there are ${choices.join(", ")}`);
   }
   const toggles = text(flags, "dawn-toggles");
   if (toggles === undefined) return { provider };
-  if (provider !== "dawn") throw new UsageError("Cannot use --dawn-toggles: they are of --provider dawn");
+  if (provider !== "dawn" && provider !== ALL_PROVIDERS) {
+    throw new UsageError("Cannot use --dawn-toggles: they are of --provider dawn");
+  }
   const dawnToggles = toggles.split(",");
   const strange = dawnToggles.find((name) => !/^-?[a-z][a-z0-9_]*$/.test(name));
   if (strange !== undefined) {

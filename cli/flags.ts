@@ -100,8 +100,9 @@ const FLAGS: readonly Flag[] = [
   {
     name: "provider",
     kind: "text",
-    value: "wgpu|dawn|software",
-    help: "Deno's WebGPU, Chrome's (npm:webgpu, or the module DAWN_MODULE), or SwiftShader on the CPU",
+    value: "wgpu|dawn|software|all",
+    help:
+      "Deno's WebGPU, Chrome's (npm:webgpu, or the module DAWN_MODULE), SwiftShader on the CPU, or both (bench, verify)",
     commands: OPENS,
   },
   {

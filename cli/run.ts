@@ -44,6 +44,8 @@ export interface RunPlan {
   readonly out: string;
   /** Whether `out` holds a journal to go on with. */
   readonly resume: boolean;
+  /** Folder that `--resume` takes to go on with it. @default {`out`} */
+  readonly resumedBy?: string;
   /** Provider that was asked for. */
   readonly provider: ProviderRequest;
   /** Whether progress is hidden. */
@@ -172,7 +174,7 @@ async function sweep(
   if (saveOutputs && outputs) terminal.out(`\n${describeOutputs(saveOutputs, outputs)}\n`);
   terminal.out(`\nReports are in ${plan.out}: open ${plan.out}/report.html\n`);
   const done = `${report.results.length} of ${cases.length} cases are done`;
-  const resume = `Go on with: deno task ${plan.command} --resume ${plan.out}`;
+  const resume = `Go on with: deno task ${plan.command} --resume ${plan.resumedBy ?? plan.out}`;
   // An error of its own, so that no class of it is taken for bad input.
   if (breakdown) throw new Error(`${(breakdown as Error).message}; ${done}. ${resume}`, { cause: breakdown });
   const interrupted = interruption.signal.aborted && report.results.length < cases.length;

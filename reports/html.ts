@@ -33,11 +33,12 @@ export const contentSecurityPolicy: string = [
  * scripts filter, sort and draw. Every text of the report is escaped: it is shown and never interpreted.
  *
  * @param report Any valid report, also an empty one.
+ * @param other The same cases under another implementation, to stand beside it. @default {none}
  * @returns The document, about 155 kB plus what the report holds.
  * @throws {RangeError} If a sample is not finite.
  */
-export function renderHtml(report: Report): string {
-  const view = makeView(report);
+export function renderHtml(report: Report, other?: Report): string {
+  const view = makeView(report, other);
   const { headline, tone } = verdictOf(report, view);
   return html`
     <!doctype html>
@@ -62,7 +63,7 @@ export function renderHtml(report: Report): string {
     </header>
     ${softwareBanner(report.environment)}
     <main>
-    ${summarySection(report, view)}
+    ${summarySection(report, view, other)}
     ${rooflineSection(report.environment.calibration, view.data.cases)}
     ${interactiveSections(view)}
     ${environmentSection(report)}

@@ -16,6 +16,7 @@ import type {
   Timer,
 } from "../bench/result.ts";
 import type { Summary } from "../bench/statistics.ts";
+import { type BesideCase, besideCases } from "./beside.ts";
 import { type Choice, choicesOf, type ChoiceSummary, summarizeChoices } from "./choices.ts";
 import { largestDifference } from "./differential.ts";
 import { plainText } from "./escape.ts";
@@ -70,6 +71,10 @@ export interface ViewCase {
   readonly ulpP99?: number;
   /** What the kernel computes in; absent where it only moves values. */
   readonly precision?: string;
+  /** Median under the other implementation, ns; absent where its times are not believed. */
+  readonly besideNs?: number;
+  /** That over this one's. */
+  readonly besideRatio?: number;
   /** Pipeline compilation, ms. */
   readonly compileMs?: number;
   /** What the resolver would pick for the shape: a variant, with the form where there is one. */
@@ -90,6 +95,8 @@ export interface ViewData {
   readonly defaults: { readonly rows: string; readonly columns: string; readonly metric: string };
   /** How often the resolver would have picked the fastest kernel; absent where it cannot be told. */
   readonly resolver?: ChoiceSummary;
+  /** Provider of the report that stands beside this one; absent where none does. */
+  readonly beside?: string;
 }
 
 /** One check, as in the report. */
@@ -131,6 +138,8 @@ export interface ViewDetail {
   readonly blind?: readonly string[];
   /** The case beside another kernel or adapter. */
   readonly differential?: Differential;
+  /** What became of it under the other implementation. */
+  readonly beside?: BesideCase;
   /** Share of output rows compared, when verified. */
   readonly coverage?: number;
   /** Timed runs, the headline first. */
@@ -166,12 +175,20 @@ export interface View {
   readonly details: readonly ViewDetail[];
 }
 
-/** Computes what the report shows of `report`. */
-export function makeView(report: Report): View {
+/**
+ * Computes what the report shows of `report`.
+ *
+ * @param other The same cases under another implementation. @default {none}
+ */
+export function makeView(report: Report, other?: Report): View {
+  const beside = other && besideCases(other);
   const rows = Map.groupBy(rowsOf(report), ({ result }) => result);
   const choices = choicesOf(report);
   const details = report.results.map((result) =>
-    detailOf(result, rows.get(result) ?? [], report.environment.argv, choices.get(result.id))
+    dropUndefined({
+      ...detailOf(result, rows.get(result) ?? [], report.environment.argv, choices.get(result.id)),
+      beside: beside?.get(result.id),
+    })
   );
   const axes = axesOf(report.results);
   const medians = new Map<string, number>();
@@ -186,7 +203,13 @@ export function makeView(report: Report): View {
   }));
   const resolver = summarizeChoices(report);
   return {
-    data: dropUndefined({ axes: withValues, cases, defaults: defaultsOf(withValues, cases), resolver }),
+    data: dropUndefined({
+      axes: withValues,
+      cases,
+      defaults: defaultsOf(withValues, cases),
+      resolver,
+      beside: other?.environment.adapter.provider,
+    }),
     details,
   };
 }
@@ -239,6 +262,10 @@ function caseOf(
     blind: isBlind(result) ? true : undefined,
     ulpP99: largestDifference(result, "ulpP99"),
     precision: precisionOf(result),
+    besideNs: detail.beside?.medianNs,
+    besideRatio: headline && detail.beside?.medianNs !== undefined
+      ? detail.beside.medianNs / headline.summary.medianNs
+      : undefined,
     compileMs: result.compileMs,
     pick: detail.choice && [detail.choice.backend, detail.choice.form].filter(Boolean).join(", "),
     pickOverFastest: detail.choice?.overFastest,

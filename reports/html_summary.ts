@@ -4,10 +4,12 @@
  * @module
  */
 import type { Report } from "../bench/result.ts";
+import { besideKernels } from "./beside.ts";
 import { checkedKinds } from "./checked.ts";
 import type { View, ViewCase } from "./html_data.ts";
 import { html, type Markup } from "./html_escape.ts";
 import { countOutcomes, number, verdictOf } from "./html_verdict.ts";
+import { adapterInWords } from "./outcome.ts";
 import { checkWords } from "./view/check_words.js";
 import { percent, significant } from "./view/format.js";
 import { outcome, OUTCOMES } from "./view/query.js";
@@ -17,7 +19,7 @@ import { SIGNS } from "./view/signs.js";
 const [SHOWN_ROWS, FOLDED_ROWS] = [8, 200];
 
 /** Verdict, counts, kernels, attention list and reasons of skips. */
-export function summarySection(report: Report, view: View): Markup {
+export function summarySection(report: Report, view: View, other?: Report): Markup {
   const verdict = verdictOf(report, view);
   // What is wrong comes first; doubtful times can wait.
   const sections = [checksSection(report), attentionSection(view)];
@@ -38,6 +40,7 @@ export function summarySection(report: Report, view: View): Markup {
       ${countsBar(view.data.cases)}
 </section>
 ${kernelsSection(view.data.cases)}
+${other && besideSection(report, other)}
 ${verdict.tone === "bad" ? sections.toReversed() : sections}
 ${skipsSection(view.data.cases)}`;
 }
@@ -111,6 +114,50 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
       </div>
       <p
         class="quiet">Error budget: the most that a right case used. Against unfused: geometric mean over the cases that both kernels were timed on. Best: of stable times only.</p>
+    </section>
+  `;
+}
+
+/** The kernels under both implementations. */
+function besideSection(report: Report, other: Report): Markup {
+  const kernels = besideKernels(report, other);
+  const [here, there] = [report, other].map(({ environment }) => environment.adapter.provider);
+  const hasTimes = kernels.some(({ timed }) => timed > 0);
+  const lines = kernels.map(({ kernel, both, right, rightThere, timed, speedRatio }) =>
+    html`
+      <tr>
+        <th scope="row"><code>${kernel}</code></th>
+        <td class="number">${number(both)}</td>
+        <td class="number ${right < both && "bad"}">${number(right)}</td>
+        <td class="number ${rightThere < both && "bad"}">${number(rightThere)}</td>
+        ${hasTimes && html`
+          <td class="number">${timed || ""}</td>
+          <td class="number">${significant(speedRatio)}</td>
+        `}
+      </tr>
+    `
+  );
+  return html`
+    <section id="beside">
+      <h2>${here} beside ${there}</h2>
+      <p class="quiet above">There: ${adapterInWords(other)}.</p>
+      <div class="scroll">
+        <table class="plain">
+          <thead>
+            <tr>
+              <th scope="col">kernel</th>
+              <th scope="col" class="number">cases on both</th>
+              <th scope="col" class="number">right on ${here}</th>
+              <th scope="col" class="number">right on ${there}</th>
+              ${hasTimes && html`
+                <th scope="col" class="number">timed on both</th>
+                <th scope="col" class="number">${here} faster than ${there}, ×</th>
+              `}
+            </tr>
+          </thead>
+          <tbody>${lines}</tbody>
+        </table>
+      </div>
     </section>
   `;
 }

@@ -154,8 +154,12 @@ export function skippedByReason(results: readonly Result[]): { reason: string; i
     .sort((a, b) => b.ids.length - a.ids.length);
 }
 
-/** The adapter in one line: `NVIDIA H200 (wgpu)`, `llvmpipe (LLVM 19) (software adapter)`. */
+/**
+ * The adapter in one line: `NVIDIA H200 (wgpu)`, `llvmpipe (LLVM 19) (software adapter)`,
+ * `SwiftShader driver (dawn, software adapter)`.
+ */
 export function adapterInWords(report: Report): string {
   const { description, provider, software } = report.environment.adapter;
-  return `${description || "unnamed adapter"} (${software ? "software adapter" : provider})`;
+  const ways = [...provider === "software" ? [] : [provider], ...software ? ["software adapter"] : []];
+  return `${description || "unnamed adapter"} (${ways.join(", ")})`;
 }

@@ -10,6 +10,8 @@ import { contentSecurityPolicy, renderHtml } from "./html.ts";
 export interface ServeReportOptions {
   /** Port; 0 takes a free one. @default {0} */
   readonly port?: number;
+  /** The same cases under another implementation, to stand beside them. @default {none} */
+  readonly other?: Report;
 }
 
 /** A report that is being served. */
@@ -30,11 +32,11 @@ export interface ReportServer {
  * @throws {Deno.errors.AddrInUse} If the port is taken.
  */
 export function serveReport(report: Report, options: ServeReportOptions = {}): ReportServer {
-  const { port = 0 } = options;
+  const { port = 0, other } = options;
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
     throw new RangeError(`Cannot serve on port ${port}: ports are 0 (any free one) to 65535`);
   }
-  const body = new TextEncoder().encode(renderHtml(report));
+  const body = new TextEncoder().encode(renderHtml(report, other));
   const server: Deno.HttpServer<Deno.NetAddr> = Deno.serve(
     { hostname: "127.0.0.1", port, onListen: () => {} },
     (request) => {

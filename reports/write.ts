@@ -10,18 +10,22 @@ import { toJunit } from "./junit.ts";
 import { toMarkdown } from "./markdown.ts";
 
 /** Files of a report by name, and what draws each. */
-export const OUTPUTS: Readonly<Record<string, (report: Report) => string>> = {
+export const OUTPUTS: Readonly<Record<string, (report: Report, other?: Report) => string>> = {
   "report.json": (report) => JSON.stringify(report) + "\n",
   "report.html": renderHtml,
-  "report.md": toMarkdown,
-  "junit.xml": toJunit,
-  "results.csv": toCsv,
+  "report.md": (report) => toMarkdown(report),
+  "junit.xml": (report) => toJunit(report),
+  "results.csv": (report) => toCsv(report),
 };
 
-/** Writes the files of {@linkcode OUTPUTS} into `dir`. */
-export async function writeReports(report: Report, dir: string): Promise<void> {
+/**
+ * Writes the files of {@linkcode OUTPUTS} into `dir`.
+ *
+ * @param other The same cases under another implementation: the HTML shows them side by side.
+ */
+export async function writeReports(report: Report, dir: string, other?: Report): Promise<void> {
   for (const [name, draw] of Object.entries(OUTPUTS)) {
-    await writeWhole(`${dir}/${name}`, draw(report));
+    await writeWhole(`${dir}/${name}`, draw(report, other));
   }
 }
 

@@ -10,7 +10,7 @@
 import { checkSections } from "./checks.js";
 import { differentialSection } from "./differential.js";
 import { badge, byId, h } from "./dom.js";
-import { significant } from "./format.js";
+import { microseconds, percent, significant } from "./format.js";
 import { command, facts } from "./parts.js";
 import { outcome } from "./query.js";
 import { runSection } from "./runs.js";
@@ -109,6 +109,7 @@ export function makeDetail(data, details, update) {
       ...detail.runs.map((run) => runSection(detail, run, (draw) => draws.push(draw))),
       ...checkSections(detail),
       ...(detail.differential ? [differentialSection(detail.differential)] : []),
+      ...(detail.beside && data.beside ? [besideSection(row, detail.beside, data.beside)] : []),
       ...(detail.choice ? [choiceSection(detail.choice)] : []),
       h(
         "section",
@@ -153,6 +154,25 @@ function shrunkSection(id, shrunk) {
     h("h3", {}, "The smallest case that fails like it"),
     shrunk.id === id ? null : command(shrunk.command),
     h("p", { class: "quiet" }, shrunk.id === id ? `This one: ${runs} to find a smaller.` : `${runs} to find it.`),
+  );
+}
+
+/**
+ * @param {ViewCase} row
+ * @param {NonNullable<ViewDetail["beside"]>} beside
+ * @param {string} name
+ */
+function besideSection(row, { status, medianNs, budget }, name) {
+  return h(
+    "section",
+    {},
+    h("h3", {}, `On ${name}`),
+    facts([
+      ["outcome", status],
+      ["median", medianNs === undefined ? "" : `${microseconds(medianNs)} µs`],
+      ["over this one's", row.besideRatio === undefined ? "" : `${significant(row.besideRatio)} ×`],
+      ["error budget, most", budget === undefined ? "" : `${percent(budget)} %`],
+    ]),
   );
 }
 

@@ -38,6 +38,12 @@ export const METRICS = {
     format: significant,
     better: "higher",
   },
+  besideRatio: {
+    label: "Speed over the other implementation, ×",
+    value: (row) => row.besideRatio ?? null,
+    format: significant,
+    better: "higher",
+  },
   halfWidth: {
     label: "95 % interval of the median, ±%",
     value: (row) => row.halfWidth ?? null,

@@ -52,6 +52,13 @@ export function columnsOf(data) {
       number: true,
       cell: (row) => significant(row.pickOverFastest),
     },
+    { key: "besideNs", heading: `${data.beside}, µs`, number: true, cell: (row) => microseconds(row.besideNs) },
+    {
+      key: "besideRatio",
+      heading: `over ${data.beside}, ×`,
+      number: true,
+      cell: (row) => significant(row.besideRatio),
+    },
     { key: "compileMs", heading: "compile, ms", number: true, cell: (row) => significant(row.compileMs) },
   ];
   return [

@@ -1,0 +1,99 @@
+/**
+ * The same cases under another implementation of WebGPU: its results beside those of a report.
+ *
+ * @module
+ */
+import type { Report, Result, Status } from "../bench/result.ts";
+import { figure, formatNumber, kernelOf, type Row, rowsOf } from "./figures.ts";
+import { adapterInWords } from "./outcome.ts";
+
+/** What became of a case there. */
+export interface BesideCase {
+  /** Its status. */
+  readonly status: Status;
+  /** Median of its headline run, ns; absent where its time is not believed. */
+  readonly medianNs?: number;
+  /** Largest share of its error bound that any check used. */
+  readonly budget?: number;
+}
+
+/** What became of each case of `report`, by id. */
+export function besideCases(report: Report): Map<string, BesideCase> {
+  // A measured result's headline comes first.
+  const headlines = new Map<Result, Row>();
+  for (const row of rowsOf(report)) if (!headlines.has(row.result)) headlines.set(row.result, row);
+  return new Map([...headlines].map(([result, row]) => {
+    const budget = figure("errorBudget").value(row);
+    const medianNs = believedNs(row);
+    return [result.id, {
+      status: result.status,
+      ...medianNs !== undefined && { medianNs },
+      ...budget !== undefined && { budget },
+    }];
+  }));
+}
+
+/** What one kernel came to, here and there. */
+export interface BesideKernel {
+  /** `operation/variant`. */
+  readonly kernel: string;
+  /** Cases that are in both reports and were skipped in neither. */
+  readonly both: number;
+  /** Of those, the cases that are right here, and there. */
+  readonly right: number;
+  readonly rightThere: number;
+  /** Cases whose times are believed in both. */
+  readonly timed: number;
+  /** Geometric mean, over those, of the time there over the time here; absent without any. */
+  readonly speedRatio?: number;
+}
+
+/** The kernels of two reports, in the order of the first. */
+export function besideKernels(report: Report, other: Report): BesideKernel[] {
+  const [here, there] = [besideCases(report), besideCases(other)];
+  const pairs = [...here].flatMap(([id, own]) => {
+    const beside = there.get(id);
+    const isRun = beside !== undefined && own.status !== "skipped" && beside.status !== "skipped";
+    return isRun ? [{ kernel: kernelOf(id), own, beside }] : [];
+  });
+  return [...Map.groupBy(pairs, ({ kernel }) => kernel)].map(([kernel, list]) => {
+    const ratios = list.flatMap(({ own, beside }) => speedRatio(own, beside) ?? []);
+    return {
+      kernel,
+      both: list.length,
+      right: list.filter(({ own }) => isRight(own)).length,
+      rightThere: list.filter(({ beside }) => isRight(beside)).length,
+      timed: ratios.length,
+      ...ratios.length > 0 && {
+        speedRatio: Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length),
+      },
+    };
+  });
+}
+
+/** Time there over time here; undefined where one is not believed. */
+export function speedRatio(own: BesideCase, beside: BesideCase): number | undefined {
+  return own.medianNs === undefined || beside.medianNs === undefined ? undefined : beside.medianNs / own.medianNs;
+}
+
+/**
+ * Lines for a terminal: `beside NVIDIA H200 (wgpu): attend/fused right in 10 of 10 cases here and 10 there, 1.07 times as
+ * fast here over 10`.
+ */
+export function besideInWords(report: Report, other: Report): string[] {
+  const where = adapterInWords(other);
+  return besideKernels(report, other).map(({ kernel, both, right, rightThere, timed, speedRatio }) => {
+    const speed = speedRatio === undefined ? "" : `, ${formatNumber(speedRatio)} times as fast here over ${timed}`;
+    return `beside ${where}: ${kernel} right in ${right} of ${both} cases here and ${rightThere} there${speed}`;
+  });
+}
+
+function isRight({ status }: BesideCase): boolean {
+  return status === "measured" || status === "verified";
+}
+
+/** Times of a CPU say nothing about GPUs, and those of one implementation nothing about another's. */
+function believedNs({ result, software, summary }: Row): number | undefined {
+  const isBelieved = result.status === "measured" && result.verdict !== "invalid" && !software;
+  return isBelieved ? summary?.medianNs : undefined;
+}
