@@ -68,7 +68,7 @@ Deno.test("--provider all runs a case on both, compares their outputs, and shows
     assertEquals(second.results.map(({ status }) => status), ["verified"]);
     assertEquals(second.results[0].differential?.outputs.map(({ name }) => name), ["out", "lse"]);
     assertStringIncludes(await Deno.readTextFile(`${dir}/report.html`), "right on dawn");
-    assertMatch(out, /beside .+: attend\/fused right in 1 of 1 cases here and 1 there\n$/);
+    assertMatch(out, /beside .+: cases 1 on both, 1 right here and 1 there\n$/);
     assertEquals((await runCli(["report", dir, `${dir}/wgpu`, `--out=${dir}/again`])).code, 0);
     assertStringIncludes(await Deno.readTextFile(`${dir}/again/report.html`), "right on dawn");
     const { err } = await runCli(["verify", `--resume=${dir}/wgpu`]);

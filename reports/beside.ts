@@ -77,15 +77,26 @@ export function speedRatio(own: BesideCase, beside: BesideCase): number | undefi
 }
 
 /**
- * Lines for a terminal: `beside NVIDIA H200 (wgpu): attend/fused right in 10 of 10 cases here and 10 there, 1.07 times as
- * fast here over 10`.
+ * Lines for a terminal: `beside NVIDIA H200 (wgpu): 38 cases on both, 38 right here and 38 there`, then a kernel each with
+ * its speed, and those that are wrong somewhere.
  */
 export function besideInWords(report: Report, other: Report): string[] {
-  const where = adapterInWords(other);
-  return besideKernels(report, other).map(({ kernel, both, right, rightThere, timed, speedRatio }) => {
-    const speed = speedRatio === undefined ? "" : `, ${formatNumber(speedRatio)} times as fast here over ${timed}`;
-    return `beside ${where}: ${kernel} right in ${right} of ${both} cases here and ${rightThere} there${speed}`;
-  });
+  const kernels = besideKernels(report, other);
+  const sum = (of: "both" | "right" | "rightThere") => kernels.reduce((sum, kernel) => sum + kernel[of], 0);
+  const rightness = (both: number, right: number, there: number) =>
+    `${both} on both, ${right} right here and ${there} there`;
+  return [
+    `beside ${adapterInWords(other)}: cases ${rightness(sum("both"), sum("right"), sum("rightThere"))}`,
+    ...kernels.flatMap(({ kernel, both, right, rightThere, timed, speedRatio }) => {
+      const isWrong = right < both || rightThere < both;
+      if (!isWrong && speedRatio === undefined) return [];
+      const words = [
+        ...isWrong ? [rightness(both, right, rightThere)] : [],
+        ...speedRatio === undefined ? [] : [`${formatNumber(speedRatio)} times as fast here, over ${timed}`],
+      ];
+      return [`  ${kernel}: ${words.join("; ")}`];
+    }),
+  ];
 }
 
 function isRight({ status }: BesideCase): boolean {

@@ -35,12 +35,10 @@ Deno.test("besideKernels() pairs cases by id, and takes the geometric mean of th
   assertEquals([fused.kernel, fused.both, fused.right, fused.rightThere, fused.timed], ["attend/fused", 2, 2, 2, 2]);
   assertAlmostEquals(fused.speedRatio!, 4, 0.1);
   assertEquals(unfused, { kernel: "attend/unfused", both: 1, right: 1, rightThere: 0, timed: 0 });
-  const [line, other] = besideInWords(here, there);
-  assertMatch(
-    line,
-    /attend\/fused right in 2 of 2 cases here and 2 there, (4|3\.9|4\.0)\S* times as fast here over 2$/,
-  );
-  assertMatch(other, /attend\/unfused right in 1 of 1 cases here and 0 there$/);
+  const [all, line, other] = besideInWords(here, there);
+  assertMatch(all, /^beside .+ \(wgpu\): cases 3 on both, 3 right here and 2 there$/);
+  assertMatch(line, /^ {2}attend\/fused: (3\.9|4\.0)\S* times as fast here, over 2$/);
+  assertEquals(other, "  attend/unfused: 1 on both, 1 right here and 0 there");
 });
 
 Deno.test("times of a software adapter, and those that are not believed, stand beside nothing", () => {

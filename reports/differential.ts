@@ -10,7 +10,7 @@ import { formatNumber } from "./figures.ts";
 
 /** What the cases of a run that were compared with one other run have in common. */
 export interface DifferentialOverview {
-  /** `attend/unfused`, or `attend/fused on NVIDIA H200`. */
+  /** `attend/unfused`, or `the same kernels on NVIDIA H200`. */
   readonly against: string;
   /** Cases that were compared. */
   readonly compared: number;
@@ -44,8 +44,9 @@ export function formatUlps(value: number): string {
   return Number.isInteger(value) && value < 1e6 ? String(value) : formatNumber(value);
 }
 
+/** Stored outputs are those of the same kernel, on another adapter or of another version. */
 function nameOf({ against, adapter, environment }: Differential): string {
-  return environment === undefined ? against : `${against} on ${adapter || environment}`;
+  return environment === undefined ? against : `the same kernels on ${adapter || environment}`;
 }
 
 function overviewOf(against: string, results: readonly Result[]): DifferentialOverview {

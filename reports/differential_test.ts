@@ -42,7 +42,7 @@ Deno.test("differentialInWords() names the adapter of a stored run, and says whe
   const other = { against: "attend/fused", adapter: "NVIDIA H200", environment: "wgpu · H200" };
   const results = [result("attend/fused:kv=1", { ...other, outputs: [output(0, 0)] })];
   assertEquals(differentialInWords({ results }), [
-    "against attend/fused on NVIDIA H200: 1 case compared, differences of 0 ULP (errors 0.500 and 0.250 ULP), none anywhere",
+    "against the same kernels on NVIDIA H200: 1 case compared, differences of 0 ULP (errors 0.500 and 0.250 ULP), none anywhere",
   ]);
 });
 
