@@ -101,6 +101,7 @@ export * from "./suites/suites.ts";
 // How it runs.
 export { calibrate } from "./bench/calibration.ts";
 export * from "./bench/clock.ts";
+export type { DawnOptions } from "./bench/dawn.ts";
 export * from "./bench/device.ts";
 export * from "./bench/buffers.ts";
 export * from "./bench/execute.ts";

@@ -9,7 +9,7 @@ const PACKAGE = "webgpu", VERSION = "0.6.2";
 
 /** How Dawn is opened. */
 export interface DawnOptions {
-  /** URL of the module that exports `create`. @default {the package from npm, fetched by the first that asks} */
+  /** `file:` URL of the module that exports `create`. @default {the package from npm, fetched by the first that asks} */
   readonly module?: string;
   /** Toggles beside those of this project: `name` switches one on, `-name` off. */
   readonly toggles: readonly string[];
@@ -35,13 +35,15 @@ const kept: GPU[] = [];
  * @throws {Error} If the module cannot be loaded: in one line.
  */
 export async function createDawn({ module, toggles }: DawnOptions): Promise<GPU> {
-  // Computed: Deno would fetch a literal specifier with the graph of every run.
-  const specifier = module ?? `npm:${PACKAGE}@${VERSION}`;
   let dawn: DawnModule;
   try {
-    dawn = await import(specifier);
+    // Computed: Deno would fetch a literal specifier with the graph of every run.
+    dawn = await (module === undefined
+      ? import(`npm:${PACKAGE}@${VERSION}`)
+      : import(`file://${module.slice("file://".length)}`));
   } catch (error) {
-    throw new Error(`Cannot load Dawn from ${specifier}: ${(error as Error).message.split("\n")[0]}`);
+    const from = module ?? `npm:${PACKAGE}@${VERSION}`;
+    throw new Error(`Cannot load Dawn from ${from}: ${(error as Error).message.split("\n")[0]}`);
   }
   const gpu = dawn.create(flagsOf([...OWN_TOGGLES, ...toggles]));
   kept.push(gpu);

@@ -61,7 +61,7 @@ function isPrecision(value: unknown): boolean {
   const { scores, values } = (value ?? {}) as Partial<Record<keyof KernelPrecision, unknown>>;
   return [scores, values].every((products) => {
     const { f16Chain } = (products ?? {}) as Partial<F16Chains>;
-    return products === "f32" || (Number.isInteger(f16Chain) && f16Chain! > 0);
+    return products === "f32" || (Number.isInteger(f16Chain) && f16Chain! >= 0);
   });
 }
 

@@ -67,7 +67,7 @@ export async function startChild(options: ChildOptions = {}): Promise<GpuChild> 
       "--quiet",
       "--no-prompt",
       ...read,
-      ...dawn ? ["--allow-ffi"] : [],
+      ...dawn ? dawnFlags() : [],
       ...options.permissions ?? [],
       new URL("./child.ts", import.meta.url).href,
       ...dawn ? [JSON.stringify(dawn)] : [],
@@ -137,6 +137,15 @@ export function deviceEnv(): Record<string, string> {
 /** Deno separates paths by commas and has no way to write one: where a path has any, all may be read. */
 function readPermission(paths: readonly string[]): string {
   return paths.some((path) => path.includes(",")) ? "--allow-read" : `--allow-read=${paths.join(",")}`;
+}
+
+/**
+ * What a child needs to load Dawn. It has a lock file of its own: of what stands in the project's, every process fetches
+ * all that its cache lacks, and Dawn has 130 MB.
+ */
+function dawnFlags(): string[] {
+  const lock = new URL("./dawn.lock.json", import.meta.url);
+  return ["--allow-ffi", ...lock.protocol === "file:" ? ["--frozen", `--lock=${fileURLToPath(lock)}`] : []];
 }
 
 /** Folder of a module that is a file. */

@@ -15,7 +15,7 @@
  *
  * @module
  */
-import { addF16Values, f16Dots } from "./f16_chains.ts";
+import { addF16Values, f16Dots, roundQuery, roundWeights } from "./f16_chains.ts";
 import type { KernelPrecision } from "./precision.ts";
 import { streamKey, uint32At } from "./random.ts";
 
@@ -103,16 +103,23 @@ export function kernelArithmetic(precision: KernelPrecision, variant: number): A
 
 /** The arithmetic with the products of an attention in `precision`. */
 export function inPrecision({ scores, values }: KernelPrecision, arithmetic: Arithmetic): Arithmetic {
-  const { order } = arithmetic;
   return {
     ...arithmetic,
-    ...(scores === "f32" ? {} : {
-      queryDots: (query, keys, target) => f16Dots(query, keys, target, order, scores.f16Chain),
-    }),
-    ...(values === "f32" ? {} : {
-      addValues: (out, vectors, weights, first) => addF16Values(out, vectors, weights, first, order, values.f16Chain),
-    }),
+    ...(scores === "f32" ? {} : { queryDots: queryDotsOf(scores.f16Chain, arithmetic) }),
+    ...(values === "f32" ? {} : { addValues: addValuesOf(values.f16Chain, arithmetic) }),
   };
+}
+
+function queryDotsOf(longest: number, { order, queryDots }: Arithmetic): Arithmetic["queryDots"] {
+  return longest === 0
+    ? (query, keys, target) => queryDots(roundQuery(query), keys, target)
+    : (query, keys, target) => f16Dots(query, keys, target, order, longest);
+}
+
+function addValuesOf(longest: number, { order, addValues }: Arithmetic): Arithmetic["addValues"] {
+  return longest === 0
+    ? (out, vectors, weights, first) => addValues(out, vectors, roundWeights(weights), first)
+    : (out, vectors, weights, first) => addF16Values(out, vectors, weights, first, order, longest);
 }
 
 /** Tokens of a tile that no row exceeds. */

@@ -72,10 +72,27 @@ function dealOf(width: number, { lanes, start }: SummationOrder, longest: number
   return { unit, chains: 2 ** (Math.ceil(Math.log2(least)) + (start < 0.5 ? 0 : 1)), step };
 }
 
+/** Power of two by which a query is multiplied before it is rounded. */
+function queryFactor(query: Float64Array): number {
+  const size = query.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+  return size > 0 ? QUERY_SIZE / 2 ** (Math.floor(Math.log2(size)) + 1) : 1;
+}
+
+/** A query as a kernel has it that multiplies it in f16 and sums in f32. */
+export function roundQuery(query: Float64Array): Float64Array {
+  const factor = queryFactor(query);
+  return query.map((x) => roundToF16(x * factor) / factor);
+}
+
+/** Weights as a kernel has them that multiplies them in f16 and sums in f32. */
+export function roundWeights(weights: Float64Array): Float64Array {
+  return weights.map((weight) => roundToF16(weight * WEIGHT_FACTOR) / WEIGHT_FACTOR);
+}
+
 /**
  * Writes to `target` the products of a query with keys.
  *
- * @param longest Most products of a chain.
+ * @param longest Most products of a chain, at least 1.
  */
 export function f16Dots(
   query: Float64Array,
@@ -86,8 +103,7 @@ export function f16Dots(
 ): void {
   const width = query.length;
   const { unit, chains, step } = dealOf(width, order, longest);
-  const size = query.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  const factor = size > 0 ? QUERY_SIZE / 2 ** (Math.floor(Math.log2(size)) + 1) : 1;
+  const factor = queryFactor(query);
   const scaled = query.map((x) => roundToF16(x * factor));
   const last = target.length - 1;
   const isRounded = roundsProducts(order);
@@ -123,7 +139,7 @@ export function f16Dots(
  * Adds weighted values to `out`. Where the order has lanes, tokens are dealt to groups of threads, and a chain takes
  * those of one; the first chain of a group is shorter by the order's start, as where a tile does not begin with it.
  *
- * @param longest Most tokens of a chain.
+ * @param longest Most tokens of a chain, at least 1.
  */
 export function addF16Values(
   out: Float64Array,

@@ -4,8 +4,8 @@
  *
  * With u = 2⁻¹¹, a number of f16 and a sum in f16 are rounded by up to u of themselves, or by 2⁻²⁵ where that is more:
  * half the distance of subnormals. A chain of L products errs by at most L·u of the sizes of its products, whatever its
- * order, and by u more where a compiler does without `fma` and rounds the products: chains are short, so the bounds
- * take that, where for sums of thousands they take √n. Chains are added up in f32, as all else.
+ * order, and by u more where a compiler does without `fma` and rounds the products (without chains, L = 0, products are
+ * exact, and one factor of each is off by u): chains are short, so the bounds take that, where for sums of thousands they take √n. Chains are added up in f32, as all else.
  *
  * - **A score**: each element of the query rounded once, then its chain, `(L+2)·u` of `scoreAbs`. A query is scaled so
  *   that its largest element is at least 2⁻⁶, so 2⁻²⁵ is 2⁻¹⁹ of that element. It is lost for every rounded element,
@@ -38,9 +38,14 @@ const MOST_EXPONENT = 700;
 /** Largest element of a latent over its typical one, at most, where latents are random. */
 const LATENT_SPREAD = 8;
 
+/** √ of the roundings of a product as of random data: its chain, or where there is none that of a factor. */
+function rootSteps({ f16Chain }: F16Chains): number {
+  return Math.sqrt(Math.max(1, f16Chain));
+}
+
 /** Relative error of a product in f16 as of random data, beside that in f32: one factor rounded, then its chain. */
 export function f16Roundoff(products: "f32" | F16Chains): number {
-  return products === "f32" ? 0 : (1 + Math.sqrt(products.f16Chain)) * U16;
+  return products === "f32" ? 0 : (1 + rootSteps(products)) * U16;
 }
 
 /** Bound on the error of a row's scores. */
@@ -93,7 +98,7 @@ function lostStep({ weightNorm, valueMost }: Pick<ValueFigures, "weightNorm" | "
  * @param reach `scoreReach` of the row.
  */
 export function f16ScoreScale({ scores }: KernelPrecision, norm: number, size: number, reach: number): number {
-  return scores === "f32" ? 0 : Math.sqrt(scores.f16Chain) * U16 * (norm + size) + LOST * reach;
+  return scores === "f32" ? 0 : rootSteps(scores) * U16 * (norm + size) + LOST * reach;
 }
 
 /**
@@ -102,7 +107,7 @@ export function f16ScoreScale({ scores }: KernelPrecision, norm: number, size: n
 export function f16ValueScale({ values }: KernelPrecision, figures: ValueFigures, { row, i }: Place): number {
   if (values === "f32") return 0;
   const { out, outAbs, weightNorm } = figures;
-  return U16 * (Math.sqrt(values.f16Chain) * weightNorm[row] * outAbs[i] + Math.abs(out[i]) / 2) +
+  return U16 * (rootSteps(values) * weightNorm[row] * outAbs[i] + Math.abs(out[i]) / 2) +
     lostStep(figures, row);
 }
 
@@ -120,6 +125,6 @@ export function f16ProjectedScale(
 ): number {
   if (values === "f32" || valueMost[row] === 0) return 0;
   const norm = weightNorm[row] * valueNorm[i];
-  return Math.sqrt(values.f16Chain) * U16 * (norm + latentNorm[i]) +
+  return rootSteps(values) * U16 * (norm + latentNorm[i]) +
     steps * LOST * norm * (1 + LATENT_SPREAD / valueMost[row]);
 }

@@ -9,7 +9,7 @@ import { makePrefillInputs } from "./mla_inputs.ts";
 import { F32, type KernelPrecision } from "./precision.ts";
 import { attendProjected } from "./projected.ts";
 import { type AttendShape, INPUT_KINDS, type InputKind, type PrefillShape, PROJECTED_KINDS } from "./shapes.ts";
-import { F16_ALL, F16_VALUES, f16Absorbed, f16Attend, type F16Fault } from "./testdata/f16_kernels.ts";
+import { F16_ALL, F16_FACTORS, F16_VALUES, f16Absorbed, f16Attend, type F16Fault } from "./testdata/f16_kernels.ts";
 
 const SHAPE: AttendShape = {
   B: 1,
@@ -26,10 +26,11 @@ const SHAPE: AttendShape = {
   causal: true,
 };
 
-/** The two kernels that compute less than f32: what they declare, and whether that goes for scores as well. */
+/** The kernels that compute less than f32: what they declare, and how they compute. */
 const KERNELS = [
-  { name: "f16 values", precision: F16_VALUES, scores: false },
-  { name: "f16 scores and values", precision: F16_ALL, scores: true },
+  { name: "f16 values", precision: F16_VALUES, how: { scores: false } },
+  { name: "f16 scores and values", precision: F16_ALL, how: { scores: true } },
+  { name: "f16 factors summed in f32", precision: F16_FACTORS, how: { scores: true, sumsInF32: true } },
 ] as const;
 
 /** Inputs and how results are judged by the limits of a precision. */
@@ -56,7 +57,7 @@ const SHAPES: readonly AttendShape[] = [
   { ...SHAPE, H: 1, kv: [1500] },
 ];
 
-for (const { name, precision, scores } of KERNELS) {
+for (const { name, precision, how } of KERNELS) {
   Deno.test(`honest kernels with ${name} pass as what they declare, whatever the inputs, and hardly as f32`, () => {
     const used: number[] = [];
     let cases = 0, passedAsF32 = 0;
@@ -64,7 +65,7 @@ for (const { name, precision, scores } of KERNELS) {
       for (const [i, shape] of SHAPES.entries()) {
         const inputs = makeAttendInputs(shape, kind, 3 + i);
         const checksOf = judge(inputs);
-        const actual = f16Attend(inputs, { scores, seed: 11 * i + cases });
+        const actual = f16Attend(inputs, { ...how, seed: 11 * i + cases });
         const checks = checksOf(precision, actual);
         assert(isPassed(checks), `${kind}, case ${i}: ${checks.map(({ message }) => message)}`);
         used.push(...checks.map(({ budgetUsed }) => budgetUsed!));
@@ -95,7 +96,7 @@ const CAUGHT: readonly [fault: F16Fault, kinds: readonly InputKind[], clearly: n
   ["subnormals_flushed", ["normal", "large"], 1.5, "f16 values"],
 ];
 
-for (const { name, precision, scores } of KERNELS) {
+for (const { name, precision, how } of KERNELS) {
   Deno.test(`faults of a kernel with ${name} are caught under its own limits`, () => {
     for (const [fault, kinds, clearly, kernel = name] of CAUGHT) {
       if (kernel !== name) continue;
@@ -103,13 +104,21 @@ for (const { name, precision, scores } of KERNELS) {
         const inputs = makeAttendInputs(SHAPE, kind, 5);
         const checksOf = judge(inputs);
         // This seed has tiles of 32 tokens, two groups of threads and two splits.
-        const checks = checksOf(precision, f16Attend(inputs, { scores, seed: 1, fault }));
+        const checks = checksOf(precision, f16Attend(inputs, { ...how, seed: 1, fault }));
         assertEquals(isPassed(checks), false, `${fault} ${kind}`);
         assertGreater(mostUsed(checks), clearly, `${fault} ${kind}`);
       }
     }
   });
 }
+
+Deno.test("chains in f16 are caught where sums in f32 are declared", () => {
+  for (const kind of ["large", "equal", "jump", "alternating"] as const) {
+    const inputs = makeAttendInputs({ ...SHAPE, R: 512, kv: [300] }, kind, 5);
+    const checks = judge(inputs)(F16_FACTORS, f16Attend(inputs, { scores: true, seed: 1 }));
+    assertEquals(isPassed(checks), false, `${kind}: ${mostUsed(checks)}`);
+  }
+});
 
 Deno.test("scores in one chain are caught", () => {
   const inputs = makeAttendInputs(SHAPE, "normal", 5);
@@ -145,7 +154,7 @@ Deno.test("what is declared of values does not loosen scores: the limit of the l
 
 const MODEL: PrefillShape = { ...SHAPE, B: 2, q: [1, 3], kv: [100, 33], Dn: 32, Dv: 32, weight: "f16", padding: 0 };
 
-for (const { name, precision, scores } of KERNELS) {
+for (const { name, precision, how } of KERNELS) {
   Deno.test(`projections around an attention with ${name} pass as what it declares, and not with a fault`, () => {
     const used: number[] = [];
     let passedAsF32 = 0;
@@ -154,7 +163,7 @@ for (const { name, precision, scores } of KERNELS) {
         const inputs = makePrefillInputs(shape, kind, 3);
         const reference = attendProjected(inputs);
         const checksOf = (declared: KernelPrecision, fault?: F16Fault) => {
-          const actual = f16Absorbed(inputs, { scores, seed: 1, fault });
+          const actual = f16Absorbed(inputs, { ...how, seed: 1, fault });
           return checkProjected(inputs, reference, actual, projectedEmulation(inputs, reference, declared));
         };
         const checks = checksOf(precision);

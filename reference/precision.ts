@@ -6,7 +6,10 @@
 
 /** Sums of products in f16: each step an `fma` rounded to f16, each chain then added up in f32. */
 export interface F16Chains {
-  /** Most products of a chain. */
+  /**
+   * Most products of a chain. 0: there is none, products of two f16 are added up in f32 as they are, as matrix units do
+   * it.
+   */
   readonly f16Chain: number;
 }
 
@@ -53,5 +56,6 @@ export function describePrecision({ scores, values }: KernelPrecision): string {
 }
 
 function describeProducts(products: "f32" | F16Chains, what: string): string {
-  return products === "f32" ? `f32 ${what}` : `f16 ${what} in chains of ${products.f16Chain}`;
+  if (products === "f32") return `f32 ${what}`;
+  return products.f16Chain === 0 ? `f16 ${what} summed in f32` : `f16 ${what} in chains of ${products.f16Chain}`;
 }

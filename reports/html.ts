@@ -34,7 +34,7 @@ export const contentSecurityPolicy: string = [
  *
  * @param report Any valid report, also an empty one.
  * @param other The same cases under another implementation, to stand beside it. @default {none}
- * @returns The document, about 155 kB plus what the report holds.
+ * @returns The document, about 160 kB plus what the report holds.
  * @throws {RangeError} If a sample is not finite.
  */
 export function renderHtml(report: Report, other?: Report): string {

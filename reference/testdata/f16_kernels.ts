@@ -19,6 +19,8 @@ import { headWeights } from "../weights.ts";
 export const F16_VALUES: KernelPrecision = { scores: "f32", values: { f16Chain: 16 } };
 /** Scores in f16 as well, 18 products a lane at most. */
 export const F16_ALL: KernelPrecision = { scores: { f16Chain: 18 }, values: { f16Chain: 16 } };
+/** Both, of factors in f16 whose products are added up in f32: what matrix units do. */
+export const F16_FACTORS: KernelPrecision = { scores: { f16Chain: 0 }, values: { f16Chain: 0 } };
 
 /** Faults of f16, then of any kernel. */
 export type F16Fault =
@@ -39,6 +41,8 @@ export type F16Fault =
 export interface F16KernelOptions {
   /** Whether scores are in f16 as well. */
   readonly scores: boolean;
+  /** Whether products are exact and added up in f32. @default {false} */
+  readonly sumsInF32?: boolean;
   /** Draws tile, groups, splits, whether there is an `fma`, and the errors of `exp`. */
   readonly seed: number;
   /** Fault to plant. @default none */
@@ -51,6 +55,8 @@ const h = Math.f16round;
 const fused = (x: number, y: number, sum: number) => h(sum + x * y);
 /** What llvmpipe does instead. */
 const unfused = (x: number, y: number, sum: number) => h(sum + h(x * y));
+/** What matrix units do. */
+const exact = (x: number, y: number, sum: number) => f(sum + x * y);
 const LANES = 32;
 const CHAIN = 16;
 const WEIGHT_FACTOR = 2 ** -6;
@@ -143,7 +149,7 @@ class Row {
     }
     this.#factor = factor;
     this.#query = options.scores ? query.map((x) => h(x * factor)) : [...query];
-    this.#fma = uint32At(options.seed, 78) % 2 === 0 ? fused : unfused;
+    this.#fma = options.sumsInF32 ? exact : uint32At(options.seed, 78) % 2 === 0 ? fused : unfused;
     this.#bias = uint32At(options.seed, 77) / 2 ** 32 - 0.5;
   }
 
