@@ -4,13 +4,10 @@
  * @module
  */
 
-/** Package and exact version; its native addons were built from Dawn of the same month. */
-const PACKAGE = "webgpu", VERSION = "0.6.2";
-
 /** How Dawn is opened. */
 export interface DawnOptions {
-  /** `file:` URL of the module that exports `create`. @default {the package from npm, fetched by the first that asks} */
-  readonly module?: string;
+  /** `file:` URL of the module that exports `create`. */
+  readonly module: string;
   /** Toggles beside those of this project: `name` switches one on, `-name` off. */
   readonly toggles: readonly string[];
 }
@@ -37,13 +34,10 @@ const kept: GPU[] = [];
 export async function createDawn({ module, toggles }: DawnOptions): Promise<GPU> {
   let dawn: DawnModule;
   try {
-    // Computed: Deno would fetch a literal specifier with the graph of every run.
-    dawn = await (module === undefined
-      ? import(`npm:${PACKAGE}@${VERSION}`)
-      : import(`file://${module.slice("file://".length)}`));
+    // The prefix is written out for tools that look for computed imports.
+    dawn = await import(`file://${module.slice("file://".length)}`);
   } catch (error) {
-    const from = module ?? `npm:${PACKAGE}@${VERSION}`;
-    throw new Error(`Cannot load Dawn from ${from}: ${(error as Error).message.split("\n")[0]}`);
+    throw new Error(`Cannot load Dawn from ${module}: ${(error as Error).message.split("\n")[0]}`);
   }
   const gpu = dawn.create(flagsOf([...OWN_TOGGLES, ...toggles]));
   kept.push(gpu);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { pathToFileURL } from "node:url";
+import { findDawn } from "./dawn_package.ts";
 import { ensureSoftwareVulkan } from "./software.ts";
 import { type ChildOptions, type GpuChild, startChild } from "./supervise.ts";
 import type { Environment } from "./result.ts";
@@ -46,7 +46,9 @@ export async function startProvider(
   given: ChildOptions,
   notice: (line: string) => void,
 ): Promise<Provider> {
-  const options = request.provider === "dawn" ? { ...given, dawn: dawnOf(request) } : given;
+  const options = request.provider === "dawn"
+    ? { ...given, dawn: { module: await findDawn(), toggles: request.dawnToggles ?? [] } }
+    : given;
   if (request.provider !== "software") {
     const provider = await tryProvider(options);
     if (provider) return provider;
@@ -75,10 +77,4 @@ function whySoftware({ provider }: ProviderRequest, version: string): string {
   if (provider === "software") return `Using ${what}: its times say nothing about GPUs`;
   const nobody = provider === "dawn" ? "Dawn found no adapter" : "No GPU was found";
   return `${nobody}: using ${what}, whose times say nothing about GPUs`;
-}
-
-/** Dawn's module is `DAWN_MODULE` where that is set: a path, for hosts without npm. */
-function dawnOf({ dawnToggles = [] }: ProviderRequest): NonNullable<ChildOptions["dawn"]> {
-  const path = Deno.env.get("DAWN_MODULE");
-  return { ...path && { module: pathToFileURL(path).href }, toggles: dawnToggles };
 }

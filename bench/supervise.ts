@@ -59,7 +59,7 @@ const STDERR_LINES = 4;
 export async function startChild(options: ChildOptions = {}): Promise<GpuChild> {
   // Its Workers are modules that are read at run time.
   const { dawn } = options;
-  const paths = [...ownModules(), ...options.readPaths ?? [], ...dawn?.module ? [folderOf(dawn.module)] : []];
+  const paths = [...ownModules(), ...options.readPaths ?? [], ...dawn ? [folderOf(dawn.module)] : []];
   const read = paths.length > 0 ? [readPermission(paths)] : [];
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -67,7 +67,8 @@ export async function startChild(options: ChildOptions = {}): Promise<GpuChild> 
       "--quiet",
       "--no-prompt",
       ...read,
-      ...dawn ? dawnFlags() : [],
+      // Deno would write the package into the project's lock file.
+      ...dawn ? ["--allow-ffi", "--no-lock"] : [],
       ...options.permissions ?? [],
       new URL("./child.ts", import.meta.url).href,
       ...dawn ? [JSON.stringify(dawn)] : [],
@@ -137,15 +138,6 @@ export function deviceEnv(): Record<string, string> {
 /** Deno separates paths by commas and has no way to write one: where a path has any, all may be read. */
 function readPermission(paths: readonly string[]): string {
   return paths.some((path) => path.includes(",")) ? "--allow-read" : `--allow-read=${paths.join(",")}`;
-}
-
-/**
- * What a child needs to load Dawn. It has a lock file of its own: of what stands in the project's, every process fetches
- * all that its cache lacks, and Dawn has 130 MB.
- */
-function dawnFlags(): string[] {
-  const lock = new URL("./dawn.lock.json", import.meta.url);
-  return ["--allow-ffi", ...lock.protocol === "file:" ? ["--frozen", `--lock=${fileURLToPath(lock)}`] : []];
 }
 
 /** Folder of a module that is a file. */
