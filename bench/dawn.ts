@@ -10,6 +10,8 @@ export interface DawnOptions {
   readonly module: string;
   /** Toggles beside those of this project: `name` switches one on, `-name` off. */
   readonly toggles: readonly string[];
+  /** `null`: compiles with every feature and runs nothing, on any machine. @default {a device's} */
+  readonly backend?: "null";
 }
 
 /**
@@ -31,7 +33,7 @@ const kept: GPU[] = [];
  *
  * @throws {Error} If the module cannot be loaded: in one line.
  */
-export async function createDawn({ module, toggles }: DawnOptions): Promise<GPU> {
+export async function createDawn({ module, toggles, backend }: DawnOptions): Promise<GPU> {
   let dawn: DawnModule;
   try {
     // The prefix is written out for tools that look for computed imports.
@@ -39,7 +41,7 @@ export async function createDawn({ module, toggles }: DawnOptions): Promise<GPU>
   } catch (error) {
     throw new Error(`Cannot load Dawn from ${module}: ${(error as Error).message.split("\n")[0]}`);
   }
-  const gpu = dawn.create(flagsOf([...OWN_TOGGLES, ...toggles]));
+  const gpu = dawn.create([...flagsOf([...OWN_TOGGLES, ...toggles]), ...backend ? [`backend=${backend}`] : []]);
   kept.push(gpu);
   return gpu;
 }

@@ -4,13 +4,16 @@
  *
  * @module
  */
-import type { DeviceTraits, Limits } from "../kernels/kernel.ts";
+import type { DeviceTraits, Limits, SubgroupMatrix } from "../kernels/kernel.ts";
 import { createDawn, type DawnOptions } from "./dawn.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
 import type { Environment } from "./result.ts";
 
 /** Features that are asked for where the adapter can give them; kernels name what they need in `requires`. */
 export const WANTED_FEATURES: readonly string[] = ["subgroups", "shader-f16", "timestamp-query"];
+
+/** Features that only Dawn may have, and says so. */
+const DAWN_FEATURES: readonly string[] = ["chromium-experimental-subgroup-matrix"];
 
 const LIMIT_NAMES = [
   "maxStorageBufferBindingSize",
@@ -64,14 +67,18 @@ export async function openGpu(dawn?: DawnOptions): Promise<Gpu> {
   const adapter = await entry?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new NoAdapterError("Cannot open a GPU: WebGPU found no adapter");
   const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, adapter.limits[name]])) as unknown as Limits;
-  const device = await requestWithMost(adapter, limits);
+  const wanted = dawn
+    ? [...WANTED_FEATURES, ...DAWN_FEATURES].filter((name) => adapter.features.has(name as GPUFeatureName))
+    : WANTED_FEATURES;
+  const device = await requestWithMost(adapter, limits, wanted);
   const { info } = adapter;
   const granted = new Set<string>(device.features as unknown as Iterable<string>);
   const software = (info as { isFallbackAdapter?: boolean }).isFallbackAdapter === true ||
     SOFTWARE_PATTERN.test(info.description);
-  const features = WANTED_FEATURES.filter((name) => granted.has(name));
+  const features = wanted.filter((name) => granted.has(name));
   const subgroupMinSize = granted.has("subgroups") ? info.subgroupMinSize ?? 0 : 0;
   const subgroupMaxSize = granted.has("subgroups") ? info.subgroupMaxSize ?? 0 : 0;
+  const subgroupMatrices = features.includes(DAWN_FEATURES[0]) ? matricesOf(info) : [];
   const maxLoopIterations = /llvmpipe/i.test(info.description) ? LLVMPIPE_LOOP_ITERATIONS : undefined;
   const gpu: Gpu = {
     device,
@@ -80,6 +87,7 @@ export async function openGpu(dawn?: DawnOptions): Promise<Gpu> {
       limits,
       subgroupMinSize,
       subgroupMaxSize,
+      subgroupMatrices,
       maxLoopIterations,
       adapter: { vendor: info.vendor, architecture: info.architecture, description: info.description },
     },
@@ -109,10 +117,35 @@ export async function openGpu(dawn?: DawnOptions): Promise<Gpu> {
   return gpu;
 }
 
+/** Matrices of Dawn's adapter. */
+function matricesOf(info: GPUAdapterInfo): SubgroupMatrix[] {
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<DawnMatrix> };
+  return Array.from(subgroupMatrixConfigs, ({ componentType, resultComponentType, M, N, K }) => ({
+    factors: componentType,
+    sums: resultComponentType,
+    M,
+    N,
+    K,
+  }));
+}
+
+/** A `GPUSubgroupMatrixConfig`. */
+interface DawnMatrix {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 /** Asks for all wanted features first, then drops them one at a time from the end that adapters refuse most often. */
-async function requestWithMost(adapter: GPUAdapter, limits: Limits): Promise<GPUDevice> {
+async function requestWithMost(
+  adapter: GPUAdapter,
+  limits: Limits,
+  wanted: readonly string[],
+): Promise<GPUDevice> {
   let refusal: unknown;
-  for (const names of subsetsBySize(WANTED_FEATURES)) {
+  for (const names of subsetsBySize(wanted)) {
     try {
       return await adapter.requestDevice({
         requiredFeatures: [...names] as GPUFeatureName[],

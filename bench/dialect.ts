@@ -7,6 +7,9 @@
 /** A builtin of subgroups, called or named as an attribute. */
 const SUBGROUPS = /\bsubgroup_?[A-Za-z]+/;
 
+/** Types and builtins of matrices that a subgroup holds together. */
+const MATRICES = /\bsubgroup_matrix_|\bsubgroupMatrix[A-Z]/;
+
 /**
  * `shader` as an implementation takes it, on the same lines. naga takes the files of this project as they are. Tint has
  * subgroups only where they are enabled, and demands that they are called where it can prove that all lanes of a
@@ -15,5 +18,14 @@ const SUBGROUPS = /\bsubgroup_?[A-Za-z]+/;
  */
 export function inDialect(shader: string, provider: string): string {
   if (provider !== "dawn" || !SUBGROUPS.test(shader)) return shader;
-  return `enable subgroups; diagnostic(off, subgroup_uniformity); ${shader}`;
+  const [enables, diagnostics] = [["subgroups"], ["subgroup_uniformity"]];
+  if (MATRICES.test(shader)) {
+    enables.push("chromium_experimental_subgroup_matrix");
+    diagnostics.push("chromium.subgroup_matrix_uniformity");
+  }
+  const words = [
+    ...enables.map((name) => `enable ${name};`),
+    ...diagnostics.map((name) => `diagnostic(off, ${name});`),
+  ];
+  return `${words.join(" ")} ${shader}`;
 }

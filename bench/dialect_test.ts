@@ -7,5 +7,10 @@ Deno.test("inDialect() enables subgroups for Tint where they are used, on the li
     assertEquals(inDialect(text, "dawn"), `enable subgroups; diagnostic(off, subgroup_uniformity); ${text}`);
     for (const provider of ["wgpu", "software"]) assertEquals(inDialect(text, provider), text);
   }
+  assertEquals(
+    inDialect("alias Left = subgroup_matrix_left<f16, 16, 16>;", "dawn"),
+    "enable subgroups; enable chromium_experimental_subgroup_matrix; diagnostic(off, subgroup_uniformity); " +
+      "diagnostic(off, chromium.subgroup_matrix_uniformity); alias Left = subgroup_matrix_left<f16, 16, 16>;",
+  );
   for (const text of ["fn main() {}", "enable f16; // A group of lanes."]) assertEquals(inDialect(text, "dawn"), text);
 });

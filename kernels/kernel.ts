@@ -41,6 +41,8 @@ export interface DeviceTraits {
   readonly subgroupMinSize: number;
   /** Largest subgroup size; 0 where subgroups are missing. */
   readonly subgroupMaxSize: number;
+  /** Matrices that a subgroup multiplies. @default {none} */
+  readonly subgroupMatrices?: readonly SubgroupMatrix[];
   /**
    * Loop iterations that an invocation gets in all its loops together, where the driver stops there without an error.
    *
@@ -51,6 +53,17 @@ export interface DeviceTraits {
   readonly maxLoopIterations?: number;
   /** What names the hardware, as WebGPU tells it: by it measured tunings are found. Absent: none is. */
   readonly adapter?: AdapterIdentity;
+}
+
+/** Matrices `[M, K]` and `[K, N]` that a subgroup multiplies into one `[M, N]`. */
+export interface SubgroupMatrix {
+  /** Element type of the factors: `f16`. */
+  readonly factors: string;
+  /** Element type of the product: `f32`. */
+  readonly sums: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
 }
 
 /** The members of `GPUAdapterInfo` that name the hardware; empty where the driver does not tell. */

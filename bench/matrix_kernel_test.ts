@@ -1,0 +1,93 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { attendFusedMatrix } from "../kernels/attend_fused_matrix.ts";
+import type { AttendKernel, Kernel } from "../kernels/kernel.ts";
+import { decodeShape } from "../kernels/testing.ts";
+import { emulatedMatrix } from "../kernels/testdata/emulated_matrix.ts";
+import { parseCaseId } from "../suites/case_id.ts";
+import { findDawn } from "./dawn_package.ts";
+import { openGpu } from "./device.ts";
+import { inDialect } from "./dialect.ts";
+import type { Result } from "./result.ts";
+import { runCases } from "./sweep.ts";
+
+const SIZES = "R=32;Dr=16";
+/** Ragged lengths, rows that see fewer tokens, hostile maxima, splits, odd pages, two layouts. */
+const CASES = [
+  `B=3;H=5;${SIZES};q=1;kv=70,0,3;page=3;cache=f16`,
+  `B=2;H=8;${SIZES};q=5,3;kv=40,3;page=16;cache=f16;layout=separate`,
+  `B=1;H=16;${SIZES};q=1;kv=90;page=16;cache=f16;input=jump;splits=1`,
+  `B=1;H=4;${SIZES};q=1;kv=90;page=16;cache=f16;input=monotone;splits=1`,
+  `B=1;H=33;${SIZES};q=1;kv=50;page=61;cache=f16;input=large;splits=2`,
+];
+
+/** Edits of the kernel's text, each a mistake that its design invites, and the case of {@linkcode CASES} that shows it. */
+const FAULTS: readonly (readonly [name: string, find: RegExp, replace: string, shown: number])[] = [
+  ["sums are not begun anew when they are added to out", /(?<!var )o_\d+ = Sums\(\);/g, "", 3],
+  ["what was added before is lost", /if \(to\.holds\) \{ sum \+= out\[place\]; \}/g, "", 2],
+  ["every part of d is the first", /part \* STEPS/g, "0u * STEPS", 0],
+  ["queries are not scaled back", /P\.scale \/ query_factor\(min\(r, ROWS - 1u\)\)/g, "P.scale", 0],
+  ["hidden tokens count", /< limit(?=\)?;)/g, "< end", 1],
+  ["rows past the last are stored", /row < to\.rows &&/g, "", 0],
+];
+
+function planted(variant: string, find: RegExp, replace: string): AttendKernel {
+  return {
+    ...emulatedMatrix,
+    variant,
+    launch(...args) {
+      const launch = emulatedMatrix.launch(...args);
+      const dispatches = launch.dispatches.map((dispatch) => {
+        if (dispatch.label === "merge") return dispatch;
+        const shader = dispatch.shader.replaceAll(find, replace);
+        assertNotEquals(shader, dispatch.shader, `${find} matches nothing`);
+        return { ...dispatch, shader };
+      });
+      return { ...launch, dispatches };
+    },
+  };
+}
+
+async function run(ids: readonly string[], kernels: readonly Kernel[]): Promise<Result[]> {
+  return await Array.fromAsync(runCases(ids.map(parseCaseId), { kernels, timing: false }));
+}
+
+Deno.test("the kernel of matrices is right where they are emulated", async () => {
+  const results = await run(CASES.map((axes) => `attend/emulated_matrix:${axes}`), [emulatedMatrix]);
+  for (const result of results) assertEquals(result.status, "verified", JSON.stringify(result));
+});
+
+Deno.test("its mistakes are seen", async () => {
+  const kernels = FAULTS.map(([, find, replace], i) => planted(`planted_${i}`, find, replace));
+  const ids = FAULTS.map(([, , , shown], i) => `attend/${kernels[i].variant}:${CASES[shown]}`);
+  const results = await run(ids, kernels);
+  FAULTS.forEach(([name], i) => assertEquals(results[i].status, "incorrect", `${name}: ${JSON.stringify(results[i])}`));
+});
+
+Deno.test("Tint compiles it, with every feature and without a GPU", async () => {
+  const gpu = await openGpu({ module: await findDawn(), toggles: [], backend: "null" });
+  try {
+    assert(gpu.traits.features.has("chromium-experimental-subgroup-matrix"), [...gpu.traits.features].join());
+    for (const [R, H] of [[512, 16], [512, 128], [256, 32]]) {
+      for (const layout of ["combined", "separate"] as const) {
+        // The null device has subgroups of other sizes and less memory: what it must take is the text for an H200.
+        const { features, limits } = gpu.traits;
+        const device = {
+          features,
+          limits: { ...limits, maxComputeWorkgroupStorageSize: 49152, maxComputeInvocationsPerWorkgroup: 256 },
+          subgroupMinSize: 32,
+          subgroupMaxSize: 32,
+          subgroupMatrices: [{ factors: "f16", sums: "f32", M: 16, N: 16, K: 16 }],
+        };
+        const shape = decodeShape({ R, H, kv: [4096], layout });
+        const launch = attendFusedMatrix.launch(shape, { pages: 64, tableWidth: 64 }, {}, device);
+        const module = gpu.device.createShaderModule({
+          code: inDialect(launch.dispatches[0].shader, gpu.adapter.provider),
+        });
+        const { messages } = await module.getCompilationInfo();
+        assertEquals(messages.map(({ lineNum, message }) => `${lineNum}: ${message}`), []);
+      }
+    }
+  } finally {
+    gpu.close();
+  }
+});

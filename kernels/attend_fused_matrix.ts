@@ -1,0 +1,170 @@
+/**
+ * `attend/fused_matrix`: one pass over the cache, both products in subgroup matrices.
+ *
+ * @module
+ */
+import type { KernelPrecision } from "../reference/precision.ts";
+import type { AttendShape } from "../reference/shapes.ts";
+import { refuseAttend } from "./attend.ts";
+import text from "./attend_fused_matrix.wgsl" with { type: "text" };
+import { launchFused, typicalRows } from "./fused.ts";
+import type { AttendKernel, CacheLayout, DeviceTraits, Launch, SubgroupMatrix, Tuning, Tunings } from "./kernel.ts";
+import { missingFeature } from "./limits.ts";
+import matrixText from "./matrix_tint.wgsl" with { type: "text" };
+import { refuseTunables } from "./tunings.ts";
+import { CHUNK, composeWgsl } from "./wgsl.ts";
+
+const TUNINGS = { rows: [16, 32], tile: [16, 32] } as const satisfies Tunings;
+
+/** Rows and columns of a matrix. */
+const SIDE = 16;
+/** Subgroups of a workgroup. */
+const SUBGROUPS = 8;
+/** Scores and weights of factors in f16. */
+const PRECISION: KernelPrecision = { scores: { f16Chain: 0 }, values: { f16Chain: 0 } };
+
+/** Sizes of the kernel, appended to its text. */
+interface MatrixTiles {
+  readonly LANES: number;
+  readonly SUBGROUPS: number;
+  readonly ROWS: number;
+  readonly T: number;
+  readonly ROW_TILES: number;
+  readonly TOKEN_TILES: number;
+  readonly PARTS: number;
+  readonly STEPS: number;
+  readonly COLUMNS: number;
+  readonly LANES_OF_ROW: number;
+  readonly TOKENS_OF_LANE: number;
+  readonly PAD: number;
+}
+
+function tilesOf(shape: AttendShape, { rows, tile }: Tuning, device?: DeviceTraits): MatrixTiles | undefined {
+  const LANES = device?.subgroupMaxSize ?? 32;
+  const ROWS = rows ?? (typicalRows(shape, 32) <= SIDE ? SIDE : 2 * SIDE);
+  const room = device?.limits.maxComputeWorkgroupStorageSize ?? Infinity;
+  const sizes = (tile === undefined ? [32, 16] : [tile]).filter((T) => ROWS <= T).flatMap((T) =>
+    [4, 0].map((PAD) => sizesOf(shape, { LANES, ROWS, T, PAD }))
+  );
+  return sizes.find((tiles) => bytesOf(shape, tiles) <= room && fits(tiles));
+}
+
+function sizesOf(
+  { R, Dr }: AttendShape,
+  given: Pick<MatrixTiles, "LANES" | "ROWS" | "T" | "PAD">,
+): MatrixTiles {
+  const { LANES, ROWS, T } = given;
+  const [ROW_TILES, TOKEN_TILES] = [ROWS / SIDE, T / SIDE];
+  const PARTS = SUBGROUPS / (ROW_TILES * TOKEN_TILES);
+  const LANES_OF_ROW = LANES * SUBGROUPS / ROWS;
+  return {
+    ...given,
+    SUBGROUPS,
+    ROW_TILES,
+    TOKEN_TILES,
+    PARTS,
+    STEPS: Math.ceil((R + Dr) / SIDE / PARTS),
+    COLUMNS: Math.ceil(R / SIDE / SUBGROUPS),
+    LANES_OF_ROW,
+    TOKENS_OF_LANE: T / LANES_OF_ROW,
+  };
+}
+
+/** Whether the threads of a row are of one subgroup and have pairs of tokens. */
+function fits({ LANES, LANES_OF_ROW, TOKENS_OF_LANE }: MatrixTiles): boolean {
+  return LANES_OF_ROW >= 1 && LANES_OF_ROW <= LANES && TOKENS_OF_LANE >= 2 && TOKENS_OF_LANE % 2 === 0;
+}
+
+function bytesOf({ R, Dr }: AttendShape, { ROWS, T, PARTS, PAD }: MatrixTiles): number {
+  const tile = T * ((R + Dr) / CHUNK + 1) * 16;
+  const partial = 4 * Math.max(PARTS * ROWS * (T + PAD), SUBGROUPS * SIDE * SIDE);
+  return tile + partial + ROWS * (T / CHUNK + 1) * 16 + 4 * T + 8 * ROWS + 4;
+}
+
+function isTaken({ factors, sums, M, N, K }: SubgroupMatrix): boolean {
+  return factors === "f16" && sums === "f32" && [M, N, K].every((side) => side === SIDE);
+}
+
+/** How a device multiplies matrices: the text of `Left`, `Right` and `Sums`, and the feature that it needs. */
+export interface MatrixDialect {
+  /** Name of the kernel's variant. */
+  readonly variant: string;
+  /** Text appended to the kernel. */
+  readonly text: string;
+  /** Features of the device beside `subgroups` and `shader-f16`. */
+  readonly requires: readonly string[];
+  /** Iterations of loops in a product, for drivers that count them. @default {0} */
+  readonly productIterations?: number;
+}
+
+/**
+ * Fused attention over a paged latent cache in f16 with subgroup matrices.
+ *
+ * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; a cache of f16.
+ * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 16 or 32 rows (query token, head).
+ * - **Precision** queries, scaled by row, and weights rounded to f16; all sums in f32.
+ * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack: Dao, 2025.
+ */
+export function matrixKernel(
+  { variant, text: matrices, requires, productIterations = 0 }: MatrixDialect,
+): AttendKernel {
+  const needed = ["subgroups", "shader-f16", ...requires];
+  const refuses = (shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined => {
+    const reason = refuseTunables({ tunings: TUNINGS }, tuning) ?? refuseAttend(shape, tuning);
+    if (reason) return reason;
+    if (shape.cache !== "f16") return `cache=${shape.cache}: only f16`;
+    if (!device) return undefined;
+    const { subgroupMinSize, subgroupMaxSize, features } = device;
+    const missing = missingFeature(needed, features);
+    if (missing) return missing;
+    if (subgroupMinSize !== subgroupMaxSize) return `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} lanes`;
+    if (requires.length > 0 && !device.subgroupMatrices?.some(isTaken)) {
+      const has = (device.subgroupMatrices ?? []).map(({ factors, sums, M, N, K }) =>
+        `${factors}→${sums} ${M}×${N}×${K}`
+      );
+      return `matrices f16→f32 16×16×16 are needed, the device has ${has.join(", ") || "none"}`;
+    }
+    if (tilesOf(shape, tuning, device)) return undefined;
+    return `R + Dr = ${shape.R + shape.Dr}: no tile fits ${device.limits.maxComputeWorkgroupStorageSize} bytes`;
+  };
+  return {
+    operation: "attend",
+    variant,
+    summary: "one pass, both products in subgroup matrices: f16 factors, f32 sums",
+    requires: needed,
+    dtypes: ["f16"],
+    precision: PRECISION,
+    tunings: TUNINGS,
+    refuses,
+    launch(shape: AttendShape, layout: CacheLayout, tuning: Tuning, device: DeviceTraits): Launch {
+      const reason = refuses(shape, tuning, device);
+      if (reason) throw new RangeError(`Cannot launch attend/${variant}: ${reason}`);
+      const tiles = tilesOf(shape, tuning, device)!;
+      const { ROWS, T, LANES, STEPS, ROW_TILES, TOKEN_TILES, COLUMNS } = tiles;
+      const { R, Dr, cache } = shape;
+      const threads = LANES * SUBGROUPS;
+      const staging = 2 * (Math.ceil(T * (R + Dr) / CHUNK / threads) + 1);
+      const products = (STEPS + ROW_TILES * TOKEN_TILES * COLUMNS) * productIterations;
+      return launchFused(shape, layout, tuning, device, {
+        shader: composeWgsl(text, {
+          shared: [matrices],
+          cache,
+          layout: shape.layout ?? "combined",
+          constants: { R, DR: Dr, ...tiles },
+        }),
+        blockRows: ROWS,
+        workgroupBytes: bytesOf(shape, tiles),
+        loop: { tile: T, tileIterations: staging + products + 12 },
+        least: 64,
+        chosen: { rows: ROWS, tile: T, threads },
+      });
+    },
+  };
+}
+
+/** {@linkcode matrixKernel} on Dawn. */
+export const attendFusedMatrix: AttendKernel = matrixKernel({
+  variant: "fused_matrix",
+  text: matrixText,
+  requires: ["chromium-experimental-subgroup-matrix"],
+});

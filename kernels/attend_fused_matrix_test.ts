@@ -1,0 +1,59 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { attendFusedMatrix } from "./attend_fused_matrix.ts";
+import type { DeviceTraits, SubgroupMatrix } from "./kernel.ts";
+import { checkLimits } from "./limits.ts";
+import { decodeShape, teamDevice } from "./testing.ts";
+
+const MATRIX: SubgroupMatrix = { factors: "f16", sums: "f32", M: 16, N: 16, K: 16 };
+
+/** A device with matrices and `bytes` of workgroup memory: an H200 has 49,152. */
+function matrixDevice(matrices: readonly SubgroupMatrix[] = [MATRIX], bytes = 49152): DeviceTraits {
+  const device = teamDevice(32);
+  return {
+    ...device,
+    features: new Set([...device.features, "chromium-experimental-subgroup-matrix"]),
+    limits: { ...device.limits, maxComputeWorkgroupStorageSize: bytes },
+    subgroupMatrices: matrices,
+  };
+}
+
+/** Shapes with the rows and the tile that they get on an H200, and on a device of 32 KiB. */
+const TILES: readonly (readonly [R: number, H: number, large: [number, number], small: string | [number, number]])[] = [
+  [512, 16, [16, 32], "no tile fits"],
+  [512, 128, [32, 32], "no tile fits"],
+  [256, 16, [16, 32], [16, 32]],
+  [256, 128, [32, 32], [32, 32]],
+];
+
+for (const [R, H, large, small] of TILES) {
+  Deno.test(`attend/fused_matrix at rank ${R} and ${H} heads takes ${large} rows and tokens, in 32 KiB ${small}`, () => {
+    const shape = decodeShape({ R, H, kv: [4096] });
+    const chosen = (device: DeviceTraits) => {
+      const reason = attendFusedMatrix.refuses(shape, {}, device);
+      if (reason !== undefined) return reason;
+      const launch = attendFusedMatrix.launch(shape, { pages: 64, tableWidth: 64 }, {}, device);
+      assertEquals(checkLimits(launch, device), undefined);
+      return [launch.chosen.rows, launch.chosen.tile];
+    };
+    assertEquals(chosen(matrixDevice()), large);
+    const less = chosen(matrixDevice([MATRIX], 32768));
+    if (typeof small === "string") assert(typeof less === "string" && less.includes(small), `${less}`);
+    else assertEquals(less, small);
+  });
+}
+
+Deno.test("attend/fused_matrix refuses what it does not take, in words that name it", () => {
+  const shape = decodeShape();
+  const refusal = (device: DeviceTraits, values = {}, tuning = {}) =>
+    attendFusedMatrix.refuses({ ...shape, ...values }, tuning, device) ?? "";
+  assertEquals(refusal(matrixDevice()), "");
+  assertEquals(refusal(teamDevice(32)), "needs the device feature chromium-experimental-subgroup-matrix");
+  assertEquals(
+    refusal(matrixDevice([{ ...MATRIX, M: 8, N: 8, K: 8 }])),
+    "matrices f16→f32 16×16×16 are needed, the device has f16→f32 8×8×8",
+  );
+  assertEquals(refusal(matrixDevice([])), "matrices f16→f32 16×16×16 are needed, the device has none");
+  assertEquals(refusal(matrixDevice(), { cache: "bf16" }), "cache=bf16: only f16");
+  assertMatch(refusal(matrixDevice(), {}, { rows: 8 }), /^rows=8: only 16, 32$/);
+  assertMatch(refusal(matrixDevice(), { R: 1024 }), /^R \+ Dr = 1088: no tile fits 49152 bytes$/);
+});
