@@ -27,6 +27,7 @@ const PRECISION: KernelPrecision = { scores: { f16Chain: 0 }, values: { f16Chain
 interface MatrixTiles {
   readonly LANES: number;
   readonly SUBGROUPS: number;
+  readonly THREADS: number;
   readonly ROWS: number;
   readonly T: number;
   readonly ROW_TILES: number;
@@ -37,6 +38,7 @@ interface MatrixTiles {
   readonly LANES_OF_ROW: number;
   readonly TOKENS_OF_LANE: number;
   readonly PAD: number;
+  readonly PARTIALS: number;
 }
 
 function tilesOf(shape: AttendShape, { rows, tile }: Tuning, device?: DeviceTraits): MatrixTiles | undefined {
@@ -53,13 +55,14 @@ function sizesOf(
   { R, Dr }: AttendShape,
   given: Pick<MatrixTiles, "LANES" | "ROWS" | "T" | "PAD">,
 ): MatrixTiles {
-  const { LANES, ROWS, T } = given;
+  const { LANES, ROWS, T, PAD } = given;
   const [ROW_TILES, TOKEN_TILES] = [ROWS / SIDE, T / SIDE];
   const PARTS = SUBGROUPS / (ROW_TILES * TOKEN_TILES);
   const LANES_OF_ROW = LANES * SUBGROUPS / ROWS;
   return {
     ...given,
     SUBGROUPS,
+    THREADS: LANES * SUBGROUPS,
     ROW_TILES,
     TOKEN_TILES,
     PARTS,
@@ -67,6 +70,7 @@ function sizesOf(
     COLUMNS: Math.ceil(R / SIDE / SUBGROUPS),
     LANES_OF_ROW,
     TOKENS_OF_LANE: T / LANES_OF_ROW,
+    PARTIALS: Math.max(PARTS * ROWS * (T + PAD), SUBGROUPS * SIDE * SIDE),
   };
 }
 
@@ -75,10 +79,9 @@ function fits({ LANES, LANES_OF_ROW, TOKENS_OF_LANE }: MatrixTiles): boolean {
   return LANES_OF_ROW >= 1 && LANES_OF_ROW <= LANES && TOKENS_OF_LANE >= 2 && TOKENS_OF_LANE % 2 === 0;
 }
 
-function bytesOf({ R, Dr }: AttendShape, { ROWS, T, PARTS, PAD }: MatrixTiles): number {
+function bytesOf({ R, Dr }: AttendShape, { ROWS, T, PARTIALS }: MatrixTiles): number {
   const tile = T * ((R + Dr) / CHUNK + 1) * 16;
-  const partial = 4 * Math.max(PARTS * ROWS * (T + PAD), SUBGROUPS * SIDE * SIDE);
-  return tile + partial + ROWS * (T / CHUNK + 1) * 16 + 4 * T + 8 * ROWS + 4;
+  return tile + 4 * PARTIALS + ROWS * (T / CHUNK + 1) * 16 + 4 * T + 8 * ROWS + 4;
 }
 
 function isTaken({ factors, sums, M, N, K }: SubgroupMatrix): boolean {
@@ -140,10 +143,9 @@ export function matrixKernel(
       const reason = refuses(shape, tuning, device);
       if (reason) throw new RangeError(`Cannot launch attend/${variant}: ${reason}`);
       const tiles = tilesOf(shape, tuning, device)!;
-      const { ROWS, T, LANES, STEPS, ROW_TILES, TOKEN_TILES, COLUMNS } = tiles;
+      const { ROWS, T, THREADS, STEPS, ROW_TILES, TOKEN_TILES, COLUMNS } = tiles;
       const { R, Dr, cache } = shape;
-      const threads = LANES * SUBGROUPS;
-      const staging = 2 * (Math.ceil(T * (R + Dr) / CHUNK / threads) + 1);
+      const staging = 2 * (Math.ceil(T * (R + Dr) / CHUNK / THREADS) + 1);
       const products = (STEPS + ROW_TILES * TOKEN_TILES * COLUMNS) * productIterations;
       return launchFused(shape, layout, tuning, device, {
         shader: composeWgsl(text, {
@@ -156,7 +158,7 @@ export function matrixKernel(
         workgroupBytes: bytesOf(shape, tiles),
         loop: { tile: T, tileIterations: staging + products + 12 },
         least: 64,
-        chosen: { rows: ROWS, tile: T, threads },
+        chosen: { rows: ROWS, tile: T, threads: THREADS },
       });
     },
   };

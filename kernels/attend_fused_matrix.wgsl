@@ -6,8 +6,8 @@ enable f16; // As attend_fused, with both products in subgroup matrices: factors
 // A row's weights are relative to a score that follows its maximum when that has grown by SLACK. Sums in registers
 // cannot be multiplied by row: then all of them are added to `out`, what is there is scaled, and they begin anew.
 // Needs: `subgroups` of LANES lanes, 16-bit cache words and the matrices of one of matrix_*.wgsl. Appended: R, DR, ROWS,
-// T, LANES, SUBGROUPS; ROW_TILES and TOKEN_TILES of 16; PARTS of d, STEPS matrices of one; COLUMNS; LANES_OF_ROW,
-// TOKENS_OF_LANE; PAD of a row of scores; the cache's Chunk and cache_chunk().
+// T, LANES, SUBGROUPS, THREADS; ROW_TILES and TOKEN_TILES of 16; PARTS of d, STEPS matrices of one; COLUMNS; LANES_OF_ROW,
+// TOKENS_OF_LANE; PAD of a row of scores; PARTIALS, room for scores and for a matrix of each subgroup; the cache's Chunk and cache_chunk().
 
 struct Params {
   H: u32,
@@ -28,7 +28,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> lse: array<f32>;
 
-const THREADS = LANES * SUBGROUPS;
 const LATENT = R / 8u; // chunks of the latent; those of the rope key follow
 const CHUNKS = (R + DR) / 8u; // chunks of a token
 // Rows of workgroup arrays are padded, so that 16 of them lie in different banks.
@@ -41,12 +40,13 @@ const NOWHERE = 0xffffffffu; // slot of a token that is not there
 const DIRECT = 0xffffffffu; // slot of an item that writes the result
 
 const_assert PARTS >= 1u && PARTS * ROW_TILES * TOKEN_TILES == SUBGROUPS;
+const_assert PARTIALS >= PARTS * ROWS * PARTIAL_STRIDE && PARTIALS >= SUBGROUPS * 256u;
 const_assert ROWS <= T; // queries are staged where tiles will be
 const_assert LANES_OF_ROW <= LANES && TOKENS_OF_LANE % 2u == 0u;
 
 var<workgroup> tile: array<vec4<u32>, T * TILE_STRIDE>;
 var<workgroup> slots: array<u32, T>; // where in the cache the tile's tokens are
-var<workgroup> partial: array<f32, max(PARTS * ROWS * PARTIAL_STRIDE, SUBGROUPS * 256u)>; // scores; sums on their way out
+var<workgroup> partial: array<f32, PARTIALS>; // scores; sums on their way out
 var<workgroup> weights: array<vec4<u32>, ROWS * WEIGHTS_STRIDE>;
 var<workgroup> factor: array<f32, ROWS>; // by which a row of the sums is multiplied when they are added to `out`
 var<workgroup> sizes: array<atomic<u32>, ROWS>; // bits of the largest element of a query

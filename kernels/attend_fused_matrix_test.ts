@@ -1,21 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { attendFusedMatrix } from "./attend_fused_matrix.ts";
-import type { DeviceTraits, SubgroupMatrix } from "./kernel.ts";
+import type { DeviceTraits } from "./kernel.ts";
 import { checkLimits } from "./limits.ts";
-import { decodeShape, teamDevice } from "./testing.ts";
-
-const MATRIX: SubgroupMatrix = { factors: "f16", sums: "f32", M: 16, N: 16, K: 16 };
-
-/** A device with matrices and `bytes` of workgroup memory: an H200 has 49,152. */
-function matrixDevice(matrices: readonly SubgroupMatrix[] = [MATRIX], bytes = 49152): DeviceTraits {
-  const device = teamDevice(32);
-  return {
-    ...device,
-    features: new Set([...device.features, "chromium-experimental-subgroup-matrix"]),
-    limits: { ...device.limits, maxComputeWorkgroupStorageSize: bytes },
-    subgroupMatrices: matrices,
-  };
-}
+import { decodeShape, MATRIX, matrixDevice, teamDevice } from "./testing.ts";
 
 /** Shapes with the rows and the tile that they get on an H200, and on a device of 32 KiB. */
 const TILES: readonly (readonly [R: number, H: number, large: [number, number], small: string | [number, number]])[] = [

@@ -61,8 +61,11 @@ export interface SubgroupMatrix {
   readonly factors: string;
   /** Element type of the product: `f32`. */
   readonly sums: string;
+  /** Rows of the product. */
   readonly M: number;
+  /** Columns of the product. */
   readonly N: number;
+  /** Products of a sum. */
   readonly K: number;
 }
 

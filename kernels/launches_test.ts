@@ -1,10 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { attendFusedMatrix } from "./attend_fused_matrix.ts";
 import { DTYPES } from "../reference/dtypes.ts";
 import { type AttendShape, LAYOUTS } from "../reference/shapes.ts";
 import { type DispatchSpec, kernelName, type Launch } from "./kernel.ts";
 import { checkLimits } from "./limits.ts";
 import { KERNELS } from "./registry.ts";
-import { appendShape, decodeShape, mlaShape, teamDevice } from "./testing.ts";
+import { appendShape, decodeShape, matrixDevice, mlaShape, teamDevice } from "./testing.ts";
 
 const device = teamDevice(8);
 const files = new Map<string, string>();
@@ -70,8 +71,19 @@ function launches(): [string, Launch][] {
   );
 }
 
+/** Launches that need more than default limits, on a device that has it. */
+function matrixLaunches(): [string, Launch][] {
+  return LAYOUTS.flatMap((layout) =>
+    [[256, 4], [512, 16]].map(([R, H]): [string, Launch] => {
+      const shape = { ...attendShape({ cache: "f16", R, H }), layout };
+      const launch = attendFusedMatrix.launch(shape, { pages: 8, tableWidth: 5 }, { splits: 2 }, matrixDevice());
+      return [`${kernelName(attendFusedMatrix)} R=${R} H=${H} ${layout}`, launch];
+    })
+  );
+}
+
 function eachDispatch(check: (name: string, dispatch: DispatchSpec, launch: Launch) => void) {
-  for (const [name, launch] of launches()) {
+  for (const [name, launch] of [...launches(), ...matrixLaunches()]) {
     for (const dispatch of launch.dispatches) check(`${name} ${dispatch.label}`, dispatch, launch);
   }
 }
@@ -93,7 +105,14 @@ function workgroupBytes(shader: string, wideChunk: boolean): number {
     assert(/^[\d\s()*+/]*$/.test(terms), `"${terms}" is no arithmetic`);
     return Math.floor(Number(new Function(`return ${terms}`)()));
   };
-  const sizes: Record<string, number> = { "u32": 4, "f32": 4, "vec4<f32>": 16, "Chunk": wideChunk ? 32 : 16 };
+  const sizes: Record<string, number> = {
+    "u32": 4,
+    "f32": 4,
+    "atomic<u32>": 4,
+    "vec4<f32>": 16,
+    "vec4<u32>": 16,
+    "Chunk": wideChunk ? 32 : 16,
+  };
   const sizeOf = (type: string): number => {
     const array = type.match(/^array<(.*), (.*)>$/);
     return array ? sizeOf(array[1]) * evaluate(array[2]) : sizes[type];
@@ -113,7 +132,9 @@ Deno.test("the text of every dispatch begins with its file, so that compiler lin
 });
 
 Deno.test("every .wgsl file is used by a launch, and begins with a comment", () => {
-  const shaders = launches().flatMap(([, { dispatches }]) => dispatches.map(({ shader }) => shader));
+  const shaders = [...launches(), ...matrixLaunches()].flatMap(([, { dispatches }]) =>
+    dispatches.map(({ shader }) => shader)
+  );
   for (const [file, text] of files) {
     assert(shaders.some((shader) => shader.includes(untilUnrolled(text))), `${file} is in no launch`);
     assert(/^(enable f16; )?\/\/ /.test(text.trimStart()), `${file} has no header`);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { AppendShape, AttendShape, MlaShape } from "../reference/shapes.ts";
-import type { DeviceTraits } from "./kernel.ts";
+import type { DeviceTraits, SubgroupMatrix } from "./kernel.ts";
 
 /**
  * A decode shape: one sequence of 65 tokens, 16 heads, R 256, Dr 64, f16, pages of 64; `values` replace what they name.
@@ -76,4 +76,18 @@ export function deviceTraits(lanes = 32, limits: Partial<DeviceTraits["limits"]>
 export function teamDevice(lanes = 32, most = lanes): DeviceTraits {
   const traits = deviceTraits(lanes);
   return { ...traits, features: new Set([...traits.features, "shader-f16"]), subgroupMaxSize: most };
+}
+
+/** Matrices of `attend/fused_matrix`. */
+export const MATRIX: SubgroupMatrix = { factors: "f16", sums: "f32", M: 16, N: 16, K: 16 };
+
+/** A device with subgroups of 32, matrices and `bytes` of workgroup memory: an H200 under Dawn. */
+export function matrixDevice(matrices: readonly SubgroupMatrix[] = [MATRIX], bytes = 49152): DeviceTraits {
+  const device = teamDevice(32);
+  return {
+    ...device,
+    features: new Set([...device.features, "chromium-experimental-subgroup-matrix"]),
+    limits: { ...device.limits, maxComputeWorkgroupStorageSize: bytes },
+    subgroupMatrices: matrices,
+  };
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { matrixKernel } from "../attend_fused_matrix.ts";
-import emulated from "../matrix_emulated.wgsl" with { type: "text" };
+import emulated from "./matrix_emulated.wgsl" with { type: "text" };
 import type { AttendKernel } from "../kernel.ts";
 
 /** The kernel with emulated matrices. */
