@@ -128,7 +128,7 @@ async function prepareProbes(gpu: Gpu, attempt: Attempt): Promise<Probes> {
     return fill.buffers;
   });
   const rates = new Map<RateName, BoundRate>();
-  for (const { name, launches, work } of rateProbes(sizes, gpu.traits.features)) {
+  for (const { name, launches, work } of rateProbes(sizes, gpu.traits)) {
     const ways = await attempt(name, async () => {
       const bound: BoundLaunch[] = [];
       for (const launch of launches) bound.push((await make(launch, filled)).bind());

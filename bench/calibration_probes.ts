@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DispatchSpec, Launch, Param } from "../kernels/kernel.ts";
+import type { DeviceTraits, DispatchSpec, Launch, Param, SubgroupMatrix } from "../kernels/kernel.ts";
 import type { Calibration } from "./result.ts";
 
 /** A rate among the figures of a calibration. */
@@ -85,14 +85,22 @@ export function idleLaunch(): Launch {
   return launchOf({ label: "idle", shader, bindings: ["sink"], groups: 1, threads: 1 }, { sink: 4 });
 }
 
-/** A probe for every rate that a device with `features` has. `source` is what {@linkcode fillLaunch} left. */
-export function rateProbes(sizes: ProbeSizes, features: ReadonlySet<string>): RateProbe[] {
+/** A probe for every rate that a device has. `source` is what {@linkcode fillLaunch} left. */
+export function rateProbes(
+  sizes: ProbeSizes,
+  { features, subgroupMatrices = [], subgroupMaxSize }: Pick<
+    DeviceTraits,
+    "features" | "subgroupMatrices" | "subgroupMaxSize"
+  >,
+): RateProbe[] {
+  const matrix = subgroupMatrices.find(({ factors, sums }) => factors === "f16" && sums === "f32");
   return [
     readProbe(sizes),
     copyProbe(sizes),
     workgroupProbe(sizes),
     fmaProbe(sizes, F32),
     ...features.has("shader-f16") ? [fmaProbe(sizes, F16)] : [],
+    ...matrix ? [matrixProbe(sizes, matrix, subgroupMaxSize)] : [],
   ];
 }
 
@@ -271,6 +279,58 @@ ${unroll(ACCUMULATORS, (i) => `var x${i} = m${i % PAIRS} * n${Math.floor(i / PAI
     }),
     accumulators: ACCUMULATORS,
   };
+}
+
+/** Left and right factors of a subgroup: their products are summed each in matrices of their own. */
+const [LEFTS, RIGHTS] = [4, 2];
+/** Products of a round. */
+const PRODUCTS = 64;
+
+/** Products of matrices whose factors are in registers; each sum is stored, so that none can be left out. */
+function matrixProbe({ groups, rounds }: ProbeSizes, { M, N, K }: SubgroupMatrix, lanes: number): RateProbe {
+  const [left, right, sums] = [M * K, K * N, M * N];
+  const subgroups = THREADS / lanes;
+  const chunks = (LEFTS * left + RIGHTS * right) / 8; // of 16 bytes
+  const accumulators = LEFTS * RIGHTS;
+  const load = (type: string, at: number, width: number) =>
+    `subgroupMatrixLoad<subgroup_matrix_${type}, row_major>(&tile, ${at / 8}u, ${width / 8}u)`;
+  const shader = `enable f16;
+struct Params { rounds: u32, seed: u32 }
+@group(0) @binding(0) var<uniform> P: Params;
+@group(0) @binding(1) var<storage, read_write> sink: array<f32>;
+var<workgroup> tile: array<vec4<u32>, ${chunks}>;
+${HEAD}  for (var i = thread; i < ${chunks}u; i += ${THREADS}u) {
+    let half = 0x2c00u + ((i * P.seed) >> 24u); // near 1/16
+    tile[i] = vec4<u32>(half | (half << 16u)) ^ vec4<u32>(1u, 2u << 16u, 3u, 4u << 16u);
+  }
+  workgroupBarrier();
+${unroll(LEFTS, (i) => `let a${i} = ${load(`left<f16, ${K}, ${M}>`, i * left, K)};`)}
+${unroll(RIGHTS, (i) => `let b${i} = ${load(`right<f16, ${N}, ${K}>`, LEFTS * left + i * right, N)};`)}
+${unroll(accumulators, (i) => `var x${i} = subgroup_matrix_result<f32, ${N}, ${M}>();`)}
+  for (var round = 0u; round < P.rounds; round++) {
+${
+    unroll(PRODUCTS, (i) => {
+      const x = i % accumulators;
+      return `x${x} = subgroupMatrixMultiplyAccumulate(a${x % LEFTS}, b${Math.floor(x / LEFTS)}, x${x});`;
+    })
+  }
+  }
+  let first = thread / ${lanes}u * ${accumulators * sums}u;
+${unroll(accumulators, (i) => `subgroupMatrixStore<row_major>(&sink, first + ${i * sums}u, x${i}, ${N}u);`)}
+}`;
+  // A product is 16 times the work of an FMA of every lane: a quarter of the workgroups takes about as long.
+  const own = Math.ceil(groups / 4);
+  const dispatch: DispatchOutline = {
+    label: "matrices",
+    shader,
+    params: [["rounds", "u32", rounds], ["seed", "u32", 0x9e3779b1]],
+    bindings: ["sink"],
+    groups: own,
+    workgroupBytes: 16 * chunks,
+    loopIterations: rounds + 1 + chunks / THREADS + 1,
+  };
+  const launch = launchOf(dispatch, { sink: 4 * subgroups * accumulators * sums });
+  return { name: "matrixFlopsPerS", launches: [launch], work: 2 * own * rounds * subgroups * PRODUCTS * M * N * K };
 }
 
 /** What the dispatch of a probe does not share with the others. */

@@ -146,7 +146,7 @@ async function runProbe(
   name: string,
   { source, way = 0, sizes = SIZES }: { source?: Uint32Array; way?: number; sizes?: ProbeSizes } = {},
 ): Promise<Uint32Array> {
-  const launch = rateProbes(sizes, gpu.traits.features).find((probe) => probe.name === rate)!.launches[way];
+  const launch = rateProbes(sizes, gpu.traits).find((probe) => probe.name === rate)!.launches[way];
   const range = source && uploadStorage(gpu, "source", new Uint8Array(source.buffer));
   const prepared = await prepare(gpu, launch, new Map(range ? [["source", range]] : []));
   try {
@@ -224,7 +224,9 @@ for (const name of ["f32FlopsPerS", "f16FlopsPerS"] as const) {
 Deno.test("the arithmetic probes have work in a straight line, distinct operands and enough of them", () => {
   assert(HARDWARE_SIZES.rounds <= MAX_ROUNDS);
   for (
-    const { name, launches } of rateProbes(SIZES, new Set(["shader-f16"])).filter(({ name }) => /Flops/.test(name))
+    const { name, launches } of rateProbes(SIZES, { features: new Set(["shader-f16"]), subgroupMaxSize: 32 }).filter((
+      { name },
+    ) => /Flops/.test(name))
   ) {
     for (const { dispatches: [{ shader, label }] } of launches) {
       const fmas = [...shader.matchAll(/(x\d+) = fma\((\w+), (\w+), (\w+)\)/g)];

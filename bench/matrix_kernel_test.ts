@@ -4,6 +4,7 @@ import type { AttendKernel, Kernel } from "../kernels/kernel.ts";
 import { decodeShape } from "../kernels/testing.ts";
 import { emulatedMatrix } from "../kernels/testdata/emulated_matrix.ts";
 import { parseCaseId } from "../suites/case_id.ts";
+import { HARDWARE_SIZES, rateProbes } from "./calibration_probes.ts";
 import { findDawn } from "./dawn_package.ts";
 import { openGpu } from "./device.ts";
 import { inDialect } from "./dialect.ts";
@@ -86,6 +87,22 @@ Deno.test("Tint compiles it, with every feature and without a GPU", async () => 
         const { messages } = await module.getCompilationInfo();
         assertEquals(messages.map(({ lineNum, message }) => `${lineNum}: ${message}`), []);
       }
+    }
+  } finally {
+    gpu.close();
+  }
+});
+
+Deno.test("Tint compiles the probe of how fast matrices are multiplied, of any shape", async () => {
+  const gpu = await openGpu({ module: await findDawn(), toggles: [], backend: "null" });
+  try {
+    for (const [M, N, K] of [[16, 16, 16], [8, 8, 8], [16, 8, 16]]) {
+      const matrix = { factors: "f16", sums: "f32", M, N, K };
+      const traits = { features: gpu.traits.features, subgroupMatrices: [matrix], subgroupMaxSize: 32 };
+      const probe = rateProbes(HARDWARE_SIZES, traits).find(({ name }) => name === "matrixFlopsPerS")!;
+      const code = inDialect(probe.launches[0].dispatches[0].shader, "dawn");
+      const { messages } = await gpu.device.createShaderModule({ code }).getCompilationInfo();
+      assertEquals(messages.map(({ lineNum, message }) => `${lineNum}: ${message}`), []);
     }
   } finally {
     gpu.close();

@@ -265,6 +265,8 @@ export interface Calibration {
   readonly f32FlopsPerS?: CalibratedFigure;
   /** The same in f16, two at a time; absent too without the feature `shader-f16`. */
   readonly f16FlopsPerS?: CalibratedFigure;
+  /** Products of subgroup matrices, f16 summed in f32; absent too where there are none. */
+  readonly matrixFlopsPerS?: CalibratedFigure;
   /** What is wrong with it, one line each; empty when nothing is. */
   readonly doubts: readonly string[];
   /** Wall time that it took, ms. */

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { F32, fastestArithmetic, type KernelPrecision } from "../reference/precision.ts";
+import { type ArithmeticUnit, F32, fastestArithmetic, type KernelPrecision } from "../reference/precision.ts";
 import type { Peaks } from "./judge.ts";
 import type { Calibration, Measurement } from "./result.ts";
 
 /** A figure of the calibration that can bind a case. */
-export type Limit = "readBytesPerS" | "copyBytesPerS" | "f32FlopsPerS" | "f16FlopsPerS";
+export type Limit = "readBytesPerS" | "copyBytesPerS" | `${ArithmeticUnit}FlopsPerS`;
 
 /** A time beside the least that the device allows. */
 export interface Roofline {
@@ -70,6 +70,8 @@ export function peaksOf(calibration: Calibration, { precision = F32 }: RooflineO
     const values = limits.flatMap((limit) => calibration[limit]?.value ?? []);
     return values.length > 0 ? Math.max(...values) : undefined;
   };
-  const rates: Limit[] = fastestArithmetic(precision) === "f32" ? ["f32FlopsPerS"] : ["f32FlopsPerS", "f16FlopsPerS"];
+  const unit = fastestArithmetic(precision);
+  // A device may compute in f32 what a kernel has in f16, but nothing else stands in for matrices.
+  const rates: Limit[] = unit === "f16" ? ["f32FlopsPerS", "f16FlopsPerS"] : [`${unit}FlopsPerS`];
   return { bytesPerS: fastest("readBytesPerS", "copyBytesPerS"), flopsPerS: fastest(...rates) };
 }

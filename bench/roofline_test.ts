@@ -11,6 +11,7 @@ const h200: Calibration = {
   workgroupBytesPerS: { value: 28e12 },
   f32FlopsPerS: { value: 60e12 },
   f16FlopsPerS: { value: 100e12 },
+  matrixFlopsPerS: { value: 600e12 },
   doubts: [],
   wallMs: 1,
 };
@@ -43,6 +44,20 @@ Deno.test("rooflineOf() takes the rate of f16 for a kernel that has products in 
     assertAlmostEquals(half.share, 0.75, 1e-12);
     assertEquals([half.limit, half.perS], ["f16FlopsPerS", 100e12]);
   }
+});
+
+Deno.test("matrices have a rate of their own, and where that is not known no time of theirs is judged", () => {
+  const precision: KernelPrecision = { scores: { f16Chain: 0 }, values: { f16Chain: 0 } };
+  const work = { minBytes: 1e6, flops: 600e6 };
+  const { share, limit } = rooflineOf(work, 2000, h200, { precision })!;
+  assertAlmostEquals(share, 0.5, 1e-12);
+  assertEquals(limit, "matrixFlopsPerS");
+  assertEquals(peaksOf(h200, { precision }).flopsPerS, 600e12);
+  const { matrixFlopsPerS: _, ...without } = h200;
+  assertEquals([rooflineOf(work, 2000, without, { precision }), peaksOf(without, { precision }).flopsPerS], [
+    undefined,
+    undefined,
+  ]);
 });
 
 Deno.test("rooflineOf() knows nothing where a limit that may bind is not known", () => {

@@ -34,9 +34,15 @@ export interface KernelPrecision {
 /** All in f32: what a kernel computes in that declares nothing else. */
 export const F32: KernelPrecision = { scores: "f32", values: "f32" };
 
+/** Arithmetic units: those of FMA in f32 or f16, and those of matrices. */
+export type ArithmeticUnit = "f32" | "f16" | "matrix";
+
 /** The arithmetic that bounds how fast a kernel of a precision can be: that in which it multiplies fastest. */
-export function fastestArithmetic({ scores, values }: KernelPrecision): "f32" | "f16" {
-  return scores === "f32" && values === "f32" ? "f32" : "f16";
+export function fastestArithmetic({ scores, values }: KernelPrecision): ArithmeticUnit {
+  const units = [scores, values].map((products): ArithmeticUnit =>
+    products === "f32" ? "f32" : products.f16Chain === 0 ? "matrix" : "f16"
+  );
+  return (["matrix", "f16", "f32"] as const).find((unit) => units.includes(unit))!;
 }
 
 /**

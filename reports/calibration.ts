@@ -23,6 +23,7 @@ const FIGURES: Readonly<Record<FigureName, readonly [name: string, format: (valu
   workgroupBytesPerS: ["workgroup memory, read", bytesPerS],
   f32FlopsPerS: ["FMA in f32", flopsPerS],
   f16FlopsPerS: ["FMA in f16", flopsPerS],
+  matrixFlopsPerS: ["matrices, f16 in f32", flopsPerS],
 };
 
 const LIMITS: Readonly<Record<Limit, readonly [what: string, format: (perS: number) => string]>> = {
@@ -30,6 +31,7 @@ const LIMITS: Readonly<Record<Limit, readonly [what: string, format: (perS: numb
   copyBytesPerS: ["memory", (perS) => `${bytesPerS(perS)} copied`],
   f32FlopsPerS: ["arithmetic", (perS) => `${flopsPerS(perS)} f32`],
   f16FlopsPerS: ["arithmetic", (perS) => `${flopsPerS(perS)} f16`],
+  matrixFlopsPerS: ["arithmetic", (perS) => `${flopsPerS(perS)} of matrices`],
 };
 
 /** Each figure that there is with how far its readings lie apart, what is wrong with them, and what they took. */

@@ -28,7 +28,7 @@ Deno.test("calibrationInWords() leaves out what is not known, and says why", () 
 
 Deno.test("rooflineInWords() names the limit with its figure", () => {
   assertEquals(
-    (["readBytesPerS", "copyBytesPerS", "f32FlopsPerS", "f16FlopsPerS"] as const).map((limit) =>
+    (["readBytesPerS", "copyBytesPerS", "f32FlopsPerS", "f16FlopsPerS", "matrixFlopsPerS"] as const).map((limit) =>
       rooflineInWords({ share: 0.34, limit, perS: 62.1e12 })
     ),
     [
@@ -36,6 +36,7 @@ Deno.test("rooflineInWords() names the limit with its figure", () => {
       "34.0 % of the memory limit, 62.1 TB/s copied",
       "34.0 % of the arithmetic limit, 62.1 TFLOP/s f32",
       "34.0 % of the arithmetic limit, 62.1 TFLOP/s f16",
+      "34.0 % of the arithmetic limit, 62.1 TFLOP/s of matrices",
     ],
   );
 });

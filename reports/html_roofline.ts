@@ -34,11 +34,15 @@ interface Axis {
 /** The section; nothing where no case has both a throughput and limits to hold it against. */
 export function rooflineSection(calibration: Calibration | undefined, rows: readonly ViewCase[]): Markup {
   const dots = rows.flatMap(dotOf);
-  const { readBytesPerS, f32FlopsPerS, f16FlopsPerS } = calibration ?? {};
+  const { readBytesPerS, f32FlopsPerS, f16FlopsPerS, matrixFlopsPerS } = calibration ?? {};
   if (!readBytesPerS || !f32FlopsPerS || dots.length === 0) return html``;
   const bytesPerS = readBytesPerS.value;
   const rates = [{ name: "f32", flopsPerS: f32FlopsPerS.value }];
   if (f16FlopsPerS) rates.push({ name: "f16", flopsPerS: f16FlopsPerS.value });
+  // A roof that no case is under would squeeze the others.
+  if (matrixFlopsPerS && rows.some(({ kernel }) => kernel.endsWith("_matrix"))) {
+    rates.push({ name: "matrices", flopsPerS: matrixFlopsPerS.value });
+  }
   rates.sort((a, b) => b.flopsPerS - a.flopsPerS);
   const ridges = rates.map(({ flopsPerS }) => flopsPerS / bytesPerS);
   const x = axisOf([...dots.map(({ intensity }) => intensity), ...ridges], LEFT, RIGHT);

@@ -127,6 +127,7 @@ function completeReport(): Complete<Report> {
     workgroupBytesPerS: calibrated,
     f32FlopsPerS: calibrated,
     f16FlopsPerS: calibrated,
+    matrixFlopsPerS: calibrated,
     doubts: ["d"],
     wallMs: 1,
   };
@@ -233,6 +234,7 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
     "gpuMs",
     "checkGpuMs",
     "calibration",
+    "matrixFlopsPerS",
     "spread",
     ...Object.keys(makeCalibration()).filter((name) => !["doubts", "wallMs"].includes(name)),
   ]);
