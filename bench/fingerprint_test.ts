@@ -9,6 +9,14 @@ Deno.test("fingerprint() names the adapter and leaves out the host, the seed and
   assertEquals(fingerprintDifferences(environment, other), []);
 });
 
+Deno.test("fingerprint() has the toggles of Dawn: times with and without robustness are not compared", () => {
+  const toggled = { ...environment, adapter: { ...environment.adapter, toggles: ["disable_robustness"] } };
+  assertEquals(fingerprintDifferences(environment, toggled), [
+    'adapter.provider is "wgpu" and "wgpu (disable_robustness)"',
+  ]);
+  assertEquals(fingerprintDifferences(toggled, structuredClone(toggled)), []);
+});
+
 Deno.test("fingerprint() differs, and the difference is named, in every field that identifies an adapter", () => {
   const changes = {
     provider: "dawn",

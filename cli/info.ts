@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { providerName } from "../bench/fingerprint.ts";
 import type { Calibration } from "../bench/result.ts";
 import type { GpuChild } from "../bench/supervise.ts";
 import { calibrationInWords } from "../reports/calibration.ts";
@@ -30,7 +31,7 @@ export async function info(flags: Flags, terminal: Terminal): Promise<number> {
     ["Deno", `${runtime.deno} (V8 ${runtime.v8}, TypeScript ${runtime.typescript})`],
     ["host", `${host.cpu}, ${host.cores} cores, ${host.os} ${host.osRelease} ${host.arch}`],
     ["adapter", `${adapter.description}${adapter.software ? " (software: its times say nothing about GPUs)" : ""}`],
-    ["provider", adapter.provider],
+    ["provider", providerName(adapter)],
     ["features", adapter.features.join(", ") || "none of those that kernels use"],
     ["subgroup size", adapter.subgroupMaxSize === 0 ? "no subgroups" : subgroups],
     ...calibration ? calibrationInWords(calibration) : [],

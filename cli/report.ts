@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { providerName } from "../bench/fingerprint.ts";
 import { readJournal } from "../bench/journal.ts";
 import type { Report } from "../bench/result.ts";
 import { besideInWords } from "../reports/beside.ts";
@@ -45,7 +46,7 @@ export async function reportCommand(flags: Flags, terminal: Terminal): Promise<n
  * @throws {RangeError} If there are more than two providers, or reports of one do not go together.
  */
 function mergeByProvider(sources: readonly Source[]): [report: Report, other?: Report] {
-  const providers = Map.groupBy(sources, ({ report }) => report.environment.adapter.provider);
+  const providers = Map.groupBy(sources, ({ report }) => providerName(report.environment.adapter));
   const [report, other, ...rest] = [...providers.values()].map(mergeReports);
   if (rest.length > 0) {
     throw new RangeError(`Cannot draw reports of ${[...providers.keys()].join(", ")} side by side: two at most`);

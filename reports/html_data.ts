@@ -15,6 +15,7 @@ import type {
   Status,
   Timer,
 } from "../bench/result.ts";
+import { providerName } from "../bench/fingerprint.ts";
 import type { Summary } from "../bench/statistics.ts";
 import { type BesideCase, besideCases } from "./beside.ts";
 import { type Choice, choicesOf, type ChoiceSummary, summarizeChoices } from "./choices.ts";
@@ -208,7 +209,7 @@ export function makeView(report: Report, other?: Report): View {
       cases,
       defaults: defaultsOf(withValues, cases),
       resolver,
-      beside: other?.environment.adapter.provider,
+      beside: other && providerName(other.environment.adapter),
     }),
     details,
   };

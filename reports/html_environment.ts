@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { providerName } from "../bench/fingerprint.ts";
 import type { Environment, Report } from "../bench/result.ts";
 import { calibrationInWords } from "./calibration.ts";
 import { harnessCostInWords } from "./harness_cost.ts";
@@ -14,7 +15,7 @@ export function subtitle(environment: Environment): string {
   const { adapter, git, startedAt } = environment;
   return [
     adapterName(environment),
-    adapter.provider,
+    providerName(adapter),
     startedAt.replace("T", " ").replace(/(:\d\d)(\.\d+)?Z$/, "$1 UTC"),
     git === undefined ? "" : `${git.commit.slice(0, 10)}${git.dirty ? " with changes" : ""}`,
   ].filter((part) => part !== "").join(" · ");
@@ -40,7 +41,7 @@ export function environmentSection(report: Report): Markup {
     ["Adapter", [
       ["name", adapterName(environment)],
       ["kind", adapter.software ? html`<strong>software, on the CPU</strong>` : "hardware"],
-      ["provider", adapter.provider],
+      ["provider", providerName(adapter)],
       ["vendor", adapter.vendor],
       ["architecture", adapter.architecture],
       ["device", adapter.device],

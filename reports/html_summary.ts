@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { providerName } from "../bench/fingerprint.ts";
 import type { Report } from "../bench/result.ts";
 import { besideKernels } from "./beside.ts";
 import { checkedKinds } from "./checked.ts";
@@ -121,7 +122,7 @@ function kernelsSection(rows: readonly ViewCase[]): Markup {
 /** The kernels under both implementations. */
 function besideSection(report: Report, other: Report): Markup {
   const kernels = besideKernels(report, other);
-  const [here, there] = [report, other].map(({ environment }) => environment.adapter.provider);
+  const [here, there] = [report, other].map(({ environment }) => providerName(environment.adapter));
   const hasTimes = kernels.some(({ timed }) => timed > 0);
   const lines = kernels.map(({ kernel, both, right, rightThere, timed, speedRatio }) =>
     html`

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { providerName } from "../bench/fingerprint.ts";
 import type { Report, Result } from "../bench/result.ts";
 import { markdownCode, markdownText } from "./escape.ts";
 import { calibrationInWords, rooflineInWords } from "./calibration.ts";
@@ -145,7 +146,7 @@ function environmentSection(report: Report): string[] {
     ["suites", environment.suites.join(", ")],
     ["seed", String(environment.seed)],
     ["adapter", [adapter.description, adapter.vendor, adapter.architecture, adapter.device].filter(Boolean).join(", ")],
-    ["provider", adapter.provider],
+    ["provider", providerName(adapter)],
     ["subgroup size", subgroups],
     ["features", adapter.features.join(", ")],
     ["host", `${host.cpu}, ${host.cores} cores, load ${host.loadAverage.map((load) => load.toFixed(2)).join(" ")}`],

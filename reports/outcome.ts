@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { providerName } from "../bench/fingerprint.ts";
 import type { Check, Report, Result, Status, WorstElement } from "../bench/result.ts";
 
 /** How many results there are of each kind. */
@@ -159,7 +160,8 @@ export function skippedByReason(results: readonly Result[]): { reason: string; i
  * `SwiftShader driver (dawn, software adapter)`.
  */
 export function adapterInWords(report: Report): string {
-  const { description, provider, software } = report.environment.adapter;
-  const ways = [...provider === "software" ? [] : [provider], ...software ? ["software adapter"] : []];
+  const { adapter } = report.environment;
+  const { description, provider, software } = adapter;
+  const ways = [...provider === "software" ? [] : [providerName(adapter)], ...software ? ["software adapter"] : []];
   return `${description || "unnamed adapter"} (${ways.join(", ")})`;
 }
