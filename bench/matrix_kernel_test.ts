@@ -12,13 +12,16 @@ import type { Result } from "./result.ts";
 import { runCases } from "./sweep.ts";
 
 const SIZES = "R=32;Dr=16";
-/** Ragged lengths, rows that see fewer tokens, hostile maxima, splits, odd pages, two layouts. */
+/**
+ * Ragged lengths, rows that see fewer tokens, hostile maxima, splits, odd pages, two layouts; mostly with the smallest
+ * blocks, which compile soonest.
+ */
 const CASES = [
-  `B=3;H=5;${SIZES};q=1;kv=70,0,3;page=3;cache=f16`,
-  `B=2;H=8;${SIZES};q=5,3;kv=40,3;page=16;cache=f16;layout=separate`,
-  `B=1;H=16;${SIZES};q=1;kv=90;page=16;cache=f16;input=jump;splits=1`,
-  `B=1;H=4;${SIZES};q=1;kv=90;page=16;cache=f16;input=monotone;splits=1`,
-  `B=1;H=33;${SIZES};q=1;kv=50;page=61;cache=f16;input=large;splits=2`,
+  `B=3;H=5;${SIZES};q=1;kv=70,0,3;page=3;cache=f16;tile=16`,
+  `B=2;H=8;${SIZES};q=5,3;kv=40,3;page=16;cache=f16;rows=16;tile=16`,
+  `B=1;H=16;${SIZES};q=1;kv=90;page=16;cache=f16;input=jump;splits=1;tile=16`,
+  `B=1;H=4;${SIZES};q=1;kv=90;page=16;cache=f16;input=monotone;splits=1;tile=16`,
+  `B=1;H=33;${SIZES};q=1;kv=50;page=61;cache=f16;layout=separate;input=large;splits=2`,
 ];
 
 /** Edits of the kernel's text, each a mistake that its design invites, and the case of {@linkcode CASES} that shows it. */

@@ -37,6 +37,7 @@ interface MatrixTiles {
   readonly COLUMNS: number;
   readonly LANES_OF_ROW: number;
   readonly TOKENS_OF_LANE: number;
+  readonly FETCHES: number;
   readonly PAD: number;
   readonly PARTIALS: number;
 }
@@ -70,6 +71,7 @@ function sizesOf(
     COLUMNS: Math.ceil(R / SIDE / SUBGROUPS),
     LANES_OF_ROW,
     TOKENS_OF_LANE: T / LANES_OF_ROW,
+    FETCHES: Math.ceil(T * (R + Dr) / CHUNK / (LANES * SUBGROUPS)),
     PARTIALS: Math.max(PARTS * ROWS * (T + PAD), SUBGROUPS * SIDE * SIDE),
   };
 }
@@ -145,7 +147,7 @@ export function matrixKernel(
       const tiles = tilesOf(shape, tuning, device)!;
       const { ROWS, T, THREADS, STEPS, ROW_TILES, TOKEN_TILES, COLUMNS } = tiles;
       const { R, Dr, cache } = shape;
-      const staging = 2 * (Math.ceil(T * (R + Dr) / CHUNK / THREADS) + 1);
+      const hidden = Math.ceil(T * (R + Dr) / CHUNK / THREADS) + 1;
       const products = (STEPS + ROW_TILES * TOKEN_TILES * COLUMNS) * productIterations;
       return launchFused(shape, layout, tuning, device, {
         shader: composeWgsl(text, {
@@ -156,7 +158,7 @@ export function matrixKernel(
         }),
         blockRows: ROWS,
         workgroupBytes: bytesOf(shape, tiles),
-        loop: { tile: T, tileIterations: staging + products + 12 },
+        loop: { tile: T, tileIterations: hidden + products + 12 },
         least: 64,
         chosen: { rows: ROWS, tile: T, threads: THREADS },
       });

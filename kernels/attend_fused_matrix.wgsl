@@ -6,8 +6,9 @@ enable f16; // As attend_fused, with both products in subgroup matrices: factors
 // A row's weights are relative to a score that follows its maximum when that has grown by SLACK. Sums in registers
 // cannot be multiplied by row: then all of them are added to `out`, what is there is scaled, and they begin anew.
 // Needs: `subgroups` of LANES lanes, 16-bit cache words and the matrices of one of matrix_*.wgsl. Appended: R, DR, ROWS,
-// T, LANES, SUBGROUPS, THREADS; ROW_TILES and TOKEN_TILES of 16; PARTS of d, STEPS matrices of one; COLUMNS; LANES_OF_ROW,
-// TOKENS_OF_LANE; PAD of a row of scores; PARTIALS, room for scores and for a matrix of each subgroup; the cache's Chunk and cache_chunk().
+// T, LANES, SUBGROUPS, THREADS; ROW_TILES and TOKEN_TILES of 16; PARTS of d, STEPS matrices of one; COLUMNS;
+// LANES_OF_ROW, TOKENS_OF_LANE; FETCHES of a thread for a tile; PAD of a row of scores; PARTIALS, room for scores and for
+// a matrix of each subgroup; the cache's Chunk and cache_chunk().
 
 struct Params {
   H: u32,
@@ -180,13 +181,25 @@ fn main(
 
   if (t < T) { slots[t] = slot_of(sequence, begin + t, end); }
   workgroupBarrier();
+  var fetched: array<vec4<u32>, FETCHES>; // unroll
+  for (var i = 0u; i < FETCHES; i++) { // unroll
+    fetched[i] = fetch(t + i * THREADS);
+  }
+  workgroupBarrier();
 
   var number = 0u; // of the tile, from 1
   for (var first = begin; first < end; first += T) {
     number++;
-    for (var i = t; i < T * CHUNKS; i += THREADS) { tile[place_in_tile(i)] = fetch(i); }
-    workgroupBarrier();
+    for (var i = 0u; i < FETCHES; i++) { // unroll
+      let at = t + i * THREADS;
+      if (at < T * CHUNKS) { tile[place_in_tile(at)] = fetched[i]; }
+    }
     if (t < T) { slots[t] = slot_of(sequence, first + T + t, end); }
+    workgroupBarrier();
+    // The next tile is on its way while this one is computed.
+    for (var i = 0u; i < FETCHES; i++) { // unroll
+      fetched[i] = fetch(t + i * THREADS);
+    }
 
     var s = Sums();
     for (var i = 0u; i < STEPS; i++) { // unroll
