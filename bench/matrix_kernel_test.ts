@@ -31,6 +31,7 @@ const FAULTS: readonly (readonly [name: string, find: RegExp, replace: string, s
   ["every part of d is the first", /part \* STEPS/g, "0u * STEPS", 0],
   ["queries are not scaled back", /P\.scale \/ query_factor\(min\(r, ROWS - 1u\)\)/g, "P.scale", 0],
   ["hidden tokens count", /< limit(?=\)?;)/g, "< end", 1],
+  ["the cache is written", /set_lane\(lane\);/g, "set_lane(lane); cache[0] = vec4(1u);", 0],
   ["rows past the last are stored", /row < to\.rows &&/g, "", 0],
 ];
 

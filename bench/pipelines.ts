@@ -141,7 +141,9 @@ function layoutEntry(
   { binding, space, writes }: Declaration,
   spec: BufferSpec | undefined,
 ): GPUBindGroupLayoutEntry {
-  if (writes && (spec?.role === "input" || spec?.role === "plan")) {
+  const { cacheIsWritable = false, cacheBindings = [] } = dispatch;
+  const mayWrite = cacheIsWritable && spec !== undefined && cacheBindings.includes(spec.name);
+  if (writes && (spec?.role === "input" || spec?.role === "plan") && !mayWrite) {
     throw new ExecutionError(
       "compile",
       `${dispatch.label} declares the input "${spec.name}" read_write: inputs are read only`,

@@ -154,10 +154,13 @@ export function matrixKernel(
           shared: [matrices],
           cache,
           layout: shape.layout ?? "combined",
+          cacheIsWritable: true,
           constants: { R, DR: Dr, ...tiles },
         }),
         blockRows: ROWS,
         workgroupBytes: bytesOf(shape, tiles),
+        // A tile is fetched before the products of the one before it.
+        cacheIsWritable: true,
         loop: { tile: T, tileIterations: hidden + products + 12 },
         least: 64,
         chosen: { rows: ROWS, tile: T, threads: THREADS },

@@ -92,6 +92,8 @@ export interface FusedPlan {
   readonly slots?: number;
   /** Fewest tokens worth a split of their own. @default {MIN_SPLIT_TOKENS} */
   readonly least?: number;
+  /** Whether it declares the cache `read_write`. @default {false} */
+  readonly cacheIsWritable?: boolean;
   /** Tuning parameters that were chosen: the invocations of a workgroup, and the others for the record. */
   readonly chosen: Readonly<Record<Tunable, number>>;
 }
@@ -105,7 +107,7 @@ export function launchFused(
   cacheLayout: CacheLayout,
   tuning: Tuning,
   device: DeviceTraits,
-  { shader, blockRows, workgroupBytes, loop, slots, least, chosen }: FusedPlan,
+  { shader, blockRows, workgroupBytes, loop, slots, least, cacheIsWritable, chosen }: FusedPlan,
 ): Launch {
   assertLayout(shape, cacheLayout);
   const { H, page, scale } = shape;
@@ -127,6 +129,7 @@ export function launchFused(
     ],
     bindings: ["work", "q_latent", "q_pe", "page_table", out, lse],
     cacheBindings: cacheBuffers(shape, cacheLayout, "input").map(({ name }) => name),
+    ...cacheIsWritable && { cacheIsWritable },
     workgroups: foldWorkgroups(count, device.limits.maxComputeWorkgroupsPerDimension),
     workgroupSize: chosen.threads,
     workgroupBytes,

@@ -161,6 +161,12 @@ export interface DispatchSpec {
    * by its layout (`wgsl.ts` appends the declarations). Absent: the shader has no group 1.
    */
   readonly cacheBindings?: readonly string[];
+  /**
+   * Whether the shader declares the cache `read_write` though it only reads it. NVIDIA's driver moves loads of what is
+   * read only to where they are used, and then nothing can be fetched ahead. What the cache holds is compared all the
+   * same. @default {false}
+   */
+  readonly cacheIsWritable?: boolean;
   /** Workgroups; the bench refuses what exceeds the device's limit. */
   readonly workgroups: readonly [number, number, number];
   /** Invocations per workgroup (the product of `@workgroup_size`). */

@@ -35,6 +35,8 @@ export interface WgslParts {
    * Layout whose `@group(1)` and `cache_chunk(slot, i)` are appended; absent for kernels that do not read the cache.
    */
   readonly layout?: Layout;
+  /** Whether the layout's buffers are declared `read_write` (`DispatchSpec.cacheIsWritable`). @default {false} */
+  readonly cacheIsWritable?: boolean;
   /**
    * Whether `rope_pair`, `wide_pair` and `touch` are appended, which read parts of chunks; with `cache` and `layout`.
    * @default false
@@ -64,12 +66,14 @@ export interface WgslParts {
  */
 export function composeWgsl(file: string, parts: WgslParts): string {
   const { cache, layout, narrow, words = false, shared = [], constants = {}, tables = {} } = parts;
+  const access = parts.cacheIsWritable ? "read_write" : "read";
   const lines = Object.entries(constants).map(([name, value]) => `const ${name} = ${u32(name, value)};\n`);
   const arrays = Object.entries(tables).map(([name, values]) =>
     `const ${name} = array<u32, ${values.length}>(${values.map((value) => u32(name, value)).join(", ")});\n`
   );
   return [file, ...shared].map((text) => unroll(text, constants)).join("") + (cache ? CACHE_TEXT[cache] : "") +
-    (layout ? LAYOUT_TEXT[layout] : "") + (cache && words ? WORDS_TEXT[cache] : "") +
+    (layout ? LAYOUT_TEXT[layout].replaceAll("var<storage, read>", `var<storage, ${access}>`) : "") +
+    (cache && words ? WORDS_TEXT[cache] : "") +
     (narrow ? NARROW_TEXT[narrow] : "") + lines.join("") + arrays.join("");
 }
 
