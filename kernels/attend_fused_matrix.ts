@@ -108,7 +108,7 @@ export interface MatrixDialect {
  * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; a cache of f16.
  * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 16 or 32 rows (query token, head).
  * - **Precision** queries, scaled by row, and weights rounded to f16; all sums in f32.
- * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack: Dao, 2025.
+ * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack, as FlashAttention-4 (2025).
  */
 export function matrixKernel(
   { variant, text: matrices, requires, productIterations = 0 }: MatrixDialect,
