@@ -130,6 +130,8 @@ export function matrixKernel(
       return `matrices f16→f32 16×16×16 are needed, the device has ${has.join(", ") || "none"}`;
     }
     if (tilesOf(shape, tuning, device)) return undefined;
+    const { rows, tile } = tuning;
+    if (rows !== undefined && tile !== undefined && rows > tile) return `rows=${rows}: at most tile=${tile}`;
     return `R + Dr = ${shape.R + shape.Dr}: no tile fits ${device.limits.maxComputeWorkgroupStorageSize} bytes`;
   };
   return {

@@ -237,14 +237,13 @@ fn main(
     for (var i = 0u; i < TOKENS_OF_LANE / 2u; i++) { // unroll
       let visible_0 = first + own + 2u * i < limit;
       let visible_1 = first + own + 2u * i + 1u < limit;
-      let word = pack2x16float(vec2(
+      let pair = vec2(
         select(0.0, exp(score[2u * i] - reference), visible_0),
         select(0.0, exp(score[2u * i + 1u] - reference), visible_1),
-      ));
+      );
+      sum += pair.x + pair.y; // not rounded: the log-sum-exp is of all f32
       let at = own / 2u + i;
-      weights[r * WEIGHTS_STRIDE + at / 4u][at % 4u] = word;
-      let rounded = unpack2x16float(word);
-      sum += rounded.x + rounded.y;
+      weights[r * WEIGHTS_STRIDE + at / 4u][at % 4u] = pack2x16float(pair);
     }
     if (workgroupUniformLoad(&moved) == number) {
       for (var i = 0u; i < ROW_TILES; i++) { // unroll
