@@ -95,17 +95,14 @@ export async function readBack(
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       });
       const encoder = gpu.device.createCommandEncoder();
-      const target = staging;
-      const work = () => {
-        encode?.(encoder);
-        let at = 0;
-        for (const { buffer, offset, size } of ranges) {
-          encoder.copyBufferToBuffer(buffer, offset, target, at, size);
-          at += size;
-        }
-      };
-      if (meter) meter.encode(encoder, work, staging, stampsAt);
-      else work();
+      meter?.begin(encoder);
+      encode?.(encoder);
+      let at = 0;
+      for (const { buffer, offset, size } of ranges) {
+        encoder.copyBufferToBuffer(buffer, offset, staging, at, size);
+        at += size;
+      }
+      meter?.end(encoder, staging, stampsAt);
       gpu.device.queue.submit([encoder.finish()]);
       // Wrapped, so that the scopes are left before the mapping is awaited; a rejection is seen below.
       const mapped = staging.mapAsync(GPUMapMode.READ);

@@ -3,7 +3,6 @@
  *
  * @module
  */
-
 import type { Gpu } from "./device.ts";
 
 /** Meters of devices whose time is asked for. */
@@ -40,19 +39,19 @@ export class BusyMeter {
     });
   }
 
-  /**
-   * Encodes `work` between two stamps and copies those to `staging`. Submissions share the queries: the queue runs one
-   * after another.
-   */
-  encode(encoder: GPUCommandEncoder, work: () => void, staging: GPUBuffer, offset: number): void {
+  /** Encodes the first stamp of a submission. Submissions share the queries: the queue runs one after another. */
+  begin(encoder: GPUCommandEncoder): void {
     this.#stamp(encoder, { beginningOfPassWriteIndex: 0 });
-    work();
+  }
+
+  /** Encodes the last stamp and copies both to `staging`. */
+  end(encoder: GPUCommandEncoder, staging: GPUBuffer, offset: number): void {
     this.#stamp(encoder, { endOfPassWriteIndex: 1 });
     encoder.resolveQuerySet(this.#queries, 0, 2, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, staging, offset, STAMP_BYTES);
   }
 
-  /** Takes the stamps that {@linkcode BusyMeter.encode} copied; those of a timer that ran backwards are none. */
+  /** Takes the stamps that {@linkcode BusyMeter.end} copied; those of a timer that ran backwards are none. */
   add(stamps: ArrayBuffer): void {
     const [begin, end] = new BigUint64Array(stamps);
     this.#ticks += Math.max(0, Number(end - begin));

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { DeviceTraits, Limits, SubgroupMatrix } from "../kernels/kernel.ts";
+import { type DeviceTraits, type Limits, SUBGROUP_MATRIX, type SubgroupMatrix } from "../kernels/kernel.ts";
 import { createDawn, type DawnOptions } from "./dawn.ts";
 import { PipelineCache } from "./pipeline_cache.ts";
 import type { Environment } from "./result.ts";
@@ -13,7 +13,7 @@ import type { Environment } from "./result.ts";
 export const WANTED_FEATURES: readonly string[] = ["subgroups", "shader-f16", "timestamp-query"];
 
 /** Features that only Dawn may have, and says so. */
-const DAWN_FEATURES: readonly string[] = ["chromium-experimental-subgroup-matrix"];
+const DAWN_FEATURES: readonly string[] = [SUBGROUP_MATRIX];
 
 const LIMIT_NAMES = [
   "maxStorageBufferBindingSize",
@@ -78,7 +78,7 @@ export async function openGpu(dawn?: DawnOptions): Promise<Gpu> {
   const features = wanted.filter((name) => granted.has(name));
   const subgroupMinSize = granted.has("subgroups") ? info.subgroupMinSize ?? 0 : 0;
   const subgroupMaxSize = granted.has("subgroups") ? info.subgroupMaxSize ?? 0 : 0;
-  const subgroupMatrices = features.includes(DAWN_FEATURES[0]) ? matricesOf(info) : [];
+  const subgroupMatrices = features.includes(SUBGROUP_MATRIX) ? matricesOf(info) : [];
   const maxLoopIterations = /llvmpipe/i.test(info.description) ? LLVMPIPE_LOOP_ITERATIONS : undefined;
   const gpu: Gpu = {
     device,

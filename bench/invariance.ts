@@ -11,11 +11,10 @@ import type { Check } from "../reference/check.ts";
 import { total } from "../reference/shapes.ts";
 import type { Batch, BatchCall } from "../reference/variations.ts";
 import type { FirstRun } from "./first_run.ts";
-import { expectedCaches } from "./guise_caches.ts";
-import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
 import type { GuiseOutcome } from "./guise_outcome.ts";
-import { isSameLaunch, planGuise, type PlannedGuise, tryGuise } from "./guise_run.ts";
+import { isSameLaunch, planGuise, type PlannedGuise } from "./guise_run.ts";
+import { tryAndCompare } from "./guise_trial.ts";
 import { type Relation, RELATIONS } from "./relations.ts";
 
 /** What a case may cost at most to be run in other guises, a dozen or so. */
@@ -95,20 +94,9 @@ async function checkRelation(tried: Tried, relation: Relation): Promise<Check | 
   const { run, batch } = tried;
   const outcomes = await Promise.all(
     planAll(tried, relation).map(async (guise) => {
-      const call = run.inputs.calls.at(-1)!;
-      const first = { batch, results: run.results };
-      const caches = expectedCaches(call.work, first, guise.batch);
-      const results = await tryGuise(run, guise, caches);
-      if (!results) return [];
       const isExact = exactness(tried, relation, guise);
-      const outcome = compareGuise({
-        call,
-        first,
-        other: { batch: guise.batch, results },
-        caches,
-        isExact: (i) => isExact[i],
-      });
-      return [{ label: guise.label, ...outcome }];
+      const outcome = await tryAndCompare(run, { batch, guise, isExact: (i) => isExact[i] });
+      return outcome ? [{ label: guise.label, ...outcome }] : [];
     }),
   );
   return toCheck(relation, outcomes.flat());

@@ -1,12 +1,13 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { attendFusedMatrix } from "../kernels/attend_fused_matrix.ts";
-import type { AttendKernel, Kernel } from "../kernels/kernel.ts";
-import { decodeShape } from "../kernels/testing.ts";
+import { type Kernel, SUBGROUP_MATRIX } from "../kernels/kernel.ts";
+import { withEdits } from "../kernels/mutants/plant.ts";
+import { decodeShape, matrixDevice } from "../kernels/testing.ts";
 import { emulatedMatrix } from "../kernels/testdata/emulated_matrix.ts";
 import { parseCaseId } from "../suites/case_id.ts";
 import { HARDWARE_SIZES, rateProbes } from "./calibration_probes.ts";
 import { findDawn } from "./dawn_package.ts";
-import { openGpu } from "./device.ts";
+import { type Gpu, openGpu } from "./device.ts";
 import { inDialect } from "./dialect.ts";
 import type { Result } from "./result.ts";
 import { runCases } from "./sweep.ts";
@@ -35,23 +36,6 @@ const FAULTS: readonly (readonly [name: string, find: RegExp, replace: string, s
   ["rows past the last are stored", /row < to\.rows &&/g, "", 0],
 ];
 
-function planted(variant: string, find: RegExp, replace: string): AttendKernel {
-  return {
-    ...emulatedMatrix,
-    variant,
-    launch(...args) {
-      const launch = emulatedMatrix.launch(...args);
-      const dispatches = launch.dispatches.map((dispatch) => {
-        if (dispatch.label === "merge") return dispatch;
-        const shader = dispatch.shader.replaceAll(find, replace);
-        assertNotEquals(shader, dispatch.shader, `${find} matches nothing`);
-        return { ...dispatch, shader };
-      });
-      return { ...launch, dispatches };
-    },
-  };
-}
-
 async function run(ids: readonly string[], kernels: readonly Kernel[]): Promise<Result[]> {
   return await Array.fromAsync(runCases(ids.map(parseCaseId), { kernels, timing: false }));
 }
@@ -62,53 +46,48 @@ Deno.test("the kernel of matrices is right where they are emulated", async () =>
 });
 
 Deno.test("its mistakes are seen", async () => {
-  const kernels = FAULTS.map(([, find, replace], i) => planted(`planted_${i}`, find, replace));
+  // An edit that matches nothing throws.
+  const kernels = FAULTS.map(([, find, replace], i) =>
+    withEdits(emulatedMatrix, `planted_${i}`, [{ find, replace, dispatch: "attend" }])
+  );
   const ids = FAULTS.map(([, , , shown], i) => `attend/${kernels[i].variant}:${CASES[shown]}`);
   const results = await run(ids, kernels);
   FAULTS.forEach(([name], i) => assertEquals(results[i].status, "incorrect", `${name}: ${JSON.stringify(results[i])}`));
 });
 
-Deno.test("Tint compiles it, with every feature and without a GPU", async () => {
+/** Hands `work` a device that has every feature and runs nothing, and what Tint says of a shader. */
+async function withTint(work: (gpu: Gpu, messagesOf: (shader: string) => Promise<string[]>) => Promise<void>) {
   const gpu = await openGpu({ module: await findDawn(), toggles: [], backend: "null" });
   try {
-    assert(gpu.traits.features.has("chromium-experimental-subgroup-matrix"), [...gpu.traits.features].join());
+    await work(gpu, async (shader) => {
+      const module = gpu.device.createShaderModule({ code: inDialect(shader, gpu.adapter.provider) });
+      const { messages } = await module.getCompilationInfo();
+      return messages.map(({ lineNum, message }) => `${lineNum}: ${message}`);
+    });
+  } finally {
+    gpu.close();
+  }
+}
+
+Deno.test("Tint compiles it, with every feature and without a GPU", () =>
+  withTint(async (gpu, messagesOf) => {
+    assert(gpu.traits.features.has(SUBGROUP_MATRIX), [...gpu.traits.features].join());
     for (const [R, H] of [[512, 16], [512, 128], [256, 32]]) {
       for (const layout of ["combined", "separate"] as const) {
         // The null device has subgroups of other sizes and less memory: what it must take is the text for an H200.
-        const { features, limits } = gpu.traits;
-        const device = {
-          features,
-          limits: { ...limits, maxComputeWorkgroupStorageSize: 49152, maxComputeInvocationsPerWorkgroup: 256 },
-          subgroupMinSize: 32,
-          subgroupMaxSize: 32,
-          subgroupMatrices: [{ factors: "f16", sums: "f32", M: 16, N: 16, K: 16 }],
-        };
         const shape = decodeShape({ R, H, kv: [4096], layout });
-        const launch = attendFusedMatrix.launch(shape, { pages: 64, tableWidth: 64 }, {}, device);
-        const module = gpu.device.createShaderModule({
-          code: inDialect(launch.dispatches[0].shader, gpu.adapter.provider),
-        });
-        const { messages } = await module.getCompilationInfo();
-        assertEquals(messages.map(({ lineNum, message }) => `${lineNum}: ${message}`), []);
+        const launch = attendFusedMatrix.launch(shape, { pages: 64, tableWidth: 64 }, {}, matrixDevice());
+        assertEquals(await messagesOf(launch.dispatches[0].shader), []);
       }
     }
-  } finally {
-    gpu.close();
-  }
-});
+  }));
 
-Deno.test("Tint compiles the probe of how fast matrices are multiplied, of any shape", async () => {
-  const gpu = await openGpu({ module: await findDawn(), toggles: [], backend: "null" });
-  try {
+Deno.test("Tint compiles the probe of how fast matrices are multiplied, of any shape", () =>
+  withTint(async ({ traits: { features } }, messagesOf) => {
     for (const [M, N, K] of [[16, 16, 16], [8, 8, 8], [16, 8, 16]]) {
-      const matrix = { factors: "f16", sums: "f32", M, N, K };
-      const traits = { features: gpu.traits.features, subgroupMatrices: [matrix], subgroupMaxSize: 32 };
-      const probe = rateProbes(HARDWARE_SIZES, traits).find(({ name }) => name === "matrixFlopsPerS")!;
-      const code = inDialect(probe.launches[0].dispatches[0].shader, "dawn");
-      const { messages } = await gpu.device.createShaderModule({ code }).getCompilationInfo();
-      assertEquals(messages.map(({ lineNum, message }) => `${lineNum}: ${message}`), []);
+      const subgroupMatrices = [{ factors: "f16", sums: "f32", M, N, K }];
+      const probes = rateProbes(HARDWARE_SIZES, { features, subgroupMatrices, subgroupMaxSize: 32 });
+      const probe = probes.find(({ name }) => name === "matrixFlopsPerS")!;
+      assertEquals(await messagesOf(probe.launches[0].dispatches[0].shader), []);
     }
-  } finally {
-    gpu.close();
-  }
-});
+  }));

@@ -9,10 +9,9 @@ import { checkLimits } from "../kernels/limits.ts";
 import { stagger, STAGGER_BYTES } from "../kernels/stagger.ts";
 import type { Check } from "../reference/check.ts";
 import type { FirstRun } from "./first_run.ts";
-import { expectedCaches } from "./guise_caches.ts";
-import { compareGuise } from "./guise_compare.ts";
 import { readBatch } from "./guise_inputs.ts";
-import { planGuise, tryGuise } from "./guise_run.ts";
+import { planGuise } from "./guise_run.ts";
+import { tryAndCompare } from "./guise_trial.ts";
 import { isTried } from "./invariance.ts";
 
 /** Name of the check. */
@@ -46,18 +45,9 @@ export async function checkSchedule(run: FirstRun, options: ScheduleOptions = {}
   const planned = guise.planned.map((call) => ({ ...call, launch: changeLaunch(call.launch, change) }));
   const isStaggered = planned.some(({ launch }, i) => launch !== guise.planned[i].launch);
   if (!isStaggered || planned.some(({ launch }) => checkLimits(launch, gpu.traits) !== undefined)) return [];
-  const call = inputs.calls.at(-1)!;
-  const first = { batch, results: run.results };
-  const caches = expectedCaches(call.work, first, batch);
-  const results = await tryGuise(run, { ...guise, planned }, caches);
-  if (!results) return [];
-  const { elements, mismatches, message, wrong } = compareGuise({
-    call,
-    first,
-    other: { batch, results },
-    caches,
-    isExact: () => true,
-  });
+  const outcome = await tryAndCompare(run, { batch, guise: { ...guise, planned }, isExact: () => true });
+  if (!outcome) return [];
+  const { elements, mismatches, message, wrong } = outcome;
   return [{
     name: NAME,
     passed: mismatches === 0,

@@ -6,7 +6,6 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { besideInWords } from "../reports/beside.ts";
-import { writeReports } from "../reports/write.ts";
 import { UsageError } from "./flags.ts";
 import { execute, type RunOutcome, type RunPlan } from "./run.ts";
 import type { Terminal } from "./terminal.ts";
@@ -42,8 +41,8 @@ export async function executeOnAll(plan: RunPlan, terminal: Terminal): Promise<R
     provider: { ...plan.provider, provider: "dawn" },
     resume: resume && isBegun(out),
     selection: { ...selection, against: { folder: outputs } },
+    beside: first.report,
   }, terminal);
-  await writeReports(second.report, out, first.report);
   terminal.out(besideInWords(second.report, first.report).map((line) => `${line}\n`).join(""));
   return [first, second];
 }

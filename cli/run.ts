@@ -46,6 +46,8 @@ export interface RunPlan {
   readonly resume: boolean;
   /** Folder that `--resume` takes to go on with it. @default {`out`} */
   readonly resumedBy?: string;
+  /** The same cases on another provider: the HTML shows them side by side. @default {none} */
+  readonly beside?: Report;
   /** Provider that was asked for. */
   readonly provider: ProviderRequest;
   /** Whether progress is hidden. */
@@ -169,7 +171,7 @@ async function sweep(
     },
     results: ids.flatMap((id) => results.get(id) ?? []),
   };
-  await writeReports(report, plan.out);
+  await writeReports(report, plan.out, plan.beside);
   terminal.out(toSummary(report));
   if (saveOutputs && outputs) terminal.out(`\n${describeOutputs(saveOutputs, outputs)}\n`);
   terminal.out(`\nReports are in ${plan.out}: open ${plan.out}/report.html\n`);

@@ -7,6 +7,7 @@ import { DTYPE_BYTES } from "../reference/dtypes.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import { refuseAttend } from "./attend.ts";
 import text from "./attend_fused.wgsl" with { type: "text" };
+import itemText from "./attend_item.wgsl" with { type: "text" };
 import { blockOfRows, type FusedTiles, launchFused, refuseTiles } from "./fused.ts";
 import type { AttendKernel, CacheLayout, DeviceTraits, Launch, TokenLoop, Tuning, Tunings } from "./kernel.ts";
 import { DEFAULT_WORKGROUP_BYTES } from "./limits.ts";
@@ -85,7 +86,12 @@ export const attendFused: AttendKernel = withTable({
     const workgroupBytes = fusedBytes(shape, tiles);
     const { R, Dr, cache } = shape;
     return launchFused(shape, layout, tuning, device, {
-      shader: composeWgsl(text, { cache, layout: shape.layout ?? "combined", constants: { R, DR: Dr, ...tiles } }),
+      shader: composeWgsl(text, {
+        shared: [itemText],
+        cache,
+        layout: shape.layout ?? "combined",
+        constants: { R, DR: Dr, ...tiles },
+      }),
       blockRows: tiles.ROWS,
       workgroupBytes,
       loop: fusedLoop(shape, tiles),

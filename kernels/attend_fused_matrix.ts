@@ -7,8 +7,18 @@ import type { KernelPrecision } from "../reference/precision.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import { refuseAttend } from "./attend.ts";
 import text from "./attend_fused_matrix.wgsl" with { type: "text" };
+import itemText from "./attend_item.wgsl" with { type: "text" };
 import { launchFused, typicalRows } from "./fused.ts";
-import type { AttendKernel, CacheLayout, DeviceTraits, Launch, SubgroupMatrix, Tuning, Tunings } from "./kernel.ts";
+import {
+  type AttendKernel,
+  type CacheLayout,
+  type DeviceTraits,
+  type Launch,
+  SUBGROUP_MATRIX,
+  type SubgroupMatrix,
+  type Tuning,
+  type Tunings,
+} from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
 import matrixText from "./matrix_tint.wgsl" with { type: "text" };
 import { refuseTunables } from "./tunings.ts";
@@ -59,11 +69,12 @@ function sizesOf(
   const { LANES, ROWS, T, PAD } = given;
   const [ROW_TILES, TOKEN_TILES] = [ROWS / SIDE, T / SIDE];
   const PARTS = SUBGROUPS / (ROW_TILES * TOKEN_TILES);
-  const LANES_OF_ROW = LANES * SUBGROUPS / ROWS;
+  const THREADS = LANES * SUBGROUPS;
+  const LANES_OF_ROW = THREADS / ROWS;
   return {
     ...given,
     SUBGROUPS,
-    THREADS: LANES * SUBGROUPS,
+    THREADS,
     ROW_TILES,
     TOKEN_TILES,
     PARTS,
@@ -71,7 +82,7 @@ function sizesOf(
     COLUMNS: Math.ceil(R / SIDE / SUBGROUPS),
     LANES_OF_ROW,
     TOKENS_OF_LANE: T / LANES_OF_ROW,
-    FETCHES: Math.ceil(T * (R + Dr) / CHUNK / (LANES * SUBGROUPS)),
+    FETCHES: Math.ceil(T * (R + Dr) / CHUNK / THREADS),
     PARTIALS: Math.max(PARTS * ROWS * (T + PAD), SUBGROUPS * SIDE * SIDE),
   };
 }
@@ -86,18 +97,21 @@ function bytesOf({ R, Dr }: AttendShape, { ROWS, T, PARTIALS }: MatrixTiles): nu
   return tile + 4 * PARTIALS + ROWS * (T / CHUNK + 1) * 16 + 4 * T + 8 * ROWS + 4;
 }
 
-function isTaken({ factors, sums, M, N, K }: SubgroupMatrix): boolean {
-  return factors === "f16" && sums === "f32" && [M, N, K].every((side) => side === SIDE);
+/** The matrices of the kernel. */
+const MATRIX: SubgroupMatrix = { factors: "f16", sums: "f32", M: SIDE, N: SIDE, K: SIDE };
+
+function inWords({ factors, sums, M, N, K }: SubgroupMatrix): string {
+  return `${factors}→${sums} ${M}×${N}×${K}`;
 }
 
-/** How a device multiplies matrices: the text of `Left`, `Right` and `Sums`, and the feature that it needs. */
+/** How a device multiplies matrices: the text of `Left`, `Right` and `Sums`, and what it needs. */
 export interface MatrixDialect {
   /** Name of the kernel's variant. */
   readonly variant: string;
   /** Text appended to the kernel. */
   readonly text: string;
-  /** Features of the device beside `subgroups` and `shader-f16`. */
-  readonly requires: readonly string[];
+  /** Whether they are the device's. */
+  readonly isNative: boolean;
   /** Iterations of loops in a product, for drivers that count them. @default {0} */
   readonly productIterations?: number;
 }
@@ -108,26 +122,25 @@ export interface MatrixDialect {
  * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; a cache of f16.
  * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 16 or 32 rows (query token, head).
  * - **Precision** queries, scaled by row, and weights rounded to f16; all sums in f32.
- * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack, as FlashAttention-4 (2025).
+ * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack, as FlashAttention-4
+ *   (2025).
  */
 export function matrixKernel(
-  { variant, text: matrices, requires, productIterations = 0 }: MatrixDialect,
+  { variant, text: matrices, isNative, productIterations = 0 }: MatrixDialect,
 ): AttendKernel {
-  const needed = ["subgroups", "shader-f16", ...requires];
+  const requires = ["subgroups", "shader-f16", ...isNative ? [SUBGROUP_MATRIX] : []];
   const refuses = (shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined => {
     const reason = refuseTunables({ tunings: TUNINGS }, tuning) ?? refuseAttend(shape, tuning);
     if (reason) return reason;
     if (shape.cache !== "f16") return `cache=${shape.cache}: only f16`;
     if (!device) return undefined;
     const { subgroupMinSize, subgroupMaxSize, features } = device;
-    const missing = missingFeature(needed, features);
+    const missing = missingFeature(requires, features);
     if (missing) return missing;
     if (subgroupMinSize !== subgroupMaxSize) return `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} lanes`;
-    if (requires.length > 0 && !device.subgroupMatrices?.some(isTaken)) {
-      const has = (device.subgroupMatrices ?? []).map(({ factors, sums, M, N, K }) =>
-        `${factors}→${sums} ${M}×${N}×${K}`
-      );
-      return `matrices f16→f32 16×16×16 are needed, the device has ${has.join(", ") || "none"}`;
+    const has = (device.subgroupMatrices ?? []).map(inWords);
+    if (isNative && !has.includes(inWords(MATRIX))) {
+      return `matrices ${inWords(MATRIX)} are needed, the device has ${has.join(", ") || "none"}`;
     }
     if (tilesOf(shape, tuning, device)) return undefined;
     const { rows, tile } = tuning;
@@ -138,7 +151,7 @@ export function matrixKernel(
     operation: "attend",
     variant,
     summary: "one pass, both products in subgroup matrices: f16 factors, f32 sums",
-    requires: needed,
+    requires,
     dtypes: ["f16"],
     precision: PRECISION,
     tunings: TUNINGS,
@@ -153,7 +166,7 @@ export function matrixKernel(
       const products = (STEPS + ROW_TILES * TOKEN_TILES * COLUMNS) * productIterations;
       return launchFused(shape, layout, tuning, device, {
         shader: composeWgsl(text, {
-          shared: [matrices],
+          shared: [itemText, matrices],
           cache,
           layout: shape.layout ?? "combined",
           cacheIsWritable: true,
@@ -175,5 +188,5 @@ export function matrixKernel(
 export const attendFusedMatrix: AttendKernel = matrixKernel({
   variant: "fused_matrix",
   text: matrixText,
-  requires: ["chromium-experimental-subgroup-matrix"],
+  isNative: true,
 });

@@ -8,37 +8,13 @@ enable f16; // As attend_fused, with both products in subgroup matrices: factors
 // Needs: `subgroups` of LANES lanes, 16-bit cache words and the matrices of one of matrix_*.wgsl. Appended: R, DR, ROWS,
 // T, LANES, SUBGROUPS, THREADS; ROW_TILES and TOKEN_TILES of 16; PARTS of d, STEPS matrices of one; COLUMNS;
 // LANES_OF_ROW, TOKENS_OF_LANE; FETCHES of a thread for a tile; PAD of a row of scores; PARTIALS, room for scores and for
-// a matrix of each subgroup; the cache's Chunk and cache_chunk().
+// a matrix of each subgroup; attend_item.wgsl, the cache's Chunk and cache_chunk().
 
-struct Params {
-  H: u32,
-  page: u32,
-  pages: u32,
-  width: u32,
-  first: u32,
-  count: u32,
-  scale: f32,
-  lse_factor: f32,
-}
-
-@group(0) @binding(0) var<uniform> P: Params;
-@group(0) @binding(1) var<storage, read> work: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> q_latent: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> q_pe: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> page_table: array<i32>;
-@group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> lse: array<f32>;
-
-const LATENT = R / 8u; // chunks of the latent; those of the rope key follow
-const CHUNKS = (R + DR) / 8u; // chunks of a token
 // Rows of workgroup arrays are padded, so that 16 of them lie in different banks.
 const TILE_STRIDE = CHUNKS + 1u; // chunks
 const PARTIAL_STRIDE = T + PAD; // f32
 const WEIGHTS_STRIDE = T / 8u + 1u; // chunks
-const MASKED = -1e30; // finite: ∞ is no constant in WGSL, and ∞ − ∞ would be NaN
 const SLACK = 5.5; // weights stay below 256
-const NOWHERE = 0xffffffffu; // slot of a token that is not there
-const DIRECT = 0xffffffffu; // slot of an item that writes the result
 
 const_assert PARTS >= 1u && PARTS * ROW_TILES * TOKEN_TILES == SUBGROUPS;
 const_assert PARTIALS >= PARTS * ROWS * PARTIAL_STRIDE && PARTIALS >= SUBGROUPS * 256u;
@@ -52,17 +28,6 @@ var<workgroup> weights: array<vec4<u32>, ROWS * WEIGHTS_STRIDE>;
 var<workgroup> factor: array<f32, ROWS>; // by which a row of the sums is multiplied when they are added to `out`
 var<workgroup> sizes: array<atomic<u32>, ROWS>; // bits of the largest element of a query
 var<workgroup> moved: u32; // tile, counted from 1, in which some row's reference moved
-
-fn limit_of(row: u32, offset: u32, end: u32) -> u32 {
-  return min(end, u32(max(i32(row / P.H) + bitcast<i32>(offset), 0)));
-}
-
-fn slot_of(sequence: u32, token: u32, end: u32) -> u32 {
-  if (token >= end) { return NOWHERE; }
-  let page_id = u32(page_table[sequence * P.width + token / P.page]);
-  if (page_id >= P.pages) { return NOWHERE; }
-  return page_id * P.page + token % P.page;
-}
 
 // Chunk `i` of the tile. Zero past the last token: its weight is zero, and the cache may hold NaN there.
 fn fetch(i: u32) -> vec4<u32> {

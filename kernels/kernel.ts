@@ -55,6 +55,9 @@ export interface DeviceTraits {
   readonly adapter?: AdapterIdentity;
 }
 
+/** Device feature of {@linkcode SubgroupMatrix}: Dawn's, so far. */
+export const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
+
 /** Matrices `[M, K]` and `[K, N]` that a subgroup multiplies into one `[M, N]`. */
 export interface SubgroupMatrix {
   /** Element type of the factors: `f16`. */

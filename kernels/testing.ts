@@ -4,7 +4,7 @@
  * @module
  */
 import type { AppendShape, AttendShape, MlaShape } from "../reference/shapes.ts";
-import type { DeviceTraits, SubgroupMatrix } from "./kernel.ts";
+import { type DeviceTraits, SUBGROUP_MATRIX, type SubgroupMatrix } from "./kernel.ts";
 
 /**
  * A decode shape: one sequence of 65 tokens, 16 heads, R 256, Dr 64, f16, pages of 64; `values` replace what they name.
@@ -86,7 +86,7 @@ export function matrixDevice(matrices: readonly SubgroupMatrix[] = [MATRIX], byt
   const device = teamDevice(32);
   return {
     ...device,
-    features: new Set([...device.features, "chromium-experimental-subgroup-matrix"]),
+    features: new Set([...device.features, SUBGROUP_MATRIX]),
     limits: { ...device.limits, maxComputeWorkgroupStorageSize: bytes },
     subgroupMatrices: matrices,
   };

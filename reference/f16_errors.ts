@@ -5,7 +5,8 @@
  * With u = 2⁻¹¹, a number of f16 and a sum in f16 are rounded by up to u of themselves, or by 2⁻²⁵ where that is more:
  * half the distance of subnormals. A chain of L products errs by at most L·u of the sizes of its products, whatever its
  * order, and by u more where a compiler does without `fma` and rounds the products (without chains, L = 0, products are
- * exact, and one factor of each is off by u): chains are short, so the bounds take that, where for sums of thousands they take √n. Chains are added up in f32, as all else.
+ * exact, and one factor of each is off by u): chains are short, so the bounds take that, where for sums of thousands
+ * they take √n. Chains are added up in f32, as all else.
  *
  * - **A score**: each element of the query rounded once, then its chain, `(L+2)·u` of `scoreAbs`. A query is scaled so
  *   that its largest element is at least 2⁻⁶, so 2⁻²⁵ is 2⁻¹⁹ of that element. It is lost for every rounded element,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Report, Result, Status } from "../bench/result.ts";
-import { figure, formatNumber, kernelOf, type Row, rowsOf } from "./figures.ts";
+import type { Report, Status } from "../bench/result.ts";
+import { figure, formatNumber, geometricMean, isBelieved, kernelOf, rowsOf } from "./figures.ts";
 import { adapterInWords } from "./outcome.ts";
 
 /** What became of a case there. */
@@ -19,17 +19,12 @@ export interface BesideCase {
 
 /** What became of each case of `report`, by id. */
 export function besideCases(report: Report): Map<string, BesideCase> {
-  // A measured result's headline comes first.
-  const headlines = new Map<Result, Row>();
-  for (const row of rowsOf(report)) if (!headlines.has(row.result)) headlines.set(row.result, row);
-  return new Map([...headlines].map(([result, row]) => {
-    const budget = figure("errorBudget").value(row);
-    const medianNs = believedNs(row);
-    return [result.id, {
-      status: result.status,
-      ...medianNs !== undefined && { medianNs },
-      ...budget !== undefined && { budget },
-    }];
+  const rows = rowsOf(report);
+  const medians = new Map(rows.filter(isBelieved).map(({ result, summary }) => [result.id, summary!.medianNs]));
+  return new Map(rows.map((row) => {
+    const { id, status } = row.result;
+    const [medianNs, budget] = [medians.get(id), figure("errorBudget").value(row)];
+    return [id, { status, ...medianNs !== undefined && { medianNs }, ...budget !== undefined && { budget } }];
   }));
 }
 
@@ -58,21 +53,23 @@ export function besideKernels(report: Report, other: Report): BesideKernel[] {
   });
   return [...Map.groupBy(pairs, ({ kernel }) => kernel)].map(([kernel, list]) => {
     const ratios = list.flatMap(({ own, beside }) => speedRatio(own, beside) ?? []);
+    const ratio = geometricMean(ratios);
     return {
       kernel,
       both: list.length,
       right: list.filter(({ own }) => isRight(own)).length,
       rightThere: list.filter(({ beside }) => isRight(beside)).length,
       timed: ratios.length,
-      ...ratios.length > 0 && {
-        speedRatio: Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length),
-      },
+      ...ratio !== undefined && { speedRatio: ratio },
     };
   });
 }
 
 /** Time there over time here; undefined where one is not believed. */
-export function speedRatio(own: BesideCase, beside: BesideCase): number | undefined {
+export function speedRatio(
+  own: Pick<BesideCase, "medianNs">,
+  beside: Pick<BesideCase, "medianNs">,
+): number | undefined {
   return own.medianNs === undefined || beside.medianNs === undefined ? undefined : beside.medianNs / own.medianNs;
 }
 
@@ -101,10 +98,4 @@ export function besideInWords(report: Report, other: Report): string[] {
 
 function isRight({ status }: BesideCase): boolean {
   return status === "measured" || status === "verified";
-}
-
-/** Times of a CPU say nothing about GPUs, and those of one implementation nothing about another's. */
-function believedNs({ result, software, summary }: Row): number | undefined {
-  const isBelieved = result.status === "measured" && result.verdict !== "invalid" && !software;
-  return isBelieved ? summary?.medianNs : undefined;
 }

@@ -5,7 +5,7 @@
  */
 import type { Report, Result } from "../bench/result.ts";
 import { TUNED } from "../kernels/tunings.ts";
-import { axesWithout, kernelOf, precisionOf, type Row, rowsOf } from "./figures.ts";
+import { axesWithout, isBelieved, kernelOf, precisionOf, type Row, rowsOf } from "./figures.ts";
 
 /** The resolver's pick for the shape of a case, and how it did. */
 export interface Choice {
@@ -63,12 +63,6 @@ export function summarizeChoices(report: Report): ChoiceSummary | undefined {
     worst: worst.choice.overFastest!,
     worstId: worst.id,
   };
-}
-
-/** Headline times that say something about a GPU. */
-function isBelieved({ result, run, summary, software }: Row): boolean {
-  return !software && result.status === "measured" && result.verdict !== "invalid" && summary !== undefined &&
-    run === result.measurement.runs[0];
 }
 
 /**

@@ -66,6 +66,18 @@ export function rowsOf(report: Report): Row[] {
   });
 }
 
+/** Whether a row is a headline time that says something about a GPU. */
+export function isBelieved({ result, run, summary, software }: Row): boolean {
+  return !software && result.status === "measured" && result.verdict !== "invalid" && summary !== undefined &&
+    run === result.measurement.runs[0];
+}
+
+/** Undefined of no values. */
+export function geometricMean(values: readonly number[]): number | undefined {
+  if (values.length === 0) return undefined;
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}
+
 /** What a result's kernel computes in, in a few words; undefined where the operation only moves values. */
 export function precisionOf({ id, precision = F32 }: Result): string | undefined {
   return kernelOf(id).startsWith("append/") ? undefined : describePrecision(precision);

@@ -17,7 +17,7 @@ import type {
 } from "../bench/result.ts";
 import { providerName } from "../bench/fingerprint.ts";
 import type { Summary } from "../bench/statistics.ts";
-import { type BesideCase, besideCases } from "./beside.ts";
+import { type BesideCase, besideCases, speedRatio } from "./beside.ts";
 import { type Choice, choicesOf, type ChoiceSummary, summarizeChoices } from "./choices.ts";
 import { largestDifference } from "./differential.ts";
 import { plainText } from "./escape.ts";
@@ -264,9 +264,7 @@ function caseOf(
     ulpP99: largestDifference(result, "ulpP99"),
     precision: precisionOf(result),
     besideNs: detail.beside?.medianNs,
-    besideRatio: headline && detail.beside?.medianNs !== undefined
-      ? detail.beside.medianNs / headline.summary.medianNs
-      : undefined,
+    besideRatio: speedRatio({ medianNs: headline?.summary.medianNs }, detail.beside ?? {}),
     compileMs: result.compileMs,
     pick: detail.choice && [detail.choice.backend, detail.choice.form].filter(Boolean).join(", "),
     pickOverFastest: detail.choice?.overFastest,

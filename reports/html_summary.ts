@@ -7,6 +7,7 @@ import { providerName } from "../bench/fingerprint.ts";
 import type { Report } from "../bench/result.ts";
 import { besideKernels } from "./beside.ts";
 import { checkedKinds } from "./checked.ts";
+import { geometricMean } from "./figures.ts";
 import type { View, ViewCase } from "./html_data.ts";
 import { html, type Markup } from "./html_escape.ts";
 import { countOutcomes, number, verdictOf } from "./html_verdict.ts";
@@ -258,11 +259,6 @@ ${
     `
   }
 ${left > 0 && html`<p class="quiet">And ${number(left)} others.</p>`}`;
-}
-
-function geometricMean(values: readonly number[]): number | undefined {
-  if (values.length === 0) return undefined;
-  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
 function firstLine(text: string): string {

@@ -12,6 +12,6 @@ import type { AttendKernel } from "../kernel.ts";
 export const emulatedMatrix: AttendKernel = matrixKernel({
   variant: "emulated_matrix",
   text: emulated,
-  requires: [],
+  isNative: false,
   productIterations: 17,
 });

@@ -3,9 +3,10 @@
 // elements of the right factor that it needs.
 const EACH = 256u / LANES; // elements of a lane
 const SIDES = 16u / LANES; // of them in a row of the matrix
-struct Left { m: array<f32, EACH> }
-struct Right { m: array<f32, EACH> }
-struct Sums { m: array<f32, EACH> }
+struct Matrix { m: array<f32, EACH> }
+alias Left = Matrix;
+alias Right = Matrix;
+alias Sums = Matrix;
 
 var<private> own_lane: u32;
 
@@ -40,14 +41,7 @@ fn keys_at(at: u32, stride: u32) -> Right {
   return b;
 }
 
-fn values_at(at: u32, stride: u32) -> Right {
-  var b: Right;
-  for (var i = 0u; i < 256u / LANES; i++) { // unroll
-    let column = i % SIDES * LANES + own_lane;
-    b.m[i] = half_of(tile[at + i / SIDES * stride + column / 8u], column % 8u);
-  }
-  return b;
-}
+fn values_at(at: u32, stride: u32) -> Right { return queries_at(at, stride); }
 
 fn add_product(a: Left, b: Right, sums: Sums) -> Sums {
   var left = a;
