@@ -40,7 +40,7 @@ const [MAX_REJECTED, MAX_WAKE_MS] = [4, 3000];
 const FASTEST_SHARE = 0.1;
 
 /** Figures by name: what {@linkcode calibrationOf} judges. */
-export type Figures = { readonly [K in Exclude<keyof Calibration, "doubts" | "wallMs">]?: CalibratedFigure };
+export type Figures = { readonly [K in Exclude<keyof Calibration, "doubts" | "wallMs" | "gpuMs">]?: CalibratedFigure };
 
 /**
  * Runs a step of a calibration; what it throws is a doubt, since a device that cannot be calibrated can still be used.
@@ -71,10 +71,13 @@ interface Probes {
  * Calibrates `gpu`, which has timestamps, and whose clock has been read. Takes about a second and a
  * half on a GPU and one on a CPU.
  *
+ * @param wokenNs Device time that waking it has taken.
  * @returns What could be measured; nothing is thrown, what went wrong is among the doubts.
  */
-export async function calibrate(gpu: Gpu, clock: Clock): Promise<Calibration> {
+export async function calibrate(gpu: Gpu, clock: Clock, wokenNs = 0): Promise<Calibration> {
   const before = performance.now();
+  let gpuNs = wokenNs;
+  const spend = (ns: number) => gpuNs += ns;
   const doubts = clock.doubt === undefined ? [] : [clock.doubt];
   const attempt: Attempt = async (what, step) => {
     try {
@@ -92,10 +95,10 @@ export async function calibrate(gpu: Gpu, clock: Clock): Promise<Calibration> {
   };
   try {
     if (!gpu.adapter.software) {
-      await attempt("warm-up", () => wake(gpu, clock));
+      await attempt("warm-up", async () => spend(await wake(gpu, clock)));
       if (clock.bestProbeNs === undefined) doubts.push(CLOCK_UNREAD);
     }
-    const spans = spannerOn(gpu, clock);
+    const spans = spannerOn(gpu, clock, spend);
     if (idle) figures = { ...figures, dispatchNs: await attempt("dispatchNs", () => dispatchCost(spans, idle)) };
     for (const [name, { ways, work }] of rates) {
       const figure = await attempt(name, async () => {
@@ -108,7 +111,7 @@ export async function calibrate(gpu: Gpu, clock: Clock): Promise<Calibration> {
   } finally {
     destroy();
   }
-  return calibrationOf(figures, { doubts, wallMs: performance.now() - before });
+  return calibrationOf(figures, { doubts, wallMs: performance.now() - before, gpuMs: gpuNs / 1e6 });
 }
 
 async function prepareProbes(gpu: Gpu, attempt: Attempt): Promise<Probes> {
@@ -205,22 +208,24 @@ export function spannerOf(
   };
 }
 
-function spannerOn(gpu: Gpu, clock: Clock): Spanner {
-  if (gpu.adapter.software) {
-    return async (passes) => (await spansOf(gpu, passes)).ticks.map((ticks) => ticks * clock.tickNs);
-  }
+function spannerOn(gpu: Gpu, clock: Clock, spend: (ns: number) => void): Spanner {
+  const run = async (passes: readonly TimedPass[]) => {
+    const spansNs = (await spansOf(gpu, passes)).ticks.map((ticks) => ticks * clock.tickNs);
+    spend(total(spansNs));
+    return spansNs;
+  };
+  if (gpu.adapter.software) return run;
   const probe = probePass(gpu);
   return spannerOf(
     async (passes) => {
-      const { ticks } = await spansOf(gpu, [...Array(SPIN_PASSES).fill(probe), ...passes, probe]);
-      const spansNs = ticks.map((span) => span * clock.tickNs);
+      const spansNs = await run([...Array(SPIN_PASSES).fill(probe), ...passes, probe]);
       const slowest = Math.max(spansNs[SPIN_PASSES - 1], spansNs[spansNs.length - 1]);
       return {
         spansNs: spansNs.slice(SPIN_PASSES, -1),
         clockRatio: clock.bestProbeNs === undefined ? 1 : slowest / clock.bestProbeNs,
       };
     },
-    () => wake(gpu, clock),
+    async () => spend(await wake(gpu, clock)),
   );
 }
 
@@ -258,7 +263,7 @@ function oneLine(text: string): string {
 /** Leaves out what is no number above zero: nothing would be within such a limit, or everything. */
 export function calibrationOf(
   figures: Figures,
-  { doubts, wallMs }: Pick<Calibration, "doubts" | "wallMs">,
+  { doubts, ...times }: Pick<Calibration, "doubts" | "wallMs" | "gpuMs">,
 ): Calibration {
   const entries = Object.entries(figures).filter(([, figure]) => figure !== undefined);
   const isBelieved = ({ value }: CalibratedFigure) => value > 0 && Number.isFinite(value);
@@ -266,6 +271,6 @@ export function calibrationOf(
   return {
     ...Object.fromEntries(entries.filter(([, figure]) => isBelieved(figure))) as Figures,
     doubts: [...doubts, ...refused.map(([name, { value }]) => `${name}: it was measured as ${value}`)],
-    wallMs,
+    ...times,
   };
 }

@@ -95,21 +95,23 @@ Deno.test("calibrate() measures every figure of a device that has f16, and each 
       "f32FlopsPerS",
     ];
     assert(gpu.traits.features.has("shader-f16"));
-    const { doubts, wallMs, ...figures } = await calibrate(gpu, TIMER);
+    const { doubts, wallMs, gpuMs, ...figures } = await calibrate(gpu, TIMER, 5e6);
     assertEquals([Object.keys(figures), doubts], [[...names, "f16FlopsPerS"], []]);
     assertLess(wallMs, 10_000);
+    assertGreater(gpuMs!, 5);
+    assertLess(gpuMs! - 5, wallMs);
     // What one core of any computer does, and no computer.
     assertGreater(figures.f32FlopsPerS!.value, 1e8);
     assertLess(figures.f32FlopsPerS!.value, 1e14);
     const features = new Set([...gpu.traits.features].filter((name) => name !== "shader-f16"));
     const without = await calibrate({ ...gpu, traits: { ...gpu.traits, features } }, TIMER);
-    assertEquals(Object.keys(without), [...names, "doubts", "wallMs"]);
+    assertEquals(Object.keys(without), [...names, "doubts", "wallMs", "gpuMs"]);
   }));
 
 Deno.test("calibrate() says what a device does not allow, and measures the rest", () =>
   withGpu(async (gpu) => {
     const limits = { ...gpu.traits.limits, maxComputeInvocationsPerWorkgroup: 128 };
-    const { doubts, wallMs: _, ...figures } = await calibrate({ ...gpu, traits: { ...gpu.traits, limits } }, {
+    const { doubts, wallMs: _, gpuMs: __, ...figures } = await calibrate({ ...gpu, traits: { ...gpu.traits, limits } }, {
       ...TIMER,
       doubt: "the tick period varies by 9 %",
     });
@@ -129,7 +131,7 @@ Deno.test("calibrate() of a device that is lost has doubts and no figure that it
   withGpu(async (gpu) => {
     gpu.device.destroy();
     await gpu.device.lost;
-    const { doubts, wallMs: _, ...figures } = await calibrate(gpu, TIMER);
+    const { doubts, wallMs: _, gpuMs: __, ...figures } = await calibrate(gpu, TIMER);
     assertEquals(Object.keys(figures), ["tickNs", "quantumNs", "emptyPassNs"]);
     assertGreater(doubts.length, 5);
   }));

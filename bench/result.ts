@@ -271,6 +271,8 @@ export interface Calibration {
   readonly doubts: readonly string[];
   /** Wall time that it took, ms. */
   readonly wallMs: number;
+  /** Device time that it took, and waking the device before it, ms; absent in older reports. */
+  readonly gpuMs?: number;
 }
 
 /** Where and with what a run was made. */

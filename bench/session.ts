@@ -202,12 +202,14 @@ export class Session {
     const { gpu, options } = this;
     if (options.timing === false || !gpu.traits.features.has("timestamp-query")) return;
     this.clock = await calibrateClock(gpu, gpu.adapter.software ? 0 : undefined);
-    if (!gpu.adapter.software) await warmUp(gpuPassTimer(gpu, []), this.clock, { minMs: 1000, maxMs: 12_000 });
+    const wokenNs = gpu.adapter.software
+      ? 0
+      : await warmUp(gpuPassTimer(gpu, []), this.clock, { minMs: 1000, maxMs: 12_000 });
     startMeter(gpu);
     // A device that is opened anew is the same one: its limits are, and results of one run are held against one of
     // each.
     if (this.calibration) return;
-    this.calibration = await calibrate(gpu, this.clock);
+    this.calibration = await calibrate(gpu, this.clock, wokenNs);
     options.onCalibration?.(this.calibration);
   }
 }

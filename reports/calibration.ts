@@ -7,7 +7,7 @@ import type { CalibratedFigure, Calibration } from "../bench/result.ts";
 import type { Limit, Roofline } from "../bench/roofline.ts";
 import { formatRate, formatShare, formatTimeNs } from "./figures.ts";
 
-type FigureName = Exclude<keyof Calibration, "doubts" | "wallMs">;
+type FigureName = Exclude<keyof Calibration, "doubts" | "wallMs" | "gpuMs">;
 
 const flopsPerS = (value: number) => formatRate(value, "FLOP/s");
 const bytesPerS = (value: number) => formatRate(value, "B/s");

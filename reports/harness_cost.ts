@@ -9,7 +9,7 @@ import { formatShare, formatTimeNs } from "./figures.ts";
 
 /** Figures of a run whose GPU time is known. */
 export interface HarnessCost {
-  /** GPU time of all cases, of their checks and of their samples, over the wall time of the run. */
+  /** GPU time of waking, of calibration and of all cases, their checks and samples, over the wall time of the run. */
   readonly busyShare: number;
   /** Whether the GPU time of some case that ran is not known: the share is then at least that. */
   readonly isPartial: boolean;
@@ -32,7 +32,8 @@ export function harnessCost({ environment, results }: Report): HarnessCost | und
   if (known.length === 0 || !(environment.wallS > 0)) return undefined;
   const beyondMs = known.map(({ hostMs, gpuMs }) => Math.max(0, hostMs - gpuMs));
   return {
-    busyShare: known.reduce((sum, { gpuMs }) => sum + gpuMs, 0) / 1000 / environment.wallS,
+    busyShare: known.reduce((sum, { gpuMs }) => sum + gpuMs, environment.calibration?.gpuMs ?? 0) / 1000 /
+      environment.wallS,
     isPartial: known.length < ran.length,
     hostMedianMs: quantile(beyondMs, 0.5),
     hostP95Ms: quantile(beyondMs, 0.95),

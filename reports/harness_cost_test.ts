@@ -25,6 +25,12 @@ Deno.test("harnessCost() adds what checks took, of cases that were not timed as 
   assertEquals([cost.busyShare, cost.isPartial, cost.hostMedianMs], [0.1, false, 75]);
 });
 
+Deno.test("harnessCost() adds what waking and calibrating the device took", () => {
+  const calibration = { ...makeReport({}).environment.calibration!, gpuMs: 500 };
+  const made = makeReport({ results: [timed(1000, 800)], environment: { wallS: 10, calibration } });
+  assertAlmostEquals(harnessCost(made)!.busyShare, 0.13, 1e-12);
+});
+
 Deno.test("harnessCostInWords() says what cases waited for and what their checks took, where it is known", () => {
   const results = [[10, 100], [30, 300], [20, 200]].map(([inputsMs, checksMs]) => ({
     ...timed(900, 800),

@@ -130,6 +130,7 @@ function completeReport(): Complete<Report> {
     matrixFlopsPerS: calibrated,
     doubts: ["d"],
     wallMs: 1,
+    gpuMs: 1,
   };
   const clock: Complete<ClockProbe> = { beforeNs: 1, afterNs: 1, bestNs: 1 };
   const samples: Complete<Samples> = {
@@ -236,7 +237,7 @@ Deno.test("validateReport() refuses a report that lacks a required member or has
     "calibration",
     "matrixFlopsPerS",
     "spread",
-    ...Object.keys(makeCalibration()).filter((name) => !["doubts", "wallMs"].includes(name)),
+    ...Object.keys(makeCalibration()).filter((name) => !["doubts", "wallMs", "gpuMs"].includes(name)),
   ]);
   for (const name of ["maxAbsError", "maxRelError", "nmse", "cosineDifference", "budgetUsed"]) optional.add(name);
   for (const path of paths(report)) {
