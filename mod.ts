@@ -70,6 +70,7 @@ export * from "./kernels/append_combined.ts";
 export * from "./kernels/append_separate.ts";
 export * from "./kernels/attend_fused.ts";
 export * from "./kernels/attend_fused_f16.ts";
+export * from "./kernels/attend_fused_matrix.ts";
 export * from "./kernels/attend_fused_subgroup.ts";
 export * from "./kernels/attend_unfused.ts";
 export * from "./kernels/check_launch.ts";

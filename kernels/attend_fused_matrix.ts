@@ -21,6 +21,7 @@ import {
 } from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
 import matrixText from "./matrix_tint.wgsl" with { type: "text" };
+import { withTable } from "./tuning_table.ts";
 import { refuseTunables } from "./tunings.ts";
 import { CHUNK, composeWgsl } from "./wgsl.ts";
 
@@ -54,7 +55,8 @@ interface MatrixTiles {
 
 function tilesOf(shape: AttendShape, { rows, tile }: Tuning, device?: DeviceTraits): MatrixTiles | undefined {
   const LANES = device?.subgroupMaxSize ?? 32;
-  const ROWS = rows ?? (typicalRows(shape, 32) <= SIDE ? SIDE : 2 * SIDE);
+  const most = Math.min(tile ?? 2 * SIDE, typicalRows(shape, 32) <= SIDE ? SIDE : 2 * SIDE);
+  const ROWS = rows ?? most;
   const room = device?.limits.maxComputeWorkgroupStorageSize ?? Infinity;
   const sizes = (tile === undefined ? [32, 16] : [tile]).filter((T) => ROWS <= T).flatMap((T) =>
     [4, 0].map((PAD) => sizesOf(shape, { LANES, ROWS, T, PAD }))
@@ -185,8 +187,8 @@ export function matrixKernel(
 }
 
 /** {@linkcode matrixKernel} on Dawn. */
-export const attendFusedMatrix: AttendKernel = matrixKernel({
+export const attendFusedMatrix: AttendKernel = withTable(matrixKernel({
   variant: "fused_matrix",
   text: matrixText,
   isNative: true,
-});
+}));

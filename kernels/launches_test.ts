@@ -1,13 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { attendFusedMatrix } from "./attend_fused_matrix.ts";
-import { DTYPES } from "../reference/dtypes.ts";
+import { type Dtype, DTYPES } from "../reference/dtypes.ts";
 import { type AttendShape, LAYOUTS } from "../reference/shapes.ts";
-import { type DispatchSpec, kernelName, type Launch } from "./kernel.ts";
+import { type DeviceTraits, type DispatchSpec, kernelName, type Launch } from "./kernel.ts";
 import { checkLimits } from "./limits.ts";
 import { KERNELS } from "./registry.ts";
-import { appendShape, decodeShape, matrixDevice, mlaShape, teamDevice } from "./testing.ts";
+import { appendShape, decodeShape, deviceFor, mlaShape, teamDevice } from "./testing.ts";
 
-const device = teamDevice(8);
+const DEVICE = teamDevice(8);
 const files = new Map<string, string>();
 for (const { name } of Deno.readDirSync(new URL(".", import.meta.url))) {
   if (name.endsWith(".wgsl")) files.set(name, Deno.readTextFileSync(new URL(name, import.meta.url)));
@@ -23,9 +22,11 @@ function attendShape(values: Partial<AttendShape>): AttendShape {
   return decodeShape({ ...values, kv: [65, 3], q: [2, 1], layout: values.H === 16 ? "separate" : "combined" });
 }
 
-function launches(): [string, Launch][] {
-  return KERNELS.flatMap((kernel) =>
-    (kernel.dtypes ?? DTYPES).flatMap((cache): [string, Launch][] => {
+/** Launches of every kernel, each on a device that it runs on. */
+function launches(): (readonly [string, Launch, DeviceTraits])[] {
+  return KERNELS.flatMap((kernel) => {
+    const device = deviceFor(kernel, DEVICE);
+    const ofDtype = (cache: Dtype): [string, Launch][] => {
       const name = `${kernelName(kernel)} ${cache}`;
       const layout = { pages: 8, tableWidth: 5 };
       if (kernel.operation === "append") {
@@ -67,23 +68,13 @@ function launches(): [string, Launch][] {
           kernel.launch(attendShape({ cache, R, Dr, H }), layout, { splits: 2 }, device),
         ])
       );
-    })
-  );
-}
-
-/** Launches that need more than default limits, on a device that has it. */
-function matrixLaunches(): [string, Launch][] {
-  return LAYOUTS.flatMap((layout) =>
-    [[256, 4], [512, 16]].map(([R, H]): [string, Launch] => {
-      const shape = { ...attendShape({ cache: "f16", R, H }), layout };
-      const launch = attendFusedMatrix.launch(shape, { pages: 8, tableWidth: 5 }, { splits: 2 }, matrixDevice());
-      return [`${kernelName(attendFusedMatrix)} R=${R} H=${H} ${layout}`, launch];
-    })
-  );
+    };
+    return (kernel.dtypes ?? DTYPES).flatMap(ofDtype).map(([name, launch]) => [name, launch, device] as const);
+  });
 }
 
 function eachDispatch(check: (name: string, dispatch: DispatchSpec, launch: Launch) => void) {
-  for (const [name, launch] of [...launches(), ...matrixLaunches()]) {
+  for (const [name, launch] of launches()) {
     for (const dispatch of launch.dispatches) check(`${name} ${dispatch.label}`, dispatch, launch);
   }
 }
@@ -120,8 +111,8 @@ function workgroupBytes(shader: string, wideChunk: boolean): number {
   return [...shader.matchAll(/^var<workgroup> \w+: ([^;]*);/gm)].reduce((sum, [, type]) => sum + sizeOf(type), 0);
 }
 
-Deno.test("every launch fits a device with WebGPU's default limits", () => {
-  for (const [name, launch] of launches()) assertEquals(checkLimits(launch, device), undefined, name);
+Deno.test("every launch fits a device with WebGPU's default limits, or with matrices", () => {
+  for (const [name, launch, device] of launches()) assertEquals(checkLimits(launch, device), undefined, name);
 });
 
 Deno.test("the text of every dispatch begins with its file, so that compiler lines are the file's", () => {
@@ -132,9 +123,7 @@ Deno.test("the text of every dispatch begins with its file, so that compiler lin
 });
 
 Deno.test("every .wgsl file is used by a launch, and begins with a comment", () => {
-  const shaders = [...launches(), ...matrixLaunches()].flatMap(([, { dispatches }]) =>
-    dispatches.map(({ shader }) => shader)
-  );
+  const shaders = launches().flatMap(([, { dispatches }]) => dispatches.map(({ shader }) => shader));
   for (const [file, text] of files) {
     assert(shaders.some((shader) => shader.includes(untilUnrolled(text))), `${file} is in no launch`);
     assert(/^(enable f16; )?\/\/ /.test(text.trimStart()), `${file} has no header`);
@@ -170,8 +159,8 @@ Deno.test("bindings are numbered without a gap, from 1 beside the uniform, and n
 Deno.test("no dispatch may write an input or a plan, and some dispatch may write each result", () => {
   for (const [name, { buffers, dispatches }] of launches()) {
     const writable = new Set(
-      dispatches.flatMap(({ shader, bindings, cacheBindings = [] }) =>
-        [bindings, cacheBindings].flatMap((names, group) =>
+      dispatches.flatMap(({ shader, bindings, cacheBindings = [], cacheIsWritable }) =>
+        [bindings, cacheIsWritable ? [] : cacheBindings].flatMap((names, group) =>
           names.filter((_, i) => declared(shader, group)[i].access === "read_write")
         )
       ),
@@ -204,6 +193,7 @@ Deno.test("workgroupBytes and workgroupSize are what the shader declares", () =>
 Deno.test("cases that differ only in batch, heads of a block, pages of whole tiles, lengths, scale and base share their pipelines", () => {
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
+    const device = deviceFor(kernel, DEVICE);
     const [one, other] = [
       decodeShape({ H: 12, kv: [65], page: 64 }),
       decodeShape({ H: 16, kv: [1, 300, 0], page: 16, scale: 0.5, causal: false, lseBase: "2" }),
@@ -218,6 +208,7 @@ Deno.test("cases that differ only in batch, heads of a block, pages of whole til
 Deno.test("launches of more workgroups than fit one dimension are folded over two", () => {
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
+    const device = deviceFor(kernel, DEVICE);
     const shape = decodeShape({ kv: Array(300).fill(64) });
     const small = { ...device, limits: { ...device.limits, maxComputeWorkgroupsPerDimension: 99 } };
     const { dispatches } = kernel.launch(shape, { pages: 300, tableWidth: 1 }, {}, small);
@@ -233,6 +224,7 @@ Deno.test("launches of more workgroups than fit one dimension are folded over tw
 Deno.test("one split writes the result itself; more go through partial results and a merge", () => {
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
+    const device = deviceFor(kernel, DEVICE);
     const names = (splits: number) => {
       const launch = kernel.launch(decodeShape({ kv: [320] }), { pages: 8, tableWidth: 5 }, { splits }, device);
       return [
@@ -249,6 +241,7 @@ Deno.test("one split writes the result itself; more go through partial results a
 Deno.test("a page table too narrow for the longest sequence is a broken promise", () => {
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
+    const device = deviceFor(kernel, DEVICE);
     const launch = () => kernel.launch(decodeShape(), { pages: 8, tableWidth: 1 }, {}, device);
     assertThrows(launch, RangeError, "kv=65 needs 2");
   }
@@ -257,6 +250,6 @@ Deno.test("a page table too narrow for the longest sequence is a broken promise"
 Deno.test("an append of no tokens dispatches nothing", () => {
   const kernel = KERNELS.find((k) => k.operation === "append")!;
   assert(kernel.operation === "append");
-  const launch = kernel.launch(appendShape({ q: [0, 0], kv: [5, 0], B: 2 }), { pages: 4, tableWidth: 2 }, {}, device);
+  const launch = kernel.launch(appendShape({ q: [0, 0], kv: [5, 0], B: 2 }), { pages: 4, tableWidth: 2 }, {}, DEVICE);
   assertEquals(launch.dispatches, []);
 });

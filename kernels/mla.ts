@@ -11,6 +11,7 @@ import { appendSeparate } from "./append_separate.ts";
 import { cacheBuffers, lseName } from "./attend.ts";
 import { attendFused } from "./attend_fused.ts";
 import { attendFusedF16 } from "./attend_fused_f16.ts";
+import { attendFusedMatrix } from "./attend_fused_matrix.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { launchBlockTable, tableWidthOf } from "./block_table.ts";
@@ -186,3 +187,5 @@ export const mlaFused: MlaKernel = mlaKernel(attendFused);
 export const mlaFusedSubgroup: MlaKernel = mlaKernel(attendFusedSubgroup);
 /** `mla` around `attend/fused_f16`. */
 export const mlaFusedF16: MlaKernel = mlaKernel(attendFusedF16);
+/** `mla` around `attend/fused_matrix`. */
+export const mlaFusedMatrix: MlaKernel = mlaKernel(attendFusedMatrix);

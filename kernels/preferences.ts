@@ -51,7 +51,23 @@ export const PREFERENCES: readonly Preference[] = [
   },
 ];
 
+/**
+ * What is tried before any of those: the kernel itself tells where a device multiplies no matrices. Its factors are
+ * rounded to f16 and its sums in f32, which is what kernels for caches of 16 bits compute in elsewhere.
+ */
+export const MATRIX_PREFERENCE: Preference = {
+  what: "eight rows and more",
+  minRows: 8,
+  cache: "f16",
+  order: ["fused_matrix"],
+  source:
+    "not measured yet: a matrix has 16 rows, and with fewer than eight more than half of its products are of none",
+};
+
 /** The class of a shape. */
 export function preferenceOf(shape: ClassedShape): Preference {
-  return PREFERENCES.find((preference) => isInClass(preference, shape)) ?? PREFERENCES[PREFERENCES.length - 1];
+  const preference = PREFERENCES.find((candidate) => isInClass(candidate, shape)) ??
+    PREFERENCES[PREFERENCES.length - 1];
+  if (!isInClass(MATRIX_PREFERENCE, shape)) return preference;
+  return { ...preference, order: [...MATRIX_PREFERENCE.order, ...preference.order] };
 }

@@ -7,10 +7,11 @@ import { appendCombined } from "./append_combined.ts";
 import { appendSeparate } from "./append_separate.ts";
 import { attendFused } from "./attend_fused.ts";
 import { attendFusedF16 } from "./attend_fused_f16.ts";
+import { attendFusedMatrix } from "./attend_fused_matrix.ts";
 import { attendFusedSubgroup } from "./attend_fused_subgroup.ts";
 import { attendUnfused } from "./attend_unfused.ts";
 import { type Kernel, kernelName, type Operation } from "./kernel.ts";
-import { mlaFused, mlaFusedF16, mlaFusedSubgroup, mlaUnfused } from "./mla.ts";
+import { mlaFused, mlaFusedF16, mlaFusedMatrix, mlaFusedSubgroup, mlaUnfused } from "./mla.ts";
 import { prefillFused } from "./prefill_fused.ts";
 import { projectTiled } from "./project_tiled.ts";
 import { projectVector } from "./project_vector.ts";
@@ -21,6 +22,7 @@ export const KERNELS: readonly Kernel[] = [
   attendFused,
   attendFusedSubgroup,
   attendFusedF16,
+  attendFusedMatrix,
   appendCombined,
   appendSeparate,
   projectTiled,
@@ -30,6 +32,7 @@ export const KERNELS: readonly Kernel[] = [
   mlaFused,
   mlaFusedSubgroup,
   mlaFusedF16,
+  mlaFusedMatrix,
 ];
 
 /**

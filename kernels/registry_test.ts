@@ -13,7 +13,7 @@ Deno.test("findKernel() lists the choices", () => {
     assertThrows(
       () => findKernel(name),
       RangeError,
-      `Cannot select kernel "${name}": attend has unfused, fused, fused_subgroup, fused_f16; append has combined`,
+      `Cannot select kernel "${name}": attend has unfused, fused, fused_subgroup, fused_f16, fused_matrix; append has combined`,
     );
   }
 });

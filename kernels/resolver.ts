@@ -50,7 +50,7 @@ export const REFERENCE = "reference";
  * import { decodeShape, deviceTraits } from "./testing.ts";
  * const { backend, reasons } = resolveBackend("auto", { operation: "attend", shape: decodeShape() }, deviceTraits(0));
  * assertEquals(backend, "fused");
- * assertEquals(reasons[0], "fused_subgroup: needs the device feature subgroups");
+ * assertEquals(reasons[1], "fused_subgroup: needs the device feature subgroups");
  * ```
  */
 export function resolveBackend(

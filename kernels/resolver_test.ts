@@ -2,10 +2,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DTYPES } from "../reference/dtypes.ts";
 import type { MlaShape } from "../reference/shapes.ts";
 import type { DeviceTraits } from "./kernel.ts";
-import { preferenceOf, PREFERENCES } from "./preferences.ts";
+import { MATRIX_PREFERENCE, preferenceOf, PREFERENCES } from "./preferences.ts";
 import { KERNELS } from "./registry.ts";
 import { resolveBackend } from "./resolver.ts";
-import { decodeShape, deviceTraits } from "./testing.ts";
+import { decodeShape, deviceTraits, matrixDevice } from "./testing.ts";
 import type { Work } from "./work.ts";
 
 const RANKS = [256, 512, 48, 1024];
@@ -25,6 +25,7 @@ const WORKS: Readonly<Record<string, (shape: MlaShape) => Work>> = {
 };
 
 const BACKENDS: Readonly<Record<string, string>> = {
+  m: "fused_matrix",
   s: "fused_subgroup",
   f: "fused",
   u: "unfused",
@@ -67,6 +68,15 @@ const AUTO: readonly Row[] = [
     decode: "sss sss sss sss",
     prompt: "sss sss sss sss",
   }]),
+  ["matrices, and no room for rank 1024", matrixDevice(), {
+    attend: "sms sms sms sss",
+    chunk: "sms sms sms sss",
+    append: "ccc ccc ccc ccc",
+    project: "vvv vvv vvv vvv",
+    prefill: "fff fff fff fff",
+    decode: "sms sms sms sss",
+    prompt: "sms sms sms sms",
+  }],
   ["subgroups of 2", deviceTraits(2), {
     attend: "fff fff fff uff",
     chunk: "fff fff fff uff",
@@ -197,25 +207,28 @@ Deno.test("counterpart of preserves_non_flashinfer_backend: unfused at rank 256"
 });
 
 Deno.test("reasons give every step in a line of its own", () => {
-  const missing = "fused_subgroup: needs the device feature subgroups";
-  const order = "first that runs of fused_subgroup, fused, unfused: the order for any other shape";
+  const missing = [
+    "fused_matrix: needs the device feature subgroups, shader-f16, chromium-experimental-subgroup-matrix",
+    "fused_subgroup: needs the device feature subgroups",
+  ];
+  const order = "first that runs of fused_matrix, fused_subgroup, fused, unfused: the order for any other shape";
   const lines = (request: string | undefined, work: Work, device?: DeviceTraits) =>
     resolveBackend(request, work, device).reasons;
-  assertEquals(lines("auto", attend({}), deviceTraits(0)), [missing, `fused: ${order}`]);
+  assertEquals(lines("auto", attend({}), deviceTraits(0)), [...missing, `fused: ${order}`]);
   assertEquals(lines("auto", attend({ R: 24 }), deviceTraits(0)), [
-    missing,
+    ...missing,
     "fused: R=24: only positive multiples of 16",
     "unfused: R=24: only positive multiples of 16",
     "reference: no kernel runs",
   ]);
   assertEquals(lines("auto", mla({ Dn: 20 }), deviceTraits(0)), [
-    missing,
+    ...missing,
     "fused: project/vector: Dn=20: only positive multiples of 8",
     "unfused: project/vector: Dn=20: only positive multiples of 8",
     "reference: no kernel runs",
   ]);
   assertEquals(lines("auto", mla({ kv: [70], q: [70] }), deviceTraits(0)), [
-    missing,
+    ...missing,
     "absorbed: about 0.056 ms absorbed, 0.11 ms expanded on an H200",
     `fused: ${order}`,
   ]);
@@ -229,7 +242,7 @@ Deno.test("reasons give every step in a line of its own", () => {
   ]);
   assertEquals(lines("paged", attend({}), deviceTraits(0)), [
     "paged: requested",
-    "paged: will be refused, attend has unfused, fused, fused_subgroup, fused_f16",
+    "paged: will be refused, attend has unfused, fused, fused_subgroup, fused_f16, fused_matrix",
   ]);
   assertEquals(lines(undefined, attend({})), [
     "unfused: the default where nothing is requested",
@@ -245,17 +258,17 @@ Deno.test("limits of the device count: loops, bindings, workgroups", () => {
   assertEquals(backend, "reference");
   assertMatch(reasons[0], /^fused_subgroup: dispatch "\w+" needs up to \d+ loop iterations/);
   const narrow = deviceTraits(8, { ...roomy, maxComputeWorkgroupsPerDimension: 1 });
-  assertMatch(resolveBackend("auto", attend({ H: 128 }), narrow).reasons[0], /^fused_subgroup: dispatch .* workgroups/);
+  assertMatch(resolveBackend("auto", attend({ H: 128 }), narrow).reasons[1], /^fused_subgroup: dispatch .* workgroups/);
 });
 
 Deno.test("where the expanded form does not fit, auto takes the absorbed one and says so", () => {
   const wide = resolveBackend("auto", mla({ q: [2000], kv: [2000], Dv: 264 }), deviceTraits(32));
   assertEquals([wide.backend, wide.form], ["fused_subgroup", "absorbed"]);
-  assertEquals(wide.reasons[0], "absorbed: prefill/fused does not run: Dv=264: only multiples of 8 up to 256");
+  assertEquals(wide.reasons[1], "absorbed: prefill/fused does not run: Dv=264: only multiples of 8 up to 256");
   const long = resolveBackend("auto", mla({ q: [4096], kv: [150000], R: 256, Dv: 256 }), deviceTraits(32));
   assertEquals([long.backend, long.form], ["fused_subgroup", "absorbed"]);
   assertEquals(
-    long.reasons[0],
+    long.reasons[1],
     "absorbed: prefill/fused does not run: the values of one head need 153600000 bytes, the device binds 134217728",
   );
   const few = deviceTraits(32, { maxComputeInvocationsPerWorkgroup: 64, maxComputeWorkgroupSizeX: 64 });
@@ -265,12 +278,15 @@ Deno.test("where the expanded form does not fit, auto takes the absorbed one and
     few,
   );
   assertEquals([backend, form], ["fused", "absorbed"]);
+  const missing = "fused_matrix: needs the device feature shader-f16, chromium-experimental-subgroup-matrix";
   const invocations = "needs 128 invocations per workgroup, the device's maxComputeInvocationsPerWorkgroup is 64";
   assertEquals(reasons, [
+    missing,
     ...["fused_subgroup", "fused", "unfused"].map((name) => `${name}: dispatch "prefill/queries" ${invocations}`),
+    missing,
     "fused_subgroup: attend/fused_subgroup: threads=256: the limit is 64",
     "absorbed: the expanded form does not run",
-    "fused: first that runs of fused_subgroup, fused, unfused: the order for any other shape",
+    "fused: first that runs of fused_matrix, fused_subgroup, fused, unfused: the order for any other shape",
   ]);
 });
 
@@ -287,6 +303,17 @@ Deno.test("the form is expanded for prompts that are long enough, cached tokens 
   assertEquals(form([0, 1024], [0, 1024]), "expanded");
   assertEquals(form([0, 1024], [9000, 1024]), "expanded"); // nobody asks for the 9,000
   assertEquals(form([0], [0]), "absorbed");
+});
+
+Deno.test("matrices come first for eight rows of a cache of f16 and more, and then what the class prefers", () => {
+  const order = (values: Parameters<typeof decodeShape>[0]) => preferenceOf(decodeShape(values)).order;
+  const [first, ...rest] = order({ H: 8 });
+  assertEquals([first], MATRIX_PREFERENCE.order);
+  assertEquals(rest, order({ H: 7 }));
+  assertEquals(order({ H: 4, q: [2] })[0], first);
+  for (const other of [{ H: 7 }, { H: 2, q: [3] }, { cache: "f32" }, { cache: "bf16" }] as const) {
+    assertEquals(order(other).includes(first), false, JSON.stringify(other));
+  }
 });
 
 Deno.test("preferences hold every attention kernel of f32 once, name a source, and the last one takes any shape", () => {

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/as
 import { KERNELS } from "./registry.ts";
 import { stagger } from "./stagger.ts";
 import type { Kernel, KernelBase, Operation } from "./kernel.ts";
-import { appendShape, decodeShape, mlaShape, teamDevice } from "./testing.ts";
+import { appendShape, decodeShape, deviceFor, mlaShape, teamDevice } from "./testing.ts";
 
 const SHARED = "var<workgroup> tile: array<f32, 64>;\n";
 
@@ -62,7 +62,7 @@ Deno.test("stagger() finds the barriers of every kernel that has workgroup memor
       isSeparate ? { ...shape as object, layout: "separate" } : shape,
       { pages: 6, tableWidth: 5 },
       {},
-      teamDevice(32),
+      deviceFor(kernel, teamDevice(32)),
     );
     for (const { shader, workgroupBytes, label } of dispatches) {
       const text = stagger(shader);

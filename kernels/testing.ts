@@ -4,7 +4,7 @@
  * @module
  */
 import type { AppendShape, AttendShape, MlaShape } from "../reference/shapes.ts";
-import { type DeviceTraits, SUBGROUP_MATRIX, type SubgroupMatrix } from "./kernel.ts";
+import { type DeviceTraits, type Kernel, SUBGROUP_MATRIX, type SubgroupMatrix } from "./kernel.ts";
 
 /**
  * A decode shape: one sequence of 65 tokens, 16 heads, R 256, Dr 64, f16, pages of 64; `values` replace what they name.
@@ -90,4 +90,9 @@ export function matrixDevice(matrices: readonly SubgroupMatrix[] = [MATRIX], byt
     limits: { ...device.limits, maxComputeWorkgroupStorageSize: bytes },
     subgroupMatrices: matrices,
   };
+}
+
+/** `device`, or where the kernel needs matrices one that has them. */
+export function deviceFor({ requires }: Pick<Kernel, "requires">, device: DeviceTraits): DeviceTraits {
+  return requires.includes(SUBGROUP_MATRIX) ? matrixDevice() : device;
 }

@@ -37,12 +37,12 @@ const REFUSED: readonly [what: string, entry: unknown, reason: string][] = [
   [
     "an unknown kernel",
     { ...ENTRY, kernel: "attend/x" },
-    'kernel is "attend/x": only attend/unfused, attend/fused, attend/fused_subgroup, attend/fused_f16',
+    'kernel is "attend/x": only attend/unfused, attend/fused, attend/fused_subgroup, attend/fused_f16, attend/fused_matrix',
   ],
   [
     "a kernel that has no tuning of its own",
     { ...ENTRY, kernel: "mla/fused" },
-    'kernel is "mla/fused": only attend/unfused, attend/fused, attend/fused_subgroup, attend/fused_f16',
+    'kernel is "mla/fused": only attend/unfused, attend/fused, attend/fused_subgroup, attend/fused_f16, attend/fused_matrix',
   ],
   ["a value that the kernel does not take", { ...ENTRY, tuning: { rows: 12 } }, "rows=12: only 8, 16, 32"],
   [

@@ -4,7 +4,7 @@ import { type DeviceTraits, kernelName } from "./kernel.ts";
 import { KERNELS } from "./registry.ts";
 import { resolveBackend } from "./resolver.ts";
 import { isInClass, tuningClass } from "./shape_class.ts";
-import { decodeShape, deviceTraits, mlaShape } from "./testing.ts";
+import { decodeShape, deviceFor, deviceTraits, mlaShape } from "./testing.ts";
 import { tunedFor, TUNING_TABLE, type TuningEntry, withTable } from "./tuning_table.ts";
 
 /** A device that the project's own table has no entry for. */
@@ -86,9 +86,9 @@ Deno.test("a kernel is launched with the table's values where none are asked for
 });
 
 Deno.test("every attend kernel with a choice takes it from the project's table, and tells that it did", () => {
-  const device = { ...deviceTraits(32), adapter: GPU };
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
+    const device = { ...deviceFor(kernel, deviceTraits(32)), adapter: GPU };
     for (const [name, values] of Object.entries(kernel.tunings ?? {})) {
       const taken = values.filter((value) => kernel.refuses(SHAPE, { [name]: value }, device) === undefined);
       const chosen = taken.map((value) => {

@@ -4,7 +4,7 @@ import { attendUnfused } from "./attend_unfused.ts";
 import type { AttendKernel, Tuning } from "./kernel.ts";
 import { mlaFused, mlaKernel, mlaUnfused } from "./mla.ts";
 import { KERNELS } from "./registry.ts";
-import { decodeShape, deviceTraits, mlaShape, teamDevice } from "./testing.ts";
+import { decodeShape, deviceFor, deviceTraits, mlaShape, teamDevice } from "./testing.ts";
 import { formatTuning, refuseTunables } from "./tunings.ts";
 
 const DEVICE = deviceTraits();
@@ -31,8 +31,12 @@ Deno.test("values that kernels declare are ascending, and each alone is taken by
       assertEquals(values, [...new Set(values)].sort((a, b) => a - b), `${kernel.variant} ${name}`);
       if (kernel.operation !== "attend") continue;
       for (const value of values) {
-        const reasons = [256, 512].map((R) =>
-          kernel.refuses(decodeShape({ R, H: 32 }), { [name]: value }, teamDevice())
+        const device = deviceFor(kernel, teamDevice());
+        const reasons = [8, 32].flatMap((lanes) =>
+          [256, 512].map((R) => {
+            const narrow = { ...device, subgroupMinSize: lanes, subgroupMaxSize: lanes };
+            return kernel.refuses(decodeShape({ R, H: 32 }), { [name]: value }, narrow);
+          })
         );
         assertEquals(reasons.includes(undefined), true, `${kernel.variant} ${name}=${value}: ${reasons}`);
       }

@@ -5,6 +5,7 @@
  */
 import type { Report, Result } from "../bench/result.ts";
 import { TUNED } from "../kernels/tunings.ts";
+import { describePrecision, F32 } from "../reference/precision.ts";
 import { axesWithout, isBelieved, kernelOf, precisionOf, type Row, rowsOf } from "./figures.ts";
 
 /** The resolver's pick for the shape of a case, and how it did. */
@@ -16,8 +17,8 @@ export interface Choice {
   /** Why, one reason each. */
   readonly reasons: readonly string[];
   /**
-   * Median of the pick over that of the fastest kernel of its precision on the same shape, at least 1; absent where no
-   * other of that precision was timed, the pick was not, or the adapter is a CPU.
+   * Median of the pick over that of the fastest kernel of its precision or of f32 on the same shape, at least 1; absent
+   * where no other of them was timed, the pick was not, or the adapter is a CPU.
    */
   readonly overFastest?: number;
   /** Whether no kernel was faster by more than the 95 % intervals of both; absent where `overFastest` is. */
@@ -82,9 +83,11 @@ function compare(result: Result, timed: readonly Row[]): Pick<Choice, "overFaste
   const picks = timed.filter((row) => isPick(row.result, backend, form));
   const pick = fastestOf(picks);
   if (!pick) return {};
-  // A kernel that rounds more is picked only when asked for; cold and hot times are not compared.
-  const precision = precisionOf(pick.result);
-  const rivals = timed.filter((row) => precisionOf(row.result) === precision && row.run!.mode === pick.run!.mode);
+  // A kernel that rounds more than the pick runs only when asked for; cold and hot times are not compared.
+  const precisions = [describePrecision(F32), precisionOf(pick.result)];
+  const rivals = timed.filter((row) =>
+    precisions.includes(precisionOf(row.result)) && row.run!.mode === pick.run!.mode
+  );
   if (rivals.length < 2) return {};
   const best = fastestOf(rivals)!;
   const [mine, theirs] = [pick.summary!, best.summary!];

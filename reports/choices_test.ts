@@ -65,7 +65,7 @@ Deno.test("choicesOf() holds the pick against other tunings of it, which nobody 
   assert(Math.abs(choicesOf(report).get(report.results[1].id)!.overFastest! - 1.5) < 0.02);
 });
 
-Deno.test("choicesOf() holds the pick against kernels of its precision alone: no other is picked unasked", () => {
+Deno.test("choicesOf() holds the pick against kernels of its precision alone where that is f32: no other is picked unasked", () => {
   const f16: Measured = {
     ...timed("attend/fused_f16", 20_000),
     precision: { scores: { f16Chain: 18 }, values: { f16Chain: 32 } },
@@ -74,6 +74,18 @@ Deno.test("choicesOf() holds the pick against kernels of its precision alone: no
   assertEquals(summarizeChoices(reportOf(f16, fused)), undefined);
   const report = reportOf(f16, fused, timed("attend/unfused", 40_000));
   assert(Math.abs(choicesOf(report).get(fused.id)!.overFastest! - 1.5) < 0.02);
+});
+
+Deno.test("choicesOf() holds a pick that rounds more against those of f32 as well", () => {
+  const choice: ResolverChoice = { backend: "fused_matrix", reasons: [] };
+  const precision = { scores: { f16Chain: 0 }, values: { f16Chain: 0 } };
+  const matrix: Measured = { ...timed("attend/fused_matrix", 20_000, choice), precision };
+  const f16: Measured = {
+    ...timed("attend/fused_f16", 10_000, choice),
+    precision: { scores: { f16Chain: 18 }, values: { f16Chain: 32 } },
+  };
+  const report = reportOf(f16, timed("attend/fused_subgroup", 60_000, choice), matrix);
+  assertEquals(choicesOf(report).get(matrix.id)!.overFastest, 1);
 });
 
 Deno.test("every report shows the choice, and stays valid and inert", () => {

@@ -49,7 +49,7 @@ Deno.test("every kernel takes its turn in every round, and a round has one model
 });
 
 Deno.test("every named value of every axis is drawn for every operation, and every edge of lengths", () => {
-  const many = fuzzCases({ count: 9000, seed: 3, kernels: KERNELS });
+  const many = fuzzCases({ count: 10_000, seed: 3, kernels: KERNELS });
   const seen = new Map<string, Set<string>>();
   for (const { operation, axes } of many) {
     for (const [name, value] of Object.entries(axes)) {
@@ -120,7 +120,7 @@ Deno.test("a kernel of some element types or of one layout is given those caches
 });
 
 Deno.test("half of the turns of a kernel ask for a tuning that it takes, the same in all of their cases", () => {
-  const many = fuzzCases({ count: 8000, seed: 2, kernels: KERNELS.filter(({ tunings }) => tunings) });
+  const many = fuzzCases({ count: 12_000, seed: 6, kernels: KERNELS.filter(({ tunings }) => tunings) });
   let asked = 0, turns = 0;
   for (let first = 0; first < many.length; first += FUZZ_TURN) {
     const turn = many.slice(first, first + FUZZ_TURN);

@@ -22,6 +22,7 @@ export const BUG_CLASSES = {
   empty: "empty sequences and division by zero",
   race: "missing barriers",
   lanes: "lanes of a team",
+  matrices: "tiles of matrices",
   overflow: "integer overflow",
   precision: "precision",
   trivial: "outputs that are no answer",

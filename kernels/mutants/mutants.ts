@@ -9,6 +9,7 @@ import type { Fault } from "./fault.ts";
 import { APPEND_FAULTS } from "./faults_append.ts";
 import { PREFILL_FAULTS, PROJECT_FAULTS } from "./faults_expanded.ts";
 import { OVERFLOW_FAULTS, PAGING_FAULTS, TAIL_FAULTS } from "./faults_paging.ts";
+import { MATRIX_FAULTS } from "./faults_matrix.ts";
 import { MLA_FAULTS, PLAN_FAULTS } from "./faults_plan.ts";
 import { RACE_FAULTS } from "./faults_races.ts";
 import { BATCH_FAULTS, CAUSAL_FAULTS, HEAD_FAULTS } from "./faults_rows.ts";
@@ -34,6 +35,7 @@ export const FAULTS: readonly Fault[] = [
   ...EMPTY_FAULTS,
   ...RACE_FAULTS,
   ...LANE_FAULTS,
+  ...MATRIX_FAULTS,
   ...OVERFLOW_FAULTS,
   ...PRECISION_FAULTS,
   ...CHAIN_FAULTS,
