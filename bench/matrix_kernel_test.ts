@@ -25,6 +25,8 @@ const CASES = [
   `B=1;H=16;${SIZES};q=1;kv=90;page=16;cache=f16;input=jump;splits=1;tile=16`,
   `B=1;H=4;${SIZES};q=1;kv=90;page=16;cache=f16;input=monotone;splits=1;tile=16`,
   `B=1;H=33;${SIZES};q=1;kv=50;page=61;cache=f16;layout=separate;input=large;splits=2`,
+  `B=3;H=5;${SIZES};q=1;kv=70,0,3;page=3;cache=bf16;tile=16`,
+  `B=2;H=8;${SIZES};q=5,3;kv=40,3;page=16;cache=bf16;layout=separate;input=jump;splits=1;rows=16;tile=16`,
 ];
 
 /** A case chosen for a fault at a rank, and with blocks, that compile soonest. */

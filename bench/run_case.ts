@@ -9,6 +9,7 @@ import { AUTO, resolveBackend } from "../kernels/resolver.ts";
 import type { KernelPrecision } from "../reference/precision.ts";
 import type { Case } from "../suites/case.ts";
 import { meterOf } from "./busy_meter.ts";
+import { refuseValues } from "./cache_values.ts";
 import { type CaseInputs, inputsKey } from "./case_inputs.ts";
 import type { Gpu } from "./device.ts";
 import { differentialOf } from "./differential.ts";
@@ -120,6 +121,8 @@ async function attempt(
   const before = performance.now();
   return await session.withInputs(c, async (inputs) => {
     trace.inputsMs = performance.now() - before;
+    const excess = refuseValues(kernel, inputs);
+    if (excess) return { status: "skipped", reason: excess };
     session.makeAhead(ahead.filter((other) => refusalOf(session, other) === undefined));
     trace.stage = "launch";
     const layouts = inputs.calls.map(({ layout }) => layout);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Dtype } from "../reference/dtypes.ts";
 import type { KernelPrecision } from "../reference/precision.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import { refuseAttend } from "./attend.ts";
@@ -21,6 +22,8 @@ import {
 } from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
 import matrixText from "./matrix_tint.wgsl" with { type: "text" };
+import stageBf16 from "./stage_bf16.wgsl" with { type: "text" };
+import stageF16 from "./stage_f16.wgsl" with { type: "text" };
 import { withTable } from "./tuning_table.ts";
 import { refuseTunables } from "./tunings.ts";
 import { CHUNK, composeWgsl } from "./wgsl.ts";
@@ -33,6 +36,11 @@ const SIDE = 16;
 const SUBGROUPS = 8;
 /** Scores and weights of factors in f16. */
 const PRECISION: KernelPrecision = { scores: { f16Chain: 0 }, values: { f16Chain: 0 } };
+
+/** How a chunk of a cache becomes f16, by the element types that the kernel takes. */
+const STAGES: Readonly<Partial<Record<Dtype, string>>> = { f16: stageF16, bf16: stageBf16 };
+/** Largest f16. */
+const MOST = 65504;
 
 /** Sizes of the kernel, appended to its text. */
 interface MatrixTiles {
@@ -119,9 +127,10 @@ export interface MatrixDialect {
 }
 
 /**
- * Fused attention over a paged latent cache in f16 with subgroup matrices.
+ * Fused attention over a paged latent cache in 16 bits with subgroup matrices.
  *
- * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; a cache of f16.
+ * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; a cache of f16, or one of bf16 whose
+ *   values fit f16, which they are rounded to.
  * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 16 or 32 rows (query token, head).
  * - **Precision** queries, scaled by row, and weights rounded to f16; all sums in f32.
  * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack, as FlashAttention-4
@@ -134,7 +143,7 @@ export function matrixKernel(
   const refuses = (shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined => {
     const reason = refuseTunables({ tunings: TUNINGS }, tuning) ?? refuseAttend(shape, tuning);
     if (reason) return reason;
-    if (shape.cache !== "f16") return `cache=${shape.cache}: only f16`;
+    if (!STAGES[shape.cache]) return `cache=${shape.cache}: only ${Object.keys(STAGES).join(", ")}`;
     if (!device) return undefined;
     const { subgroupMinSize, subgroupMaxSize, features } = device;
     const missing = missingFeature(requires, features);
@@ -154,7 +163,8 @@ export function matrixKernel(
     variant,
     summary: "one pass, both products in subgroup matrices: f16 factors, f32 sums",
     requires,
-    dtypes: ["f16"],
+    dtypes: Object.keys(STAGES) as Dtype[],
+    largest: { bf16: MOST },
     precision: PRECISION,
     tunings: TUNINGS,
     refuses,
@@ -168,8 +178,9 @@ export function matrixKernel(
       const products = (STEPS + ROW_TILES * TOKEN_TILES * COLUMNS) * productIterations;
       return launchFused(shape, layout, tuning, device, {
         shader: composeWgsl(text, {
-          shared: [itemText, matrices],
-          cache,
+          shared: [itemText, matrices, STAGES[cache]!],
+          // Its words are moved as they are until they are staged, and then they are f16.
+          cache: "f16",
           layout: shape.layout ?? "combined",
           cacheIsWritable: true,
           constants: { R, DR: Dr, ...tiles },

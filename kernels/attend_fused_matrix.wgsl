@@ -1,5 +1,5 @@
 enable f16; // As attend_fused, with both products in subgroup matrices: factors in f16, sums in f32.
-// Shapes: those of attend_fused; a cache of f16.
+// Shapes: those of attend_fused; a cache of f16, or of bf16 whose values fit f16.
 // Mapping: workgroup ↔ item (work_list.ts): up to ROWS rows of one sequence, its tokens in tiles of T. Scores: subgroup
 // ↔ 16 rows × 16 tokens × a part of d; their sum over parts and the softmax: LANES_OF_ROW threads ↔ row; product:
 // subgroup ↔ all rows × COLUMNS·16 elements of the output, which stay in registers.
@@ -8,7 +8,7 @@ enable f16; // As attend_fused, with both products in subgroup matrices: factors
 // Needs: `subgroups` of LANES lanes, 16-bit cache words and the matrices of one of matrix_*.wgsl. Appended: R, DR, ROWS,
 // T, LANES, SUBGROUPS, THREADS; ROW_TILES and TOKEN_TILES of 16; PARTS of d, STEPS matrices of one; COLUMNS;
 // LANES_OF_ROW, TOKENS_OF_LANE; FETCHES of a thread for a tile; PAD of a row of scores; PARTIALS, room for scores and for
-// a matrix of each subgroup; attend_item.wgsl, the cache's Chunk and cache_chunk().
+// a matrix of each subgroup; attend_item.wgsl, the Chunk of f16 and cache_chunk(), one of stage_*.wgsl.
 
 // Rows of workgroup arrays are padded, so that 16 of them lie in different banks.
 const TILE_STRIDE = CHUNKS + 1u; // chunks
@@ -157,7 +157,7 @@ fn main(
     number++;
     for (var i = 0u; i < FETCHES; i++) { // unroll
       let at = t + i * THREADS;
-      if (at < T * CHUNKS) { tile[place_in_tile(at)] = fetched[i]; }
+      if (at < T * CHUNKS) { tile[place_in_tile(at)] = staged(fetched[i]); }
     }
     if (t < T) { slots[t] = slot_of(sequence, first + T + t, end); }
     workgroupBarrier();

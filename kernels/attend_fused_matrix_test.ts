@@ -40,7 +40,7 @@ Deno.test("attend/fused_matrix refuses what it does not take, in words that name
     "matrices f16→f32 16×16×16 are needed, the device has f16→f32 8×8×8",
   );
   assertEquals(refusal(matrixDevice([])), "matrices f16→f32 16×16×16 are needed, the device has none");
-  assertEquals(refusal(matrixDevice(), { cache: "bf16" }), "cache=bf16: only f16");
+  assertEquals(refusal(matrixDevice(), { cache: "f32" }), "cache=f32: only f16, bf16");
   assertMatch(refusal(matrixDevice(), {}, { rows: 8 }), /^rows=8: only 16, 32$/);
   assertEquals(refusal(matrixDevice(), {}, { rows: 32, tile: 16 }), "rows=32: at most tile=16");
   assertMatch(refusal(matrixDevice(), { R: 1024 }), /^R \+ Dr = 1088: no tile fits 49152 bytes$/);

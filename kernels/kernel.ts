@@ -221,6 +221,11 @@ export interface KernelBase<O extends Operation, S> {
   /** Element types of the cache that it takes; suites make no case of another. @default all */
   readonly dtypes?: readonly Dtype[];
   /**
+   * Largest magnitude that the values of a cache may have, by its element type; a case whose cache holds a larger one,
+   * but ∞, is skipped. @default any
+   */
+  readonly largest?: Readonly<Partial<Record<Dtype, number>>>;
+  /**
    * Whether it leaves the same bits each time that it runs on the same inputs. Not so is also a `project` that sums in
    * an order which depends on the number of tokens by data alone, without showing in its shaders or in what it chose: a
    * token alone would otherwise have to give the bits that it gives among others. @default {true}

@@ -95,6 +95,11 @@ function refuseCall({ B, q, kv, padding, steps }: MlaShape, { form }: Tuning): s
   return b < 0 ? undefined : `q=${q[b]} with kv=${kv[b]}: only integers with 0 <= q <= kv`;
 }
 
+/** The expanded form does not ask `attend`, by whose name the whole operator is called. */
+function refuseDtype({ dtypes }: AttendKernel, { cache }: MlaShape): string | undefined {
+  return dtypes?.includes(cache) ?? true ? undefined : `cache=${cache}: only ${dtypes!.join(", ")}`;
+}
+
 /** The buffers of a call that are the caller's, and what follows from its lengths. */
 function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): BufferSpec[] {
   const { B, H, R, Dn, Dr, Dv, q, kv, weight, padding } = shape;
@@ -142,7 +147,7 @@ function callBuffers(shape: MlaShape, { pages, tableWidth }: CacheLayout): Buffe
 export function mlaKernel(attend: AttendKernel): MlaKernel {
   const name = `mla/${attend.variant}`;
   function refuses(shape: MlaShape, tuning: Tuning, device?: DeviceTraits): string | undefined {
-    const reason = refuseCall(shape, tuning);
+    const reason = refuseCall(shape, tuning) ?? refuseDtype(attend, shape);
     if (reason) return reason;
     for (const part of stepsOf(attend, shape, tuning, device)) {
       const refused = part.refuses(device);
@@ -156,6 +161,7 @@ export function mlaKernel(attend: AttendKernel): MlaKernel {
     summary: `append, then attention: projections around attend/${attend.variant}, or expanded keys and values`,
     requires: attend.requires,
     ...(attend.dtypes && { dtypes: attend.dtypes }),
+    ...(attend.largest && { largest: attend.largest }),
     ...(attend.precision ? { precision: attend.precision } : {}),
     ...(attend.tunings && { tunings: attend.tunings }),
     refuses,

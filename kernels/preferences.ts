@@ -52,13 +52,13 @@ export const PREFERENCES: readonly Preference[] = [
 ];
 
 /**
- * What is tried before any of those: the kernel itself tells where a device multiplies no matrices. Its factors are
- * rounded to f16 and its sums in f32, which is what kernels for caches of 16 bits compute in elsewhere.
+ * What is tried before any of those: the kernel itself tells which caches it takes, and where a device
+ * multiplies no matrices. Its factors are rounded to f16 and its sums in f32, which is what kernels for caches of 16
+ * bits compute in elsewhere.
  */
 export const MATRIX_PREFERENCE: Preference = {
   what: "eight rows and more",
   minRows: 8,
-  cache: "f16",
   order: ["fused_matrix"],
   source:
     "not measured yet: a matrix has 16 rows, and with fewer than eight more than half of its products are of none",

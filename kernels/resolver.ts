@@ -101,9 +101,21 @@ function resolve(request: string | undefined, work: Work, device: DeviceTraits |
     if (found < 0) continue;
     const fits = order.length === 1 ? why : `first that runs of ${order.join(", ")}: ${why}`;
     const formLines = i === 0 ? formReasons : ["absorbed: the expanded form does not run"];
-    return { backend: order[found], ...tuning, reasons: [...passed, ...formLines, `${order[found]}: ${fits}`] };
+    const range = rangeOf(order[found], work);
+    return {
+      backend: order[found],
+      ...tuning,
+      reasons: [...passed, ...formLines, `${order[found]}: ${fits}`, ...range],
+    };
   }
   return { backend: REFERENCE, reasons: [...passed, `${REFERENCE}: no kernel runs`] };
+}
+
+/** What of a cache's values no shape tells, and whoever runs the kernel must know. */
+function rangeOf(variant: string, work: Work): string[] {
+  const kernel = KERNELS.find((candidate) => candidate.operation === work.operation && candidate.variant === variant);
+  const most = work.operation !== "project" && kernel?.largest?.[work.shape.cache];
+  return most ? [`${variant}: takes values up to ${most} of a cache in ${work.shape.cache}`] : [];
 }
 
 function formOf(work: Work, device?: DeviceTraits): { form?: "absorbed" | "expanded"; reason?: string } {

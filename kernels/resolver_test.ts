@@ -69,13 +69,13 @@ const AUTO: readonly Row[] = [
     prompt: "sss sss sss sss",
   }]),
   ["matrices, and no room for rank 1024", matrixDevice(), {
-    attend: "sms sms sms sss",
-    chunk: "sms sms sms sss",
+    attend: "smm smm smm sss",
+    chunk: "smm smm smm sss",
     append: "ccc ccc ccc ccc",
     project: "vvv vvv vvv vvv",
     prefill: "fff fff fff fff",
-    decode: "sms sms sms sss",
-    prompt: "sms sms sms sms",
+    decode: "smm smm smm sss",
+    prompt: "smm smm smm smm",
   }],
   ["subgroups of 2", deviceTraits(2), {
     attend: "fff fff fff uff",
@@ -305,15 +305,21 @@ Deno.test("the form is expanded for prompts that are long enough, cached tokens 
   assertEquals(form([0], [0]), "absorbed");
 });
 
-Deno.test("matrices come first for eight rows of a cache of f16 and more, and then what the class prefers", () => {
+Deno.test("matrices come first for eight rows and more, and then what the class prefers", () => {
   const order = (values: Parameters<typeof decodeShape>[0]) => preferenceOf(decodeShape(values)).order;
   const [first, ...rest] = order({ H: 8 });
   assertEquals([first], MATRIX_PREFERENCE.order);
   assertEquals(rest, order({ H: 7 }));
   assertEquals(order({ H: 4, q: [2] })[0], first);
-  for (const other of [{ H: 7 }, { H: 2, q: [3] }, { cache: "f32" }, { cache: "bf16" }] as const) {
+  for (const other of [{ H: 7 }, { H: 2, q: [3] }]) {
     assertEquals(order(other).includes(first), false, JSON.stringify(other));
   }
+});
+
+Deno.test("the reasons tell up to which values of a cache the kernel is right", () => {
+  const last = (cache: "f16" | "bf16") => resolveBackend("auto", attend({ cache }), matrixDevice()).reasons.at(-1);
+  assertEquals(last("bf16"), "fused_matrix: takes values up to 65504 of a cache in bf16");
+  assertMatch(last("f16")!, /^fused_matrix: first that runs/);
 });
 
 Deno.test("preferences hold every attention kernel of f32 once, name a source, and the last one takes any shape", () => {
@@ -326,16 +332,16 @@ Deno.test("preferences hold every attention kernel of f32 once, name a source, a
   }
   const decode = { B: 64, H: 128, R: 512, q: Array(64).fill(1), kv: Array(64).fill(4096) };
   for (const like of [{}, { R: 256 }, { H: 16, q: Array(64).fill(4) }]) {
-    assertEquals(preferenceOf({ ...decode, ...like }), PREFERENCES[0]);
+    assertEquals(preferenceOf({ ...decode, ...like }).what, PREFERENCES[0].what);
   }
   const one = { B: 1, H: 16, R: 256, q: [1], kv: [4096] };
   for (const like of [{}, { R: 512 }, { H: 128 }, { kv: [100] }, { B: 4, kv: [1, 1, 1, 100] }]) {
-    assertEquals(preferenceOf({ ...one, ...like }), PREFERENCES[1]);
+    assertEquals(preferenceOf({ ...one, ...like }).what, PREFERENCES[1].what);
   }
   for (const other of [{ B: 16 }, { H: 32 }, { R: 128 }, { q: Array(64).fill(8) }]) {
-    assertEquals(preferenceOf({ ...decode, ...other }), PREFERENCES[2]);
+    assertEquals(preferenceOf({ ...decode, ...other }).what, PREFERENCES[2].what);
   }
   for (const other of [{ kv: [32768] }, { kv: [99] }, { q: [9] }, { B: 5 }]) {
-    assertEquals(preferenceOf({ ...one, ...other }), PREFERENCES[2]);
+    assertEquals(preferenceOf({ ...one, ...other }).what, PREFERENCES[2].what);
   }
 });

@@ -85,6 +85,22 @@ export function bitsView(bytes: Uint8Array, dtype: Dtype): Uint16Array | Uint32A
     : new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
+/** Bits of ∞; NaN is above them. */
+const INFINITY_BITS: Readonly<Record<Dtype, number>> = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
+
+/** The largest magnitude among the finite elements of `bytes`; 0 where there is none. */
+export function largestFinite(bytes: Uint8Array, dtype: Dtype): number {
+  const withoutSign = dtype === "f32" ? 0x7fffffff : 0x7fff;
+  const infinity = INFINITY_BITS[dtype];
+  let largest = 0;
+  const elements = bitsView(bytes, dtype);
+  for (let i = 0; i < elements.length; i++) {
+    const magnitude = elements[i] & withoutSign;
+    if (magnitude > largest && magnitude < infinity) largest = magnitude;
+  }
+  return decode(new Uint8Array(Uint32Array.of(largest).buffer, 0, DTYPE_BYTES[dtype]), dtype)[0];
+}
+
 /**
  * Encodes f32 values into `target`, which is as long as `values`. Several hundred million elements per second.
  *

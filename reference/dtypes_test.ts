@@ -12,6 +12,7 @@ import {
   f16BitsToF32,
   f32ToBf16Bits,
   f32ToF16Bits,
+  largestFinite,
   nanBits,
 } from "./dtypes.ts";
 
@@ -117,6 +118,14 @@ Deno.test("nanBits() is a NaN of every dtype", () => {
     bitsView(bytes, dtype)[0] = nanBits(dtype);
     assertEquals(decode(bytes, dtype)[0], NaN);
   }
+});
+
+Deno.test("largestFinite() leaves out NaN and ∞, and takes magnitudes", () => {
+  for (const dtype of DTYPES) {
+    assertEquals(largestFinite(encode([1, NaN, -3.5, Infinity, -Infinity, 2], dtype), dtype), 3.5, dtype);
+    assertEquals(largestFinite(encode([NaN, -Infinity, -0], dtype), dtype), 0, dtype);
+  }
+  assertEquals(largestFinite(encode([65504], "f16"), "f16"), 65504);
 });
 
 Deno.test("encodeInto(), decodeInto() and bitsView() refuse sizes that do not fit", () => {

@@ -93,7 +93,7 @@ Deno.test("every suite but h200 has cases on a software adapter, all of them amo
 Deno.test("smoke has 450 cases and more, 230 of them without subgroups, and is never sampled", () => {
   const cases = everything.get("smoke")!;
   assertGreaterOrEqual(cases.length, 450);
-  assertLessOrEqual(cases.length, 510);
+  assertLessOrEqual(cases.length, 520);
   assertGreaterOrEqual(cases.filter(({ variant }) => !SUBGROUPS.includes(variant)).length, 230);
   assertEquals(expand("smoke", software), cases);
 });
@@ -186,20 +186,21 @@ Deno.test("rank256 crosses batch, page and boundary in all dtypes, on a software
             const there = attend.filter(({ axes }) =>
               axes.cache === cache && axes.B === B && axes.page === page && axes.kv === kv && axes.H === 4
             );
-            assertEquals(there.length, cache === "f16" ? 5 : 3, `${cache} B=${B} page=${page} kv=${kv}`);
+            assertEquals(there.length, cache === "f16" ? 5 : 4, `${cache} B=${B} page=${page} kv=${kv}`);
           }
         }
       }
     }
     assertEquals(distinct(attend, "cache").sort(), ["bf16", "f16", "f32"]);
   }
-  assertLessOrEqual(expand("rank256", software).length, 900);
+  assertLessOrEqual(expand("rank256", software).filter(({ variant }) => variant !== "fused_matrix").length, 850);
 });
 
-Deno.test("default fits six minutes of a GPU: 300 to 380 cases, none above its size", () => {
+Deno.test("default fits six minutes of a GPU: 300 to 370 cases beside those of matrices, none above its size", () => {
   const cases = everything.get("default")!;
-  assertGreaterOrEqual(cases.length, 300);
-  assertLessOrEqual(cases.length, 380);
+  const onMost = cases.filter(({ variant }) => variant !== "fused_matrix");
+  assertGreaterOrEqual(onMost.length, 300);
+  assertLessOrEqual(onMost.length, 370);
   for (const testCase of cases) assertLessOrEqual(estimateCost(testCase).bytes, 400e6, testCase.id);
   const serving = cases.filter(({ operation, axes }) => operation === "attend" && Number(axes.kv) >= 1024);
   for (const [axis, values] of Object.entries({ R: [256, 512], H: [8, 16, 32, 128], B: [1, 16, 64], page: [16, 64] })) {
@@ -219,7 +220,7 @@ Deno.test("boundary, page and batch visit what they are named for", () => {
 
 Deno.test("h200 is ten shapes on every kernel, decode over pages of 64, too large for a software adapter", () => {
   const cases = everything.get("h200")!;
-  assertEquals(cases.length, 8 * 5 + 2 * 3);
+  assertEquals(cases.length, 8 * 5 + 2 * 4);
   const shapes = [...Map.groupBy(cases, shapeKey).values()].map(([{ axes }]) => axes);
   for (const { q, page, Dr } of shapes) assertEquals([q, page, Dr], [1, 64, 64]);
   const sizes = shapes.map(({ B, H, kv, R, cache }) => [B, H, kv, R, cache].join(" "));

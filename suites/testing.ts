@@ -17,7 +17,7 @@ export const TEST_KERNELS: readonly KernelName[] = [
 export const SUITE_KERNELS: readonly KernelName[] = [
   ...TEST_KERNELS.filter(({ operation }) => operation === "attend"),
   { operation: "attend", variant: "fused_f16", dtypes: ["f16"] },
-  { operation: "attend", variant: "fused_matrix", dtypes: ["f16"] },
+  { operation: "attend", variant: "fused_matrix", dtypes: ["f16", "bf16"] },
   { operation: "append", variant: "combined", layouts: ["combined"] },
   { operation: "append", variant: "separate", layouts: ["separate"] },
   { operation: "project", variant: "tiled" },
@@ -27,5 +27,5 @@ export const SUITE_KERNELS: readonly KernelName[] = [
   { operation: "mla", variant: "fused" },
   { operation: "mla", variant: "fused_subgroup" },
   { operation: "mla", variant: "fused_f16", dtypes: ["f16"] },
-  { operation: "mla", variant: "fused_matrix", dtypes: ["f16"] },
+  { operation: "mla", variant: "fused_matrix", dtypes: ["f16", "bf16"] },
 ];
