@@ -101,6 +101,12 @@ function withValue({ shape, cache, pageTable }: AttendInputs, token: number, val
   return bytes;
 }
 
+/** The page of the first sequence's first tokens, in the cache. */
+function firstPage({ shape: { R, Dr, page, cache: dtype }, cache, pageTable }: AttendInputs): Uint8Array {
+  const bytes = page * (R + Dr) * DTYPE_BYTES[dtype];
+  return cache.subarray(pageTable[0] * bytes, (pageTable[0] + 1) * bytes);
+}
+
 /** Where one row moves, a kernel of matrices adds up the sums of all rows of its block: then the last bits differ. */
 function assertKept(kernel: AttendKernel, actual: ArrayLike<number>, expected: ArrayLike<number>, what: string) {
   if (!MATRICES.includes(kernel)) return assertEquals(actual, expected, what);
@@ -284,6 +290,45 @@ for (const kernel of [...ATTEND, emulatedMatrix]) {
         assertEquals([Number.isFinite(lse[0]), lse[1]], [true, NaN]);
         assertEquals([Number.isFinite(out[0]), out[16]], [true, NaN]);
       }
+    }));
+
+  Deno.test(`${kernelName(kernel)} follows scores beside which a step of the softmax is rounded away`, () =>
+    withGpu(async (gpu) => {
+      // Multiples of 16 in powers of two, around 1.5·2²⁶: 24 bits have no 14 there.
+      const inputs = makeAttendInputs(
+        { ...decodeShape({ H: 1, R: 16, Dr: 16, kv: [40], page: 64, cache: "f16" }), scale: Math.LN2 },
+        "normal",
+        8,
+      );
+      if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
+      if (kernel === attendFusedF16) return; // a chain of f16 has no 16 beside them
+      inputs.qLatent.fill(0).set([1.5 * 2 ** 26, 16]);
+      inputs.qPe.fill(0);
+      const tokens = Array.from({ length: 64 }, (_, t) => [1, Number(t === 20), t + 1, ...Array(29).fill(0)]);
+      encodeInto(Float32Array.from(tokens.flat()), firstPage(inputs), "f16");
+      const { out } = await attend(gpu, kernel, inputs, { splits: 1 });
+      // Token 20 weighs 2¹⁶ times as much as each of the other 39.
+      const others = 39 * 2 ** -16, sum = 1 + others;
+      const expected = [1, 1 / sum, (21 + (820 - 21) * 2 ** -16) / sum];
+      expected.forEach((value, i) => assertAlmostEquals(out[i], value, 2e-2));
+    }));
+
+  Deno.test(`${kernelName(kernel)} takes a scale and a query whose product is no f32`, () =>
+    withGpu(async (gpu) => {
+      const inputs = makeAttendInputs(
+        { ...decodeShape({ H: 1, R: 16, Dr: 16, kv: [4], page: 64, cache: "f16" }), scale: 1e10 },
+        "normal",
+        8,
+      );
+      if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
+      if (kernel === attendFusedF16) return; // it scales chains back by that product
+      inputs.qLatent.fill(0)[0] = 1e30;
+      inputs.qPe.fill(0);
+      const tokens = Array.from({ length: 64 }, (_, t) => [0, t + 1, ...Array(30).fill(0)]);
+      encodeInto(Float32Array.from(tokens.flat()), firstPage(inputs), "f16");
+      const { out, lse } = await attend(gpu, kernel, inputs, { splits: 1 });
+      assertAlmostEquals(out[1], 2.5, 1e-3);
+      assertAlmostEquals(lse[0], Math.log(4), 1e-5);
     }));
 
   Deno.test(`${kernelName(kernel)} keeps what a row does not see from it: a NaN, ∞, or a weight of its neighbour's`, () =>

@@ -111,10 +111,13 @@ Deno.test("calibrate() measures every figure of a device that has f16, and each 
 Deno.test("calibrate() says what a device does not allow, and measures the rest", () =>
   withGpu(async (gpu) => {
     const limits = { ...gpu.traits.limits, maxComputeInvocationsPerWorkgroup: 128 };
-    const { doubts, wallMs: _, gpuMs: __, ...figures } = await calibrate({ ...gpu, traits: { ...gpu.traits, limits } }, {
-      ...TIMER,
-      doubt: "the tick period varies by 9 %",
-    });
+    const { doubts, wallMs: _, gpuMs: __, ...figures } = await calibrate(
+      { ...gpu, traits: { ...gpu.traits, limits } },
+      {
+        ...TIMER,
+        doubt: "the tick period varies by 9 %",
+      },
+    );
     assertEquals(Object.keys(figures), ["tickNs", "quantumNs", "emptyPassNs", "dispatchNs"]);
     assertEquals(doubts.map((doubt) => doubt.split(":")[0]), [
       "the tick period varies by 9 %",

@@ -9,8 +9,8 @@ Deno.test("inDialect() enables subgroups for Tint where they are used, on the li
   }
   assertEquals(
     inDialect("alias Left = subgroup_matrix_left<f16, 16, 16>;", "dawn"),
-    "enable subgroups; enable chromium_experimental_subgroup_matrix; diagnostic(off, subgroup_uniformity); " +
-      "diagnostic(off, chromium.subgroup_matrix_uniformity); alias Left = subgroup_matrix_left<f16, 16, 16>;",
+    "enable subgroups; enable chromium_experimental_subgroup_matrix; enable chromium_disable_uniformity_analysis; " +
+      "diagnostic(off, subgroup_uniformity); diagnostic(off, chromium.subgroup_matrix_uniformity); alias Left = subgroup_matrix_left<f16, 16, 16>;",
   );
   for (const text of ["fn main() {}", "enable f16; // A group of lanes."]) assertEquals(inDialect(text, "dawn"), text);
 });

@@ -7,8 +7,10 @@ import type { Dtype } from "../reference/dtypes.ts";
 import type { KernelPrecision } from "../reference/precision.ts";
 import type { AttendShape } from "../reference/shapes.ts";
 import { refuseAttend } from "./attend.ts";
-import text from "./attend_fused_matrix.wgsl" with { type: "text" };
+import tiledText from "./attend_fused_matrix.wgsl" with { type: "text" };
+import pipelinedText from "./attend_fused_matrix_pipelined.wgsl" with { type: "text" };
 import itemText from "./attend_item.wgsl" with { type: "text" };
+import commonText from "./attend_matrix.wgsl" with { type: "text" };
 import { launchFused, typicalRows } from "./fused.ts";
 import {
   type AttendKernel,
@@ -21,19 +23,20 @@ import {
   type Tunings,
 } from "./kernel.ts";
 import { missingFeature } from "./limits.ts";
-import matrixText from "./matrix_tint.wgsl" with { type: "text" };
 import stageBf16 from "./stage_bf16.wgsl" with { type: "text" };
 import stageF16 from "./stage_f16.wgsl" with { type: "text" };
 import { withTable } from "./tuning_table.ts";
 import { refuseTunables } from "./tunings.ts";
 import { CHUNK, composeWgsl } from "./wgsl.ts";
 
-const TUNINGS = { rows: [16, 32], tile: [16, 32] } as const satisfies Tunings;
+const TUNINGS = { rows: [16, 32, 64], tile: [16, 32] } as const satisfies Tunings;
 
 /** Rows and columns of a matrix. */
 const SIDE = 16;
 /** Subgroups of a workgroup. */
 const SUBGROUPS = 8;
+/** Multiprocessors of an H200, on each of which one workgroup runs: WGSL gets 48 KiB of memory of each. */
+const MULTIPROCESSORS = 132;
 /** Scores and weights of factors in f16. */
 const PRECISION: KernelPrecision = { scores: { f16Chain: 0 }, values: { f16Chain: 0 } };
 
@@ -47,6 +50,7 @@ interface MatrixTiles {
   readonly LANES: number;
   readonly SUBGROUPS: number;
   readonly THREADS: number;
+  readonly BUFFERS: number;
   readonly ROWS: number;
   readonly T: number;
   readonly ROW_TILES: number;
@@ -56,20 +60,38 @@ interface MatrixTiles {
   readonly COLUMNS: number;
   readonly LANES_OF_ROW: number;
   readonly TOKENS_OF_LANE: number;
+  readonly LANES_OF_TOKEN: number;
   readonly FETCHES: number;
+  readonly OWN_QUERIES: number;
+  readonly QUERY_CHUNKS: number;
+  readonly TILE_STRIDE: number;
   readonly PAD: number;
   readonly PARTIALS: number;
 }
 
+/** Rows of a block that is pipelined. */
+const PIPELINED_ROWS = 64;
+
 function tilesOf(shape: AttendShape, { rows, tile }: Tuning, device?: DeviceTraits): MatrixTiles | undefined {
   const LANES = device?.subgroupMaxSize ?? 32;
-  const most = Math.min(tile ?? 2 * SIDE, typicalRows(shape, 32) <= SIDE ? SIDE : 2 * SIDE);
-  const ROWS = rows ?? most;
   const room = device?.limits.maxComputeWorkgroupStorageSize ?? Infinity;
-  const sizes = (tile === undefined ? [32, 16] : [tile]).filter((T) => ROWS <= T).flatMap((T) =>
-    [4, 0].map((PAD) => sizesOf(shape, { LANES, ROWS, T, PAD }))
+  const sizes = (rows === undefined ? rowsFor(shape) : [rows]).flatMap((ROWS) =>
+    tilesFor(ROWS).filter((T) => T === (tile ?? T)).flatMap((T) =>
+      [2, 0].map((PAD) => sizesOf(shape, { LANES, ROWS, T, PAD }))
+    )
   );
-  return sizes.find((tiles) => bytesOf(shape, tiles) <= room && fits(tiles));
+  return sizes.find((tiles) => bytesOf(tiles) <= room && fits(tiles));
+}
+
+/** Rows of a block, the best first: as many as most blocks can fill. */
+function rowsFor(shape: AttendShape): number[] {
+  const typical = typicalRows(shape, PIPELINED_ROWS);
+  return [PIPELINED_ROWS, 2 * SIDE, SIDE].filter((rows) => rows === SIDE || typical > rows / 2);
+}
+
+/** Tokens of a tile of a block, the best first: queries are staged where tiles will be. */
+function tilesFor(rows: number): number[] {
+  return rows === PIPELINED_ROWS ? [SIDE] : [2 * SIDE, SIDE].filter((tokens) => rows <= tokens);
 }
 
 function sizesOf(
@@ -81,30 +103,52 @@ function sizesOf(
   const PARTS = SUBGROUPS / (ROW_TILES * TOKEN_TILES);
   const THREADS = LANES * SUBGROUPS;
   const LANES_OF_ROW = THREADS / ROWS;
+  const BUFFERS = ROWS === PIPELINED_ROWS ? 2 : 1;
+  const chunks = (R + Dr) / CHUNK;
+  const STEPS = Math.ceil((R + Dr) / SIDE / PARTS);
+  const COLUMNS = Math.ceil(R / SIDE / SUBGROUPS);
   return {
     ...given,
     SUBGROUPS,
     THREADS,
+    BUFFERS,
     ROW_TILES,
     TOKEN_TILES,
     PARTS,
-    STEPS: Math.ceil((R + Dr) / SIDE / PARTS),
-    COLUMNS: Math.ceil(R / SIDE / SUBGROUPS),
+    STEPS,
+    COLUMNS,
     LANES_OF_ROW,
     TOKENS_OF_LANE: T / LANES_OF_ROW,
-    FETCHES: Math.ceil(T * (R + Dr) / CHUNK / THREADS),
-    PARTIALS: Math.max(PARTS * ROWS * (T + PAD), SUBGROUPS * SIDE * SIDE),
+    LANES_OF_TOKEN: THREADS / T,
+    FETCHES: Math.ceil(chunks * T / THREADS),
+    OWN_QUERIES: Math.min(ROWS, BUFFERS * T) / SUBGROUPS,
+    QUERY_CHUNKS: Math.ceil(chunks / LANES),
+    // Odd, so that 16 rows lie in different banks, and as wide as the matrices of all subgroups.
+    TILE_STRIDE: Math.max(PARTS * STEPS, SUBGROUPS * COLUMNS) * SIDE / CHUNK + 1,
+    PARTIALS: Math.max(PARTS * ROWS * (T / 2 + PAD), SUBGROUPS * SIDE * SIDE / 2),
   };
 }
 
-/** Whether the threads of a row are of one subgroup and have pairs of tokens. */
-function fits({ LANES, LANES_OF_ROW, TOKENS_OF_LANE }: MatrixTiles): boolean {
-  return LANES_OF_ROW >= 1 && LANES_OF_ROW <= LANES && TOKENS_OF_LANE >= 2 && TOKENS_OF_LANE % 2 === 0;
+/** Whether each row has threads, with pairs of tokens. */
+function fits({ LANES_OF_ROW, TOKENS_OF_LANE }: MatrixTiles): boolean {
+  return LANES_OF_ROW >= 1 && TOKENS_OF_LANE >= 2 && TOKENS_OF_LANE % 2 === 0;
 }
 
-function bytesOf({ R, Dr }: AttendShape, { ROWS, T, PARTIALS }: MatrixTiles): number {
-  const tile = T * ((R + Dr) / CHUNK + 1) * 16;
-  return tile + 4 * PARTIALS + ROWS * (T / CHUNK + 1) * 16 + 4 * T + 8 * ROWS + 4;
+function bytesOf({ ROWS, T, BUFFERS, TILE_STRIDE, ROW_TILES, PARTIALS }: MatrixTiles): number {
+  return 16 * BUFFERS * T * TILE_STRIDE + 8 * PARTIALS + 8 * ROWS * (T / 4 + 2) + 4 * (ROWS + 2 * ROW_TILES + 1);
+}
+
+/**
+ * Iterations of the loops of a tile at most: clearing what is hidden, products where they are loops, and what is added to
+ * the output where every reference moves. What follows the last tile is an item's, and counted with each.
+ */
+function tileIterations({ R }: AttendShape, tiles: MatrixTiles, productIterations = 0): number {
+  const { LANES, THREADS, FETCHES, STEPS, ROW_TILES, TOKEN_TILES, COLUMNS, LANES_OF_ROW } = tiles;
+  const cleared = FETCHES + 1;
+  const products = (STEPS + ROW_TILES * TOKEN_TILES * COLUMNS) * productIterations;
+  const added = 1 + ROW_TILES * (2 + Math.ceil(SIDE * R / 4 / THREADS));
+  const left = (STEPS * productIterations) + LANES_OF_ROW + 1 + ROW_TILES * COLUMNS * (1 + Math.ceil(64 / LANES));
+  return 1 + cleared + products + added + left;
 }
 
 /** The matrices of the kernel. */
@@ -114,16 +158,21 @@ function inWords({ factors, sums, M, N, K }: SubgroupMatrix): string {
   return `${factors}→${sums} ${M}×${N}×${K}`;
 }
 
-/** How a device multiplies matrices: the text of `Left`, `Right` and `Sums`, and what it needs. */
-export interface MatrixDialect {
-  /** Name of the kernel's variant. */
+/** A kernel of matrices. */
+export interface MatrixVariant {
+  /** Name of the variant. */
   readonly variant: string;
-  /** Text appended to the kernel. */
-  readonly text: string;
-  /** Whether they are the device's. */
-  readonly isNative: boolean;
-  /** Iterations of loops in a product, for drivers that count them. @default {0} */
-  readonly productIterations?: number;
+  /** What takes the place of the device's matrices. @default {they do} */
+  readonly emulation?: {
+    /** Functions, appended to the kernel. */
+    readonly functions: string;
+    /** The shader with calls of them. */
+    readonly rewrite: (shader: string) => string;
+    /** Iterations of loops in a product, for drivers that count them. */
+    readonly productIterations: number;
+    /** Most lanes of a subgroup. */
+    readonly mostLanes: number;
+  };
 }
 
 /**
@@ -131,15 +180,13 @@ export interface MatrixDialect {
  *
  * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; a cache of f16, or one of bf16 whose
  *   values fit f16, which they are rounded to.
- * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 16 or 32 rows (query token, head).
+ * - **Mapping** workgroup ↔ item of the work list: a span of tokens of 16, 32 or 64 rows (query token, head).
  * - **Precision** queries, scaled by row, and weights rounded to f16; all sums in f32.
  * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack, as FlashAttention-4
  *   (2025).
  */
-export function matrixKernel(
-  { variant, text: matrices, isNative, productIterations = 0 }: MatrixDialect,
-): AttendKernel {
-  const requires = ["subgroups", "shader-f16", ...isNative ? [SUBGROUP_MATRIX] : []];
+export function matrixKernel({ variant, emulation }: MatrixVariant): AttendKernel {
+  const requires = ["subgroups", "shader-f16", ...emulation ? [] : [SUBGROUP_MATRIX]];
   const refuses = (shape: AttendShape, tuning: Tuning, device?: DeviceTraits): string | undefined => {
     const reason = refuseTunables({ tunings: TUNINGS }, tuning) ?? refuseAttend(shape, tuning);
     if (reason) return reason;
@@ -150,12 +197,22 @@ export function matrixKernel(
     if (missing) return missing;
     if (subgroupMinSize !== subgroupMaxSize) return `subgroups of ${subgroupMinSize} to ${subgroupMaxSize} lanes`;
     const has = (device.subgroupMatrices ?? []).map(inWords);
-    if (isNative && !has.includes(inWords(MATRIX))) {
+    if (!emulation && !has.includes(inWords(MATRIX))) {
       return `matrices ${inWords(MATRIX)} are needed, the device has ${has.join(", ") || "none"}`;
+    }
+    if (emulation && subgroupMaxSize > emulation.mostLanes) {
+      return `subgroups of ${subgroupMaxSize} lanes: the emulation takes at most ${emulation.mostLanes}`;
     }
     if (tilesOf(shape, tuning, device)) return undefined;
     const { rows, tile } = tuning;
-    if (rows !== undefined && tile !== undefined && rows > tile) return `rows=${rows}: at most tile=${tile}`;
+    if (rows !== undefined && tile !== undefined && !tilesFor(rows).includes(tile)) {
+      return `rows=${rows}: only with tile=${tilesFor(rows).join(", ")}`;
+    }
+    const boundless = { ...device, limits: { ...device.limits, maxComputeWorkgroupStorageSize: Infinity } };
+    if (!tilesOf(shape, tuning, boundless)) {
+      const asked = [rows && `rows=${rows}`, tile && `tile=${tile}`].filter(Boolean).join(" and ");
+      return `${asked}: ${SUBGROUPS * subgroupMaxSize} threads are more than pairs of a row and two of its tokens`;
+    }
     return `R + Dr = ${shape.R + shape.Dr}: no tile fits ${device.limits.maxComputeWorkgroupStorageSize} bytes`;
   };
   return {
@@ -172,24 +229,25 @@ export function matrixKernel(
       const reason = refuses(shape, tuning, device);
       if (reason) throw new RangeError(`Cannot launch attend/${variant}: ${reason}`);
       const tiles = tilesOf(shape, tuning, device)!;
-      const { ROWS, T, THREADS, STEPS, ROW_TILES, TOKEN_TILES, COLUMNS } = tiles;
-      const { R, Dr, cache } = shape;
-      const hidden = Math.ceil(T * (R + Dr) / CHUNK / THREADS) + 1;
-      const products = (STEPS + ROW_TILES * TOKEN_TILES * COLUMNS) * productIterations;
+      const { ROWS, T, THREADS, COLUMNS } = tiles;
+      const { R, Dr, page, cache } = shape;
+      const shader = composeWgsl(ROWS === PIPELINED_ROWS ? pipelinedText : tiledText, {
+        shared: [itemText, commonText, STAGES[cache]!, ...emulation ? [emulation.functions] : []],
+        // Its words are moved as they are until they are staged, and then they are f16.
+        cache: "f16",
+        layout: shape.layout ?? "combined",
+        cacheIsWritable: true,
+        constants: { R, DR: Dr, PAGE: page, ...tiles },
+      });
       return launchFused(shape, layout, tuning, device, {
-        shader: composeWgsl(text, {
-          shared: [itemText, matrices, STAGES[cache]!],
-          // Its words are moved as they are until they are staged, and then they are f16.
-          cache: "f16",
-          layout: shape.layout ?? "combined",
-          cacheIsWritable: true,
-          constants: { R, DR: Dr, ...tiles },
-        }),
+        shader: emulation?.rewrite(shader) ?? shader,
         blockRows: ROWS,
-        workgroupBytes: bytesOf(shape, tiles),
+        workgroupBytes: bytesOf(tiles),
+        sumsBytes: 4 * ROWS * COLUMNS * SIDE * SUBGROUPS,
         // A tile is fetched before the products of the one before it.
         cacheIsWritable: true,
-        loop: { tile: T, tileIterations: hidden + products + 12 },
+        loop: { tile: T, tileIterations: tileIterations(shape, tiles, emulation?.productIterations) },
+        slots: MULTIPROCESSORS,
         least: 64,
         chosen: { rows: ROWS, tile: T, threads: THREADS },
       });
@@ -197,9 +255,5 @@ export function matrixKernel(
   };
 }
 
-/** {@linkcode matrixKernel} on Dawn. */
-export const attendFusedMatrix: AttendKernel = withTable(matrixKernel({
-  variant: "fused_matrix",
-  text: matrixText,
-  isNative: true,
-}));
+/** {@linkcode matrixKernel} with the device's matrices. */
+export const attendFusedMatrix: AttendKernel = withTable(matrixKernel({ variant: "fused_matrix" }));

@@ -7,9 +7,10 @@ import { decodeShape, MATRIX, matrixDevice, teamDevice } from "./testing.ts";
 /** Shapes with the rows and the tile that they get on an H200, and on a device of 32 KiB. */
 const TILES: readonly (readonly [R: number, H: number, large: [number, number], small: string | [number, number]])[] = [
   [512, 16, [16, 32], "no tile fits"],
-  [512, 128, [32, 32], "no tile fits"],
+  [512, 32, [32, 32], "no tile fits"],
+  [512, 128, [64, 16], "no tile fits"],
   [256, 16, [16, 32], [16, 32]],
-  [256, 128, [32, 32], [32, 32]],
+  [256, 128, [64, 16], [64, 16]],
 ];
 
 for (const [R, H, large, small] of TILES) {
@@ -41,7 +42,8 @@ Deno.test("attend/fused_matrix refuses what it does not take, in words that name
   );
   assertEquals(refusal(matrixDevice([])), "matrices f16→f32 16×16×16 are needed, the device has none");
   assertEquals(refusal(matrixDevice(), { cache: "f32" }), "cache=f32: only f16, bf16");
-  assertMatch(refusal(matrixDevice(), {}, { rows: 8 }), /^rows=8: only 16, 32$/);
-  assertEquals(refusal(matrixDevice(), {}, { rows: 32, tile: 16 }), "rows=32: at most tile=16");
+  assertMatch(refusal(matrixDevice(), {}, { rows: 8 }), /^rows=8: only 16, 32, 64$/);
+  assertEquals(refusal(matrixDevice(), {}, { rows: 32, tile: 16 }), "rows=32: only with tile=32");
+  assertEquals(refusal(matrixDevice(), {}, { rows: 64, tile: 32 }), "rows=64: only with tile=16");
   assertMatch(refusal(matrixDevice(), { R: 1024 }), /^R \+ Dr = 1088: no tile fits 49152 bytes$/);
 });

@@ -92,6 +92,8 @@ export interface FusedPlan {
   readonly slots?: number;
   /** Fewest tokens worth a split of their own. @default {MIN_SPLIT_TOKENS} */
   readonly least?: number;
+  /** Bytes of `sums` of an item, a scratch in binding 7; absent for kernels without one. */
+  readonly sumsBytes?: number;
   /** Whether it declares the cache `read_write`. @default {false} */
   readonly cacheIsWritable?: boolean;
   /** Tuning parameters that were chosen: the invocations of a workgroup, and the others for the record. */
@@ -107,7 +109,7 @@ export function launchFused(
   cacheLayout: CacheLayout,
   tuning: Tuning,
   device: DeviceTraits,
-  { shader, blockRows, workgroupBytes, loop, slots, least, cacheIsWritable, chosen }: FusedPlan,
+  { shader, blockRows, workgroupBytes, loop, slots, least, sumsBytes, cacheIsWritable, chosen }: FusedPlan,
 ): Launch {
   assertLayout(shape, cacheLayout);
   const { H, page, scale } = shape;
@@ -127,7 +129,7 @@ export function launchFused(
       ["scale", "f32", scale],
       ["lse_factor", "f32", lseFactor],
     ],
-    bindings: ["work", "q_latent", "q_pe", "page_table", out, lse],
+    bindings: ["work", "q_latent", "q_pe", "page_table", out, lse, ...sumsBytes === undefined ? [] : ["sums"]],
     cacheBindings: cacheBuffers(shape, cacheLayout, "input").map(({ name }) => name),
     ...cacheIsWritable && { cacheIsWritable },
     workgroups: foldWorkgroups(count, device.limits.maxComputeWorkgroupsPerDimension),
@@ -139,6 +141,9 @@ export function launchFused(
     buffers: [
       ...attendBuffers(shape, cacheLayout),
       { name: "work", bytes: contents.byteLength, role: "plan", contents, list: "attend" },
+      ...sumsBytes === undefined
+        ? []
+        : [{ name: "sums", bytes: sumsBytes * list.items.length, role: "scratch" } as const],
       ...merge.buffers,
     ],
     dispatches: [...dispatches, ...merge.dispatches],

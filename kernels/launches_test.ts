@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Dtype, DTYPES } from "../reference/dtypes.ts";
 import { type AttendShape, LAYOUTS } from "../reference/shapes.ts";
-import { type DeviceTraits, type DispatchSpec, kernelName, type Launch } from "./kernel.ts";
+import { type DeviceTraits, type DispatchSpec, kernelName, type Launch, SUBGROUP_MATRIX } from "./kernel.ts";
 import { checkLimits } from "./limits.ts";
 import { KERNELS } from "./registry.ts";
 import { appendShape, decodeShape, deviceFor, mlaShape, teamDevice } from "./testing.ts";
@@ -100,6 +100,8 @@ function workgroupBytes(shader: string, wideChunk: boolean): number {
     "u32": 4,
     "f32": 4,
     "atomic<u32>": 4,
+    "vec2<f32>": 8,
+    "vec2<u32>": 8,
     "vec4<f32>": 16,
     "vec4<u32>": 16,
     "Chunk": wideChunk ? 32 : 16,
@@ -194,9 +196,11 @@ Deno.test("cases that differ only in batch, heads of a block, pages of whole til
   for (const kernel of KERNELS) {
     if (kernel.operation !== "attend") continue;
     const device = deviceFor(kernel, DEVICE);
+    // Kernels of matrices divide by the size of a page in each tile: it is a constant of theirs.
+    const page = kernel.requires.includes(SUBGROUP_MATRIX) ? 64 : 16;
     const [one, other] = [
       decodeShape({ H: 12, kv: [65], page: 64 }),
-      decodeShape({ H: 16, kv: [1, 300, 0], page: 16, scale: 0.5, causal: false, lseBase: "2" }),
+      decodeShape({ H: 16, kv: [1, 300, 0], page, scale: 0.5, causal: false, lseBase: "2" }),
     ].map((shape) => {
       const { dispatches } = kernel.launch(shape, { pages: 500, tableWidth: 100 }, { splits: 3 }, device);
       return new Set(dispatches.map(({ shader }) => shader));

@@ -61,7 +61,9 @@ export const MATRIX_PREFERENCE: Preference = {
   minRows: 8,
   order: ["fused_matrix"],
   source:
-    "not measured yet: a matrix has 16 rows, and with fewer than eight more than half of its products are of none",
+    "H200, Dawn, f16, kv 4096, beside fused_subgroup: B=64, H=128, R=512 190 and 27.8 TFLOP/s; B=64, H=16 3,137 and 891 " +
+    "GB/s; B=64, H=32, R=256, bf16 1,895 and 503 GB/s. A matrix has 16 rows: with four heads an early text took 82 µs " +
+    "where fused_subgroup takes 64",
 };
 
 /** The class of a shape. */

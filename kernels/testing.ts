@@ -87,7 +87,7 @@ export function matrixDevice(matrices: readonly SubgroupMatrix[] = [MATRIX], byt
   return {
     ...device,
     features: new Set([...device.features, SUBGROUP_MATRIX]),
-    limits: { ...device.limits, maxComputeWorkgroupStorageSize: bytes },
+    limits: { ...device.limits, maxComputeWorkgroupStorageSize: bytes, maxStorageBuffersPerShaderStage: 16 },
     subgroupMatrices: matrices,
   };
 }

@@ -23,6 +23,9 @@ export interface F16Chains {
  * - `values`: the weights, by 1/64; they are relative to the running maximum, or to a score that follows it with a
  *   slack of at most half. Where that moves a chain ends, or is multiplied by a factor in f16, if each move is by more
  *   than half.
+ *
+ * Without chains (`f16Chain: 0`) less overflows: the largest element of a query lies in [1/2, 1), and weights, up to 2¹⁵, are
+ * not scaled.
  */
 export interface KernelPrecision {
   /** Products of queries with keys. */

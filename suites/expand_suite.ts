@@ -65,6 +65,7 @@ export function expandSuite(suite: Suite, plan: SuitePlan): Case[] {
 function casesOf(fields: ShapeFields, { group, kernels }: Shape, given: ReadonlySet<AxisName>): Case[] {
   const mayChange = group.ownDtype === true && !given.has("cache");
   return kernels
+    .filter(({ precision }) => !(group.exact && precision))
     .map((kernel) => ({ kernel, fields: mayChange ? inOwnDtype(fields, kernel) : fields }))
     .filter(({ kernel, fields }) => takesCache(kernel, fields))
     .map(({ kernel: { variant }, fields }) => makeCase({ ...fields, variant }));

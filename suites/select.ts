@@ -5,6 +5,7 @@
  */
 import { kernelName, type Operation } from "../kernels/kernel.ts";
 import type { Dtype } from "../reference/dtypes.ts";
+import type { KernelPrecision } from "../reference/precision.ts";
 import type { Layout } from "../reference/shapes.ts";
 import { axisDefault, type AxisValues } from "./axes.ts";
 import type { Case } from "./case.ts";
@@ -22,6 +23,8 @@ export interface KernelName {
   readonly layouts?: readonly Layout[];
   /** Element types of the cache that it takes; absent: all. */
   readonly dtypes?: readonly Dtype[];
+  /** What it computes in; absent: f32. */
+  readonly precision?: KernelPrecision;
 }
 
 /** Whether a kernel takes the cache of a case: its layout and its element type. What is not given is the default. */

@@ -9,11 +9,10 @@
 import type { Group, Suite } from "./suite.ts";
 
 const attend = { operation: "attend", variants: "all", onSoftware: "all", ownDtype: true } as const;
-/**
- * Groups that are about an element type, and inputs that show nothing of the scores of a kernel that computes them in
- * f16.
- */
+/** Groups that are about an element type. */
 const typed = { ...attend, ownDtype: false } as const;
+/** Inputs that show nothing of the scores of a kernel that rounds what it multiplies. */
+const exact = { ...attend, exact: true } as const;
 /** Kernels in which teams of lanes share rows: `rows` and `tile` are theirs. */
 const teams = { ...attend, variants: ["fused_subgroup", "fused_f16"] } as const;
 const append = { operation: "append", variants: "all", onSoftware: "all" } as const;
@@ -37,13 +36,13 @@ const attendGroups: readonly Group[] = [
     axes: { splits: [1, 3], kv: [129] },
     rows: [{ input: "peak" }, { input: "large" }, { input: "jump" }, { input: "equal" }],
   },
-  { ...typed, axes: { splits: [1, 3], kv: [129], input: ["monotone"] } },
+  { ...exact, axes: { splits: [1, 3], kv: [129], input: ["monotone"] } },
   { ...attend, axes: { H: [8], page: [16], kv: [100], input: ["alternating", "onehot"] } },
   // A chain of f16 that goes on over thousands of tokens.
   { ...teams, variants: ["fused_f16"], axes: { H: [2], kv: [4097], cache: ["f16"], input: ["equal"], splits: [1] } },
   // Fewer tokens than splits, splits of unequal length, a merge without rescale.
   { ...attend, axes: { splits: [3], kv: [2, 64, 193] } },
-  { ...typed, axes: { splits: [3], R: [512], kv: [160], input: ["monotone"] } },
+  { ...exact, axes: { splits: [3], R: [512], kv: [160], input: ["monotone"] } },
   // Splits that 4 threads merge, that 16 do, and those in several steps: a barrier, a share or a rescale left out.
   { ...attend, axes: { H: [2] }, rows: [{ kv: 577, splits: 17 }, { kv: 300, splits: 40 }] },
   { ...attend, axes: { H: [2], splits: [140], kv: [4200], input: ["peak"] } },

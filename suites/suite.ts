@@ -32,6 +32,8 @@ export interface Group {
    * a kernel has no case there. @default {false}
    */
   readonly ownDtype?: boolean;
+  /** Whether kernels that declare less precision than f32 have no case there. @default {false} */
+  readonly exact?: boolean;
   /**
    * What a software adapter runs of it without `--full`: a sample (the default; the rule is in `sample.ts`), all of
    * it, or nothing.

@@ -30,7 +30,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "where sums are added to the output, what was added before is lost",
     like: "= for +=, in a branch that is taken when the maximum moves a second time",
-    edits: inMatrix({ find: /if \(to\.holds\) \{ sum \+= out\[place\]; \}/g, replace: "" }),
+    edits: inMatrix({ find: /if \(holds\) \{ sum \+= out\[place\]; \}/g, replace: "" }),
     cases: { attend: [attend.jump] },
   },
   {
@@ -46,7 +46,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "scores keep the power of two by which a query was multiplied before it was rounded",
     like: "two halves of one trick, in two functions",
-    edits: inMatrix({ find: /P\.scale \/ query_factor\(min\(r, ROWS - 1u\)\)/g, replace: "P.scale" }),
+    edits: inMatrix({ find: "1.0 / factor_of(r), MASKED", replace: "1.0, MASKED" }),
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -54,7 +54,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "rows of a block weigh all tokens that its last row sees",
     like: "a causal rule that is applied to whole tiles",
-    edits: { ...inMatrix({ find: /< limit(?=\)?;)/g, replace: "< end" }), ...IN_ITS_MLA },
+    edits: { ...inMatrix({ find: /let limit = limit_of\([^;]+;/g, replace: "let limit = end;" }), ...IN_ITS_MLA },
     cases: { attend: [attend.nineQueries], mla: [mla.prompt] },
   },
   {
@@ -62,7 +62,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "the kernel writes the cache, which it declares read_write only to fetch ahead",
     like: "an access that nothing checks any more",
-    edits: inMatrix({ find: /set_lane\(lane\);/g, replace: "set_lane(lane); cache[0] = vec4(1u);" }),
+    edits: inMatrix({ find: "let lane = t % LANES;", replace: "let lane = t % LANES; cache[0] = vec4(1u);" }),
     cases: { attend: [attend.pageAndOne] },
   },
   {
@@ -70,7 +70,45 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "all 16 rows of a matrix are stored, whatever the rows of the block",
     like: "a tile of the output that is stored without its edge",
-    edits: { ...inMatrix({ find: /row < to\.rows &&/g, replace: "" }), ...IN_ITS_MLA },
+    edits: { ...inMatrix({ find: "if (row < rows && column", replace: "if (column" }), ...IN_ITS_MLA },
     cases: { attend: [attend.oddHeads], mla: [mla.step] },
+  },
+  {
+    name: "weights_kept_where_the_reference_moves",
+    bugClass: "matrices",
+    what: "a tile whose scores move a reference keeps the weights that are relative to the one before",
+    like: "a decision that is taken after what depends on it",
+    edits: {
+      ...inMatrix({
+        find: /row = follow\(row, number\);\s*found = weigh\(row, first\);/g,
+        replace: "row = follow(row, number);",
+      }),
+      ...IN_ITS_MLA,
+    },
+    cases: { attend: [attend.pageAndOne], mla: [mla.step] },
+  },
+  {
+    name: "sum_of_weights_kept_where_the_reference_moves",
+    bugClass: "matrices",
+    what: "outputs are scaled to the new reference and the sum of their weights is not",
+    like: "two accumulators, one of which an online softmax forgets",
+    edits: inMatrix({ find: "row.sum *= change;", replace: "" }),
+    cases: { attend: [attend.jump, attend.monotone] },
+  },
+  {
+    name: "scores_of_the_same_tile",
+    bugClass: "matrices",
+    what: "where scores are computed a tile ahead, they are those of the tile that is weighed already",
+    like: "two buffers whose turns are mixed up",
+    edits: inMatrix({ find: /(?<=tile[[(])next(?=\]?, 2u \* \(part)/g, replace: "now", when: { H: 63 } }),
+    cases: { attend: [attend.heads63] },
+  },
+  {
+    name: "values_of_the_next_tile",
+    bugClass: "matrices",
+    what: "weights are multiplied with the tile that lies in the other buffer",
+    like: "two buffers whose turns are mixed up",
+    edits: inMatrix({ find: /(?<=tile[[(])now(?=\]?, 2u \* \(column)/g, replace: "next", when: { H: 63 } }),
+    cases: { attend: [attend.heads63] },
   },
 ];
