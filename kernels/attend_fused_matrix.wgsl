@@ -1,9 +1,9 @@
 enable f16; // As attend_fused, with both products in subgroup matrices: factors in f16, sums in f32.
 // Shapes: those of attend_fused; a cache of f16, or of bf16 whose values fit f16.
 // Mapping: workgroup ↔ item (work_list.ts): up to ROWS rows of one sequence, its tokens in tiles of T. Scores: subgroup
-// ↔ 16 rows × 16 tokens × a part of d; their sum over parts and the softmax: LANES_OF_ROW threads ↔ row; product:
-// subgroup ↔ all rows × COLUMNS·16 elements of the output, which stay in registers.
-// Sums in registers cannot be multiplied by row. Where the reference of one of 16 rows moves, their sums are added to
+// ↔ SIDE rows × SIDE tokens × a part of d; their sum over parts and the softmax: LANES_OF_ROW threads ↔ row; product:
+// subgroup ↔ all rows × COLUMNS·SIDE elements of the output, which stay in registers.
+// Sums in registers cannot be multiplied by row. Where the reference of one of SIDE rows moves, their sums are added to
 // `out`, what is there is scaled, and they begin anew.
 // Needs and appended: those of attend_matrix.wgsl; BUFFERS is 1.
 
@@ -34,13 +34,13 @@ fn main(
   let row_tile = subgroup % ROW_TILES;
   let token_tile = subgroup / ROW_TILES % TOKEN_TILES;
   let part = subgroup / (ROW_TILES * TOKEN_TILES);
-  let own_scores = (part * ROWS + 16u * row_tile) * PARTIAL_STRIDE + 8u * token_tile;
+  let own_scores = (part * ROWS + SIDE * row_tile) * PARTIAL_STRIDE + MATRIX_PAIRS * token_tile;
 
   stage_queries(first_row, rows, 0u, subgroup, lane);
   workgroupBarrier();
   var q: array<Left, STEPS>; // unroll
   for (var i = 0u; i < STEPS; i++) { // unroll
-    let at = 16u * row_tile * TILE_STRIDE + 2u * (part * STEPS + i);
+    let at = SIDE * row_tile * TILE_STRIDE + MATRIX_CHUNKS * (part * STEPS + i);
     q[i] = subgroupMatrixLoad<Left, row_major>(&tile[0], at, TILE_STRIDE);
   }
   let r = t / LANES_OF_ROW;
@@ -87,7 +87,7 @@ fn main(
 
     var s = Sums();
     for (var i = 0u; i < STEPS; i++) { // unroll
-      let at = 16u * token_tile * TILE_STRIDE + 2u * (part * STEPS + i);
+      let at = SIDE * token_tile * TILE_STRIDE + MATRIX_CHUNKS * (part * STEPS + i);
       let k = subgroupMatrixLoad<Right, col_major>(&tile[0], at, TILE_STRIDE);
       s = subgroupMatrixMultiplyAccumulate(q[i], k, s);
     }
@@ -106,7 +106,7 @@ fn main(
       for (var i = 0u; i < ROW_TILES; i++) { // unroll
         if (moved[i] == number) {
           for (var c = 0u; c < COLUMNS; c++) { // unroll
-            let at = source + 16u * i * WIDTH + 4u * (column + c);
+            let at = source + SIDE * i * WIDTH + MATRIX_QUADS * (column + c);
             subgroupMatrixStore<row_major>(&sums, at, o[i * COLUMNS + c], WIDTH);
             o[i * COLUMNS + c] = Sums();
           }
@@ -125,10 +125,11 @@ fn main(
     for (var k = 0u; k < TOKEN_TILES; k++) { // unroll
       var p: array<Left, ROW_TILES>; // unroll
       for (var i = 0u; i < ROW_TILES; i++) { // unroll
-        p[i] = subgroupMatrixLoad<Left, row_major>(&weights, 16u * i * WEIGHTS_STRIDE + 4u * k, WEIGHTS_STRIDE);
+        let at = SIDE * i * WEIGHTS_STRIDE + MATRIX_QUADS * k;
+        p[i] = subgroupMatrixLoad<Left, row_major>(&weights, at, WEIGHTS_STRIDE);
       }
       for (var c = 0u; c < COLUMNS; c++) { // unroll
-        let at = 16u * k * TILE_STRIDE + 2u * (column + c);
+        let at = SIDE * k * TILE_STRIDE + MATRIX_CHUNKS * (column + c);
         let v = subgroupMatrixLoad<Right, row_major>(&tile[0], at, TILE_STRIDE);
         for (var i = 0u; i < ROW_TILES; i++) { // unroll
           o[i * COLUMNS + c] = subgroupMatrixMultiplyAccumulate(p[i], v, o[i * COLUMNS + c]);
@@ -143,9 +144,9 @@ fn main(
   finish(row, t, rows, target_row, begin);
   for (var i = 0u; i < ROW_TILES; i++) { // unroll
     for (var c = 0u; c < COLUMNS; c++) { // unroll
-      subgroupMatrixStore<row_major>(&partial, subgroup * 128u, o[i * COLUMNS + c], 8u);
+      subgroupMatrixStore<row_major>(&partial, subgroup * SIDE * MATRIX_PAIRS, o[i * COLUMNS + c], MATRIX_PAIRS);
       workgroupBarrier();
-      store_out(i, column + c, subgroup * 128u, rows, target_row, lane);
+      store_out(i, column + c, subgroup * SIDE * MATRIX_PAIRS, rows, target_row, lane);
       workgroupBarrier();
     }
   }

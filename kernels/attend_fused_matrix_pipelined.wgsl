@@ -1,7 +1,7 @@
-enable f16; // As attend_fused_matrix, for blocks of 64 rows: scores of a tile beside the product of the one before.
-// Mapping: as there, with a tile of 16 tokens between two barriers: every subgroup multiplies for the scores of the next
-// tile and for the product of this one, half of them in the opposite order, so that one subgroup reads while another
-// multiplies. Two tiles are in workgroup memory, a third is on its way in registers.
+enable f16; // As attend_fused_matrix, for blocks of four tiles of rows: scores of a tile beside the product before.
+// Mapping: as there, with a tile of SIDE tokens between two barriers: every subgroup multiplies for the scores of the
+// next tile and for the product of this one, half of them in the opposite order, so that one subgroup reads while
+// another multiplies. Two tiles are in workgroup memory, a third is on its way in registers.
 // Needs and appended: those of attend_matrix.wgsl; BUFFERS is 2, TOKEN_TILES is 1.
 
 @compute @workgroup_size(THREADS)
@@ -31,15 +31,16 @@ fn main(
   let row_tile = subgroup % ROW_TILES;
   let part = subgroup / ROW_TILES;
   let half = subgroupBroadcastFirst(subgroup / (SUBGROUPS / 2u));
-  let own_scores = (part * ROWS + 16u * row_tile) * PARTIAL_STRIDE;
+  let own_scores = (part * ROWS + SIDE * row_tile) * PARTIAL_STRIDE;
 
   var q: array<Left, STEPS>; // unroll
   for (var round = 0u; round < ROWS / (BUFFERS * T); round++) { // unroll
     stage_queries(first_row, rows, round * STAGED, subgroup, lane);
     workgroupBarrier();
-    if (row_tile / (STAGED / 16u) == round) {
+    if (row_tile / (STAGED / SIDE) == round) {
       for (var i = 0u; i < STEPS; i++) { // unroll
-        q[i] = subgroupMatrixLoad<Left, row_major>(&tile[row_tile % (STAGED / 16u)], 2u * (part * STEPS + i), TILE_STRIDE);
+        let at = MATRIX_CHUNKS * (part * STEPS + i);
+        q[i] = subgroupMatrixLoad<Left, row_major>(&tile[row_tile % (STAGED / SIDE)], at, TILE_STRIDE);
       }
     }
     workgroupBarrier();
@@ -81,7 +82,7 @@ fn main(
   {
     var s = Sums();
     for (var i = 0u; i < STEPS; i++) { // unroll
-      let k = subgroupMatrixLoad<Right, col_major>(&tile[0], 2u * (part * STEPS + i), TILE_STRIDE);
+      let k = subgroupMatrixLoad<Right, col_major>(&tile[0], MATRIX_CHUNKS * (part * STEPS + i), TILE_STRIDE);
       s = subgroupMatrixMultiplyAccumulate(q[i], k, s);
     }
     subgroupMatrixStore<row_major>(&partial, own_scores, s, PARTIAL_STRIDE);
@@ -114,7 +115,7 @@ fn main(
       for (var i = 0u; i < ROW_TILES; i++) { // unroll
         if (moved[i] == number) {
           for (var c = 0u; c < COLUMNS; c++) { // unroll
-            let at = source + 16u * i * WIDTH + 4u * (column + c);
+            let at = source + SIDE * i * WIDTH + MATRIX_QUADS * (column + c);
             subgroupMatrixStore<row_major>(&sums, at, o[i * COLUMNS + c], WIDTH);
             o[i * COLUMNS + c] = Sums();
           }
@@ -134,7 +135,7 @@ fn main(
       if (half == order) {
         var s = Sums();
         for (var i = 0u; i < STEPS; i++) { // unroll
-          let k = subgroupMatrixLoad<Right, col_major>(&tile[next], 2u * (part * STEPS + i), TILE_STRIDE);
+          let k = subgroupMatrixLoad<Right, col_major>(&tile[next], MATRIX_CHUNKS * (part * STEPS + i), TILE_STRIDE);
           s = subgroupMatrixMultiplyAccumulate(q[i], k, s);
         }
         subgroupMatrixStore<row_major>(&partial, own_scores, s, PARTIAL_STRIDE);
@@ -142,10 +143,11 @@ fn main(
       if (order == 0u) { // unroll
         // Two row tiles at a time: weights of all four would take registers that keys are read into.
         for (var h = 0u; h < ROW_TILES / 2u; h++) { // unroll
-          let p_0 = subgroupMatrixLoad<Left, row_major>(&weights, 32u * h * WEIGHTS_STRIDE, WEIGHTS_STRIDE);
-          let p_1 = subgroupMatrixLoad<Left, row_major>(&weights, (32u * h + 16u) * WEIGHTS_STRIDE, WEIGHTS_STRIDE);
+          let at = 2u * h * SIDE * WEIGHTS_STRIDE;
+          let p_0 = subgroupMatrixLoad<Left, row_major>(&weights, at, WEIGHTS_STRIDE);
+          let p_1 = subgroupMatrixLoad<Left, row_major>(&weights, at + SIDE * WEIGHTS_STRIDE, WEIGHTS_STRIDE);
           for (var c = 0u; c < COLUMNS; c++) { // unroll
-            let v = subgroupMatrixLoad<Right, row_major>(&tile[now], 2u * (column + c), TILE_STRIDE);
+            let v = subgroupMatrixLoad<Right, row_major>(&tile[now], MATRIX_CHUNKS * (column + c), TILE_STRIDE);
             o[2u * h * COLUMNS + c] = subgroupMatrixMultiplyAccumulate(p_0, v, o[2u * h * COLUMNS + c]);
             o[(2u * h + 1u) * COLUMNS + c] = subgroupMatrixMultiplyAccumulate(p_1, v, o[(2u * h + 1u) * COLUMNS + c]);
           }
@@ -160,9 +162,9 @@ fn main(
   finish(row, t, rows, target_row, begin);
   for (var i = 0u; i < ROW_TILES; i++) { // unroll
     for (var c = 0u; c < COLUMNS; c++) { // unroll
-      subgroupMatrixStore<row_major>(&partial, subgroup * 128u, o[i * COLUMNS + c], 8u);
+      subgroupMatrixStore<row_major>(&partial, subgroup * SIDE * MATRIX_PAIRS, o[i * COLUMNS + c], MATRIX_PAIRS);
       workgroupBarrier();
-      store_out(i, column + c, subgroup * 128u, rows, target_row, lane);
+      store_out(i, column + c, subgroup * SIDE * MATRIX_PAIRS, rows, target_row, lane);
       workgroupBarrier();
     }
   }

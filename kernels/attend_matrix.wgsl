@@ -1,32 +1,37 @@
-// What the kernels of matrices have in common: queries and tiles of tokens in workgroup memory, the softmax of a tile, and
-// sums on their way out of the registers. Needs attend_item.wgsl, the Chunk of f16, one of stage_*.wgsl, `subgroups` of
-// LANES lanes and their matrices. Appended: R, DR, ROWS, T, LANES, SUBGROUPS, THREADS, BUFFERS for tiles; ROW_TILES and
-// TOKEN_TILES of 16; PARTS of d, STEPS matrices of one; COLUMNS; LANES_OF_ROW, TOKENS_OF_LANE; LANES_OF_TOKEN, FETCHES of
-// each of them; OWN_QUERIES of a subgroup, QUERY_CHUNKS of a lane for one; TILE_STRIDE, chunks of all steps and columns
-// and one; PAD of a row of scores; PARTIALS, room for scores and for a matrix of each subgroup; PAGE, tokens of a page.
-// Nothing is shuffled: with that NVIDIA's compiler keeps account, in every loop, of which lanes are together. What is the
-// same for all lanes and decides a branch around products is told to be (`subgroupBroadcastFirst`), for the same reason.
+// What the kernels of matrices have in common: queries and tiles of tokens in workgroup memory, the softmax of a tile,
+// and sums on their way out of the registers. Needs attend_item.wgsl, the Chunk of f16, one of stage_*.wgsl, subgroups
+// of LANES lanes and their matrices. Appended: R, DR, ROWS, T, LANES, SUBGROUPS, THREADS, BUFFERS for tiles; SIDE of a
+// matrix; ROW_TILES and TOKEN_TILES of that; PARTS of d, STEPS matrices of one; COLUMNS; LANES_OF_ROW, TOKENS_OF_LANE;
+// LANES_OF_TOKEN, FETCHES of each; OWN_QUERIES of a subgroup, QUERY_CHUNKS of a lane for one; TILE_STRIDE, chunks of
+// all steps and columns and one; PAD of a row of scores; PARTIALS, room for scores and for a matrix of each subgroup;
+// PAGE, tokens of a page.
+// Nothing is shuffled: with that NVIDIA's compiler keeps account, in every loop, of which lanes are together. What is
+// the same for all lanes and decides a branch around products is told to be, for the same reason.
 
-// Matrices of 16 × 16 that a subgroup holds together: factors in f16, products added up in f32. Offsets and strides count
-// elements of the array that is read. They stand in `main`, and numbers in them are of a known range: Tint clamps what it
-// cannot see to be inside of the array, and then NVIDIA's compiler reads a matrix half by half.
-alias Left = subgroup_matrix_left<f16, 16, 16>;
-alias Right = subgroup_matrix_right<f16, 16, 16>;
-alias Sums = subgroup_matrix_result<f32, 16, 16>;
+// Matrices of SIDE × SIDE that a subgroup holds together: factors in f16, products added up in f32. Offsets and strides
+// count elements of the array that is read. They stand in `main`, and numbers in them are of a known range: Tint clamps
+// what it cannot see to be inside of the array, and then NVIDIA's compiler reads a matrix half by half.
+alias Left = subgroup_matrix_left<f16, SIDE, SIDE>;
+alias Right = subgroup_matrix_right<f16, SIDE, SIDE>;
+alias Sums = subgroup_matrix_result<f32, SIDE, SIDE>;
 
-// Rows of workgroup arrays are padded, those of scores where there is room, so that 16 of them lie in different banks;
-// what is past d in a tile stays zero.
+// Rows of workgroup arrays are padded, those of scores where there is room, so that those of a matrix lie in different
+// banks; what is past d in a tile stays zero.
 const PARTIAL_STRIDE = T / 2u + PAD; // pairs
 const WEIGHTS_STRIDE = T / 4u + 2u; // pairs of words
 const STAGED = BUFFERS * T; // rows of queries for which there is room where tiles will be
-const WIDTH = 4u * COLUMNS * SUBGROUPS; // vec4 of a row of `sums`
+const MATRIX_CHUNKS = SIDE / 8u; // chunks of a row of a matrix of f16
+const MATRIX_PAIRS = SIDE / 2u; // pairs of a row of one of f32
+const MATRIX_QUADS = SIDE / 4u; // vec4 of a row of one of f32, pairs of words of one of f16
+const WIDTH = MATRIX_QUADS * COLUMNS * SUBGROUPS; // vec4 of a row of `sums`
 const SLACK = 14.0; // in powers of two
-const MOST = 15.0; // of a weight, which fits f16 then: what differs by rounding from what SLACK was compared with does, too
+const MOST = 15.0; // of a weight, which fits f16 then, however what SLACK is compared with was rounded
 const LOG2_E = 1.44269504;
 const LN_2 = 0.69314718;
 
 const_assert PARTS >= 1u && PARTS * ROW_TILES * TOKEN_TILES == SUBGROUPS;
-const_assert PARTIALS >= PARTS * ROWS * PARTIAL_STRIDE && PARTIALS >= SUBGROUPS * 128u && PARTIALS >= THREADS;
+const_assert PARTIALS >= PARTS * ROWS * PARTIAL_STRIDE && PARTIALS >= SUBGROUPS * SIDE * MATRIX_PAIRS;
+const_assert PARTIALS >= THREADS;
 const_assert TOKENS_OF_LANE % 2u == 0u;
 
 // Sums of items on their way to `out`.
@@ -36,7 +41,7 @@ var<workgroup> tile: array<array<vec4<u32>, T * TILE_STRIDE>, BUFFERS>;
 var<workgroup> partial: array<vec2<f32>, PARTIALS>; // scores; sums on their way out
 var<workgroup> weights: array<vec2<u32>, ROWS * WEIGHTS_STRIDE>; // and behind each row its factor
 var<workgroup> largest: array<atomic<u32>, ROWS>; // element of a query; a score that a reference has to follow, or 0
-var<workgroup> moved: array<u32, ROW_TILES>; // tile, counted from 1, in which a reference of 16 rows moved last
+var<workgroup> moved: array<u32, ROW_TILES>; // tile, counted from 1, in which a reference of SIDE rows moved last
 var<workgroup> moved_any: u32; // the same of all rows
 var<workgroup> held: array<u32, ROW_TILES>; // whether `out` holds some of their sums already
 
@@ -164,8 +169,8 @@ fn ask_to_follow(row: Row, found: Weighed, number: u32) {
   }
 }
 
-// The same row after its reference has followed; a barrier is in it, and another one must follow before what it writes is
-// read. The tile is weighed anew then.
+// The same row after its reference has followed. A barrier is in it, and another one must follow before what it writes
+// is read. The tile is weighed anew then.
 fn follow(before: Row, number: u32) -> Row {
   var row = before;
   let order = atomicLoad(&largest[row.index]);
@@ -177,17 +182,17 @@ fn follow(before: Row, number: u32) -> Row {
   if (row.token == 0u) {
     atomicStore(&largest[row.index], 0u);
     set_factor(row.index, change);
-    if (follows && number > 1u) { moved[row.index / 16u] = number; }
+    if (follows && number > 1u) { moved[row.index / SIDE] = number; }
   }
   return row;
 }
 
-// Adds the sums of 16 rows from row 16·r on, which are in `sums` from `source` on, to what `out` holds of them, and
+// Adds the sums of SIDE rows from row SIDE·r on, which are in `sums` from `source` on, to what `out` holds of them, and
 // multiplies by the factors of the rows.
 fn add_to_out(r: u32, source: u32, rows: u32, target_row: u32, t: u32) {
   let holds = held[r] != 0u;
-  for (var i = t; i < min(16u, max(rows, 16u * r) - 16u * r) * (R / 4u); i += THREADS) { // vec4
-    let row = 16u * r + i / (R / 4u);
+  for (var i = t; i < min(SIDE, max(rows, SIDE * r) - SIDE * r) * (R / 4u); i += THREADS) { // vec4
+    let row = SIDE * r + i / (R / 4u);
     let column = i % (R / 4u);
     let place = (target_row + row) * (R / 4u) + column;
     var sum = sums[source + row * WIDTH + column];
@@ -199,9 +204,9 @@ fn add_to_out(r: u32, source: u32, rows: u32, target_row: u32, t: u32) {
 // The same for a matrix that is in `partial` from `at` on, by its subgroup.
 fn store_out(r: u32, matrix: u32, at: u32, rows: u32, target_row: u32, lane: u32) {
   let holds = held[r] != 0u;
-  for (var i = lane; i < 64u; i += LANES) { // vec4
-    let row = 16u * r + i / 4u;
-    let column = 4u * matrix + i % 4u;
+  for (var i = lane; i < SIDE * MATRIX_QUADS; i += LANES) { // vec4
+    let row = SIDE * r + i / MATRIX_QUADS;
+    let column = MATRIX_QUADS * matrix + i % MATRIX_QUADS;
     if (row < rows && column < R / 4u) {
       let place = (target_row + row) * (R / 4u) + column;
       var sum = vec4(partial[at + 2u * i], partial[at + 2u * i + 1u]);

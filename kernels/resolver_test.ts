@@ -68,13 +68,13 @@ const AUTO: readonly Row[] = [
     decode: "sss sss sss sss",
     prompt: "sss sss sss sss",
   }]),
-  ["matrices, and no room for rank 1024", matrixDevice(), {
-    attend: "smm smm smm sss",
-    chunk: "smm smm smm sss",
+  ["matrices", matrixDevice(), {
+    attend: "smm smm smm smm",
+    chunk: "smm smm smm smm",
     append: "ccc ccc ccc ccc",
     project: "vvv vvv vvv vvv",
     prefill: "fff fff fff fff",
-    decode: "smm smm smm sss",
+    decode: "smm smm smm smm",
     prompt: "smm smm smm smm",
   }],
   ["subgroups of 2", deviceTraits(2), {

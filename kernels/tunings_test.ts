@@ -4,7 +4,7 @@ import { attendUnfused } from "./attend_unfused.ts";
 import type { AttendKernel, Tuning } from "./kernel.ts";
 import { mlaFused, mlaKernel, mlaUnfused } from "./mla.ts";
 import { KERNELS } from "./registry.ts";
-import { decodeShape, deviceFor, deviceTraits, mlaShape, teamDevice } from "./testing.ts";
+import { decodeShape, deviceFor, deviceTraits, MATRIX, mlaShape, teamDevice } from "./testing.ts";
 import { formatTuning, refuseTunables } from "./tunings.ts";
 
 const DEVICE = deviceTraits();
@@ -32,11 +32,14 @@ Deno.test("values that kernels declare are ascending, and each alone is taken by
       if (kernel.operation !== "attend") continue;
       for (const value of values) {
         const device = deviceFor(kernel, teamDevice());
+        const devices = [device, { ...device, subgroupMatrices: [{ ...MATRIX, M: 8, N: 8, K: 8 }] }];
         const reasons = [8, 32].flatMap((lanes) =>
-          [256, 512].map((R) => {
-            const narrow = { ...device, subgroupMinSize: lanes, subgroupMaxSize: lanes };
-            return kernel.refuses(decodeShape({ R, H: 32 }), { [name]: value }, narrow);
-          })
+          [256, 512].flatMap((R) =>
+            devices.map((device) => {
+              const narrow = { ...device, subgroupMinSize: lanes, subgroupMaxSize: lanes };
+              return kernel.refuses(decodeShape({ R, H: 32 }), { [name]: value }, narrow);
+            })
+          )
         );
         assertEquals(reasons.includes(undefined), true, `${kernel.variant} ${name}=${value}: ${reasons}`);
       }

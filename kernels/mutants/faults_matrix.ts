@@ -47,7 +47,8 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     what: "scores keep the power of two by which a query was multiplied before it was rounded",
     like: "two halves of one trick, in two functions",
     edits: inMatrix({ find: "1.0 / factor_of(r), MASKED", replace: "1.0, MASKED" }),
-    cases: { attend: [attend.pageAndOne] },
+    // At rank 256 the largest element of ordinary queries is in [1/2, 1) already.
+    cases: { attend: [attend.pageAndOne, attend.large] },
   },
   {
     name: "hidden_tokens_of_the_block_count",
@@ -100,7 +101,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "where scores are computed a tile ahead, they are those of the tile that is weighed already",
     like: "two buffers whose turns are mixed up",
-    edits: inMatrix({ find: /(?<=tile[[(])next(?=\]?, 2u \* \(part)/g, replace: "now", when: { H: 63 } }),
+    edits: inMatrix({ find: /(?<=tile[[(])next(?=\]?, MATRIX_CHUNKS \* \(part)/g, replace: "now", when: { H: 63 } }),
     cases: { attend: [attend.heads63] },
   },
   {
@@ -108,7 +109,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "weights are multiplied with the tile that lies in the other buffer",
     like: "two buffers whose turns are mixed up",
-    edits: inMatrix({ find: /(?<=tile[[(])now(?=\]?, 2u \* \(column)/g, replace: "next", when: { H: 63 } }),
+    edits: inMatrix({ find: /(?<=tile[[(])now(?=\]?, MATRIX_CHUNKS \* \(column)/g, replace: "next", when: { H: 63 } }),
     cases: { attend: [attend.heads63] },
   },
 ];
