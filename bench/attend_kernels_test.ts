@@ -313,6 +313,26 @@ for (const kernel of [...ATTEND, emulatedMatrix]) {
       expected.forEach((value, i) => assertAlmostEquals(out[i], value, 2e-2));
     }));
 
+  Deno.test(`${kernelName(kernel)} divides by the weights that it multiplies, rounded where it rounds them`, () =>
+    withGpu(async (gpu) => {
+      const inputs = makeAttendInputs(
+        { ...decodeShape({ H: 1, R: 16, Dr: 16, kv: [80], page: 128, cache: "f16" }), scale: Math.LN2 },
+        "normal",
+        8,
+      );
+      if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
+      if (kernel === attendFusedF16) return; // it rounds sums as well
+      // Token 50 weighs 514.78 times as much as those before it, which is 515 in f16.
+      inputs.qLatent.fill(0)[1] = 9.0078125;
+      inputs.qPe.fill(0);
+      const tokens = Array.from({ length: 128 }, (_, t) => [0, Number(t === 50), ...Array(30).fill(0)]);
+      encodeInto(Float32Array.from(tokens.flat()), firstPage(inputs), "f16");
+      const { out, lse } = await attend(gpu, kernel, inputs, { splits: 1 });
+      const weight = 2 ** 9.0078125;
+      assertAlmostEquals(out[1], weight / (weight + 79), 1e-4);
+      assertAlmostEquals(lse[0], Math.log(weight + 79), 1e-5);
+    }));
+
   Deno.test(`${kernelName(kernel)} takes a scale and a query whose product is no f32`, () =>
     withGpu(async (gpu) => {
       const inputs = makeAttendInputs(

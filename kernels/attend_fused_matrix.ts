@@ -202,7 +202,8 @@ export interface MatrixVariant {
  * - **Shapes** those of {@linkcode AttendKernel}; any H, q, kv and page size; a cache of f16, or one of bf16 whose
  *   values fit f16, which they are rounded to.
  * - **Mapping** workgroup ↔ item of the work list: a span of tokens of one, two or four matrices of rows (query token, head).
- * - **Precision** queries, scaled by row, and weights rounded to f16; all sums in f32.
+ * - **Precision** queries, scaled by row, and weights rounded to f16; all sums in f32, outputs over the sum of rounded
+ *   weights.
  * - **Source** as `attend/fused`; rescaling only where the maximum has grown by more than a slack, as FlashAttention-4
  *   (2025).
  */

@@ -45,7 +45,7 @@ fn main(
   }
   let r = t / LANES_OF_ROW;
   let limit = limit_of(first_row + min(r, rows - 1u), span.z, end);
-  var row = Row(r, t % LANES_OF_ROW * TOKENS_OF_LANE, limit, 1.0 / factor_of(r), MASKED, 0.0);
+  var row = Row(r, t % LANES_OF_ROW * TOKENS_OF_LANE, limit, 1.0 / factor_of(r), MASKED, vec2(0.0));
   let visible = limit_of(first_row, span.z, end); // every row of the block sees the tokens before it
   if (t < ROWS) { atomicStore(&largest[t], 0u); }
   if (t < ROW_TILES) {
@@ -136,7 +136,7 @@ fn main(
         }
       }
     }
-    row.sum += found.sum;
+    row.sums += found.sums;
     first += T;
     workgroupBarrier(); // the tile and its weights are free
   }

@@ -123,19 +123,19 @@ struct Row {
   limit: u32, // token after the last one that it sees
   unscale: f32, // by which its products are multiplied: 1 / factor
   reference: f32, // score to which weights are relative: it follows the largest one when that has grown by SLACK
-  sum: f32, // of this thread's weights
+  sums: vec2<f32>, // of this thread's weights: as they are, and as they are multiplied
 }
 
 // What a thread finds in a tile.
 struct Weighed {
-  sum: f32,
+  sums: vec2<f32>,
   largest: f32,
 }
 
 // Weights of this thread's tokens of the tile from token `first` on, whose scores are in `partial`.
 fn weigh(row: Row, first: u32) -> Weighed {
   let seen = first + row.token;
-  var found = Weighed(0.0, MASKED);
+  var found = Weighed(vec2(0.0), MASKED);
   for (var i = 0u; i < TOKENS_OF_LANE / 2u; i++) { // unroll
     var score = vec2(0.0);
     for (var j = 0u; j < PARTS; j++) { // unroll
@@ -146,9 +146,11 @@ fn weigh(row: Row, first: u32) -> Weighed {
     found.largest = max(found.largest, max(select(MASKED, score.x, is_seen.x), select(MASKED, score.y, is_seen.y)));
     let above = score - row.reference;
     let pair = select(vec2(0.0), exp2(select(above, vec2(MOST), above > vec2(MOST))), is_seen); // NaN stays NaN
-    found.sum += pair.x + pair.y; // not rounded: the log-sum-exp is of all f32
+    let halves = pack2x16float(pair);
+    let rounded = unpack2x16float(halves);
+    found.sums += vec2(pair.x + pair.y, rounded.x + rounded.y);
     let at = row.token / 2u + i;
-    weights[row.index * WEIGHTS_STRIDE + at / 2u][at % 2u] = pack2x16float(pair);
+    weights[row.index * WEIGHTS_STRIDE + at / 2u][at % 2u] = halves;
   }
   return found;
 }
@@ -177,7 +179,7 @@ fn follow(before: Row, number: u32) -> Row {
   let follows = order != 0u;
   row.reference = select(row.reference, score_at(order), follows);
   let change = select(1.0, exp2(before.reference - row.reference), follows);
-  row.sum *= change;
+  row.sums *= change;
   workgroupBarrier();
   if (row.token == 0u) {
     atomicStore(&largest[row.index], 0u);
@@ -222,18 +224,19 @@ fn leave_empty(t: u32, rows: u32, target_row: u32) {
   if (t < rows) { lse[target_row + t] = MASKED; }
 }
 
-// The log-sum-exp of a row, and its factor for the sums of all tokens.
+// The log-sum-exp of a row, which is of weights as they are, and its factor for the sums of all tokens. Those are divided
+// by the weights that were multiplied: a weight that outweighs all others need not be 1, and its rounding cancels.
 fn finish(row: Row, t: u32, rows: u32, target_row: u32, begin: u32) {
-  partial[t].x = row.sum;
+  partial[t] = row.sums;
   workgroupBarrier();
   if (row.token == 0u) {
-    var sum = 0.0;
-    for (var i = 0u; i < LANES_OF_ROW; i++) { sum += partial[t + i].x; }
+    var sum = vec2(0.0);
+    for (var i = 0u; i < LANES_OF_ROW; i++) { sum += partial[t + i]; }
     // Only a row that sees no token of the span is empty: a sum that is NaN must stay one.
     let is_seen = begin < row.limit;
-    set_factor(row.index, select(0.0, 1.0 / sum, is_seen));
+    set_factor(row.index, select(0.0, 1.0 / sum.y, is_seen));
     if (row.index < rows) {
-      lse[target_row + row.index] = select(MASKED, (row.reference + log2(sum)) * (LN_2 * P.lse_factor), is_seen);
+      lse[target_row + row.index] = select(MASKED, (row.reference + log2(sum.x)) * (LN_2 * P.lse_factor), is_seen);
     }
   }
   workgroupBarrier();

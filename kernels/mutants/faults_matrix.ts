@@ -93,7 +93,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
     bugClass: "matrices",
     what: "outputs are scaled to the new reference and the sum of their weights is not",
     like: "two accumulators, one of which an online softmax forgets",
-    edits: inMatrix({ find: "row.sum *= change;", replace: "" }),
+    edits: inMatrix({ find: "row.sums *= change;", replace: "" }),
     cases: { attend: [attend.jump, attend.monotone] },
   },
   {
