@@ -101,10 +101,24 @@ function withValue({ shape, cache, pageTable }: AttendInputs, token: number, val
   return bytes;
 }
 
-/** The page of the first sequence's first tokens, in the cache. */
-function firstPage({ shape: { R, Dr, page, cache: dtype }, cache, pageTable }: AttendInputs): Uint8Array {
-  const bytes = page * (R + Dr) * DTYPE_BYTES[dtype];
-  return cache.subarray(pageTable[0] * bytes, (pageTable[0] + 1) * bytes);
+/**
+ * One head, `kv` tokens on one page of f16, and of query and tokens the first elements; the others are 0.
+ *
+ * @param tokenOf First elements of a token.
+ */
+function writtenInputs(
+  { kv, scale, query, tokenOf }: { kv: number; scale: number; query: number[]; tokenOf: (t: number) => number[] },
+): AttendInputs {
+  const shape = { ...decodeShape({ H: 1, R: 16, Dr: 16, kv: [kv], page: 128, cache: "f16" }), scale };
+  const inputs = makeAttendInputs(shape, "normal", 8);
+  inputs.qLatent.fill(0).set(query);
+  inputs.qPe.fill(0);
+  const { page, R, Dr } = shape;
+  const tokens = new Float32Array(page * (R + Dr));
+  for (let t = 0; t < page; t++) tokens.set(tokenOf(t), t * (R + Dr));
+  const bytes = tokens.length * DTYPE_BYTES.f16;
+  encodeInto(tokens, inputs.cache.subarray(inputs.pageTable[0] * bytes, (inputs.pageTable[0] + 1) * bytes), "f16");
+  return inputs;
 }
 
 /** Where one row moves, a kernel of matrices adds up the sums of all rows of its block: then the last bits differ. */
@@ -295,17 +309,14 @@ for (const kernel of [...ATTEND, emulatedMatrix]) {
   Deno.test(`${kernelName(kernel)} follows scores beside which a step of the softmax is rounded away`, () =>
     withGpu(async (gpu) => {
       // Multiples of 16 in powers of two, around 1.5·2²⁶: 24 bits have no 14 there.
-      const inputs = makeAttendInputs(
-        { ...decodeShape({ H: 1, R: 16, Dr: 16, kv: [40], page: 64, cache: "f16" }), scale: Math.LN2 },
-        "normal",
-        8,
-      );
+      const inputs = writtenInputs({
+        kv: 40,
+        scale: Math.LN2,
+        query: [1.5 * 2 ** 26, 16],
+        tokenOf: (t) => [1, Number(t === 20), t + 1],
+      });
       if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
       if (kernel === attendFusedF16) return; // a chain of f16 has no 16 beside them
-      inputs.qLatent.fill(0).set([1.5 * 2 ** 26, 16]);
-      inputs.qPe.fill(0);
-      const tokens = Array.from({ length: 64 }, (_, t) => [1, Number(t === 20), t + 1, ...Array(29).fill(0)]);
-      encodeInto(Float32Array.from(tokens.flat()), firstPage(inputs), "f16");
       const { out } = await attend(gpu, kernel, inputs, { splits: 1 });
       // Token 20 weighs 2¹⁶ times as much as each of the other 39.
       const others = 39 * 2 ** -16, sum = 1 + others;
@@ -315,18 +326,15 @@ for (const kernel of [...ATTEND, emulatedMatrix]) {
 
   Deno.test(`${kernelName(kernel)} divides by the weights that it multiplies, rounded where it rounds them`, () =>
     withGpu(async (gpu) => {
-      const inputs = makeAttendInputs(
-        { ...decodeShape({ H: 1, R: 16, Dr: 16, kv: [80], page: 128, cache: "f16" }), scale: Math.LN2 },
-        "normal",
-        8,
-      );
+      // Token 50 weighs 514.78 times as much as those before it, which is 515 in f16.
+      const inputs = writtenInputs({
+        kv: 80,
+        scale: Math.LN2,
+        query: [0, 9.0078125],
+        tokenOf: (t) => [0, Number(t === 50)],
+      });
       if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
       if (kernel === attendFusedF16) return; // it rounds sums as well
-      // Token 50 weighs 514.78 times as much as those before it, which is 515 in f16.
-      inputs.qLatent.fill(0)[1] = 9.0078125;
-      inputs.qPe.fill(0);
-      const tokens = Array.from({ length: 128 }, (_, t) => [0, Number(t === 50), ...Array(30).fill(0)]);
-      encodeInto(Float32Array.from(tokens.flat()), firstPage(inputs), "f16");
       const { out, lse } = await attend(gpu, kernel, inputs, { splits: 1 });
       const weight = 2 ** 9.0078125;
       assertAlmostEquals(out[1], weight / (weight + 79), 1e-4);
@@ -335,17 +343,9 @@ for (const kernel of [...ATTEND, emulatedMatrix]) {
 
   Deno.test(`${kernelName(kernel)} takes a scale and a query whose product is no f32`, () =>
     withGpu(async (gpu) => {
-      const inputs = makeAttendInputs(
-        { ...decodeShape({ H: 1, R: 16, Dr: 16, kv: [4], page: 64, cache: "f16" }), scale: 1e10 },
-        "normal",
-        8,
-      );
+      const inputs = writtenInputs({ kv: 4, scale: 1e10, query: [1e30], tokenOf: (t) => [0, t + 1] });
       if (kernel.refuses(inputs.shape, {}, gpu.traits) !== undefined) return;
       if (kernel === attendFusedF16) return; // it scales chains back by that product
-      inputs.qLatent.fill(0)[0] = 1e30;
-      inputs.qPe.fill(0);
-      const tokens = Array.from({ length: 64 }, (_, t) => [0, t + 1, ...Array(30).fill(0)]);
-      encodeInto(Float32Array.from(tokens.flat()), firstPage(inputs), "f16");
       const { out, lse } = await attend(gpu, kernel, inputs, { splits: 1 });
       assertAlmostEquals(out[1], 2.5, 1e-3);
       assertAlmostEquals(lse[0], Math.log(4), 1e-5);

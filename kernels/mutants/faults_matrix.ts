@@ -69,7 +69,7 @@ export const MATRIX_FAULTS: readonly Fault[] = [
   {
     name: "rows_past_the_last_stored",
     bugClass: "matrices",
-    what: "all 16 rows of a matrix are stored, whatever the rows of the block",
+    what: "all rows of a matrix are stored, whatever the rows of the block",
     like: "a tile of the output that is stored without its edge",
     edits: { ...inMatrix({ find: "if (row < rows && column", replace: "if (column" }), ...IN_ITS_MLA },
     cases: { attend: [attend.oddHeads], mla: [mla.step] },
